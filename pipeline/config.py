@@ -1,0 +1,187 @@
+"""``RunConfig``: the one description of a run, read from YAML, and its canonical hash."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(_Section):
+    """Where the images, labels and boxes are."""
+
+    source: str
+    """Folder with one subfolder per class, or a CSV/Parquet table with a column of image URIs."""
+    kind: Literal["auto", "folder", "table"] = "auto"
+    root: str | None = None
+    """What relative URIs of a table are relative to; the table's own folder if not given."""
+    classes: str | None = None
+    """``imagenet-1k``, or a file of class names: JSON list, JSON index → name, or one per line."""
+    labels: str | None = None
+    """JSON file that maps a folder name (or a label of the table) to the model's class index."""
+    boxes: str | None = None
+    """CSV/Parquet table: the URI column of the index, x0, y0, x1, y1 in pixels; many rows each."""
+
+
+class InputConfig(_Section):
+    """Overrides of the model's own evaluation transform (timm's terms)."""
+
+    size: tuple[int, int] | None = None
+    """Height and width in pixels."""
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop_pct: float | None = Field(default=None, gt=0, le=1)
+    crop_mode: Literal["center", "squash", "border"] | None = None
+
+
+class ModelConfig(_Section):
+    """A timm model and its weights."""
+
+    name: str
+    weights: str = "pretrained"
+    """``pretrained``, or a .safetensors file; pickled files only if they load as plain tensors."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
+    input: InputConfig = InputConfig()
+
+
+class FlowConfig(_Section):
+    """The method and how its maps are stored."""
+
+    method: str = "daam"
+    target: Literal["predicted", "label"] = "predicted"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: int = Field(default=64, ge=1)
+    store: Literal["float16", "float32"] = "float16"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ClusterConfig(_Section):
+    """Who computes. Nothing here changes the results, except the CPU thread count's rounding."""
+
+    engine: Literal["ray", "local"] = "ray"
+    address: str | None = None
+    """A running Ray cluster (``auto`` or ``ray://…``); none starts Ray on this machine."""
+    actors: int | Literal["auto"] = "auto"
+    gpus_per_actor: float | Literal["auto"] = "auto"
+    """``auto``: 1 where the cluster has GPUs, else 0."""
+    cpus_per_actor: int | Literal["auto"] = "auto"
+    """Threads of each actor. ``auto``: 4 beside a GPU, else 1."""
+
+    @field_validator("actors", "cpus_per_actor", "gpus_per_actor")
+    @classmethod
+    def _positive(cls, value: float | str, info: Any) -> float | str:
+        if not isinstance(value, str) and value < (0 if info.field_name == "gpus_per_actor" else 1):
+            raise ValueError("must be positive")
+        return value
+
+
+class LimitsConfig(_Section):
+    """When to give up."""
+
+    quarantine: float = Field(default=0.01, ge=0, le=1)
+    """Largest tolerated share of images that cannot be used."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a unit may fail before the run fails."""
+    max_pixels: int = Field(default=100_000_000, ge=1)
+    """Images with more pixels are quarantined as decompression bombs."""
+
+
+class RunConfig(_Section):
+    """One dataset × one model × one method, in one folder or object-store prefix."""
+
+    run: str
+    dataset: DatasetConfig
+    model: ModelConfig
+    flow: FlowConfig = FlowConfig()
+    unit_rows: int | None = Field(default=None, ge=1)
+    """Rows of a unit (one Zarr shard); chosen from the bytes per image if not given."""
+    cluster: ClusterConfig = ClusterConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the part of the configuration that determines the results.
+
+        The place of the run, the cluster and the give-up limits are left out: a run may move to
+        another machine or be resumed with other actors. ``max_pixels`` decides what is
+        quarantined, so it stays.
+        """
+        content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
+        content["max_pixels"] = self.limits.max_pixels
+        return content
+
+    def hash(self) -> str:
+        """Return the canonical hash of :meth:`identity` (32 hex digits)."""
+        return content_hash(self.identity())
+
+
+def content_hash(content: Any) -> str:
+    """Return blake2b-128 of the canonical JSON (sorted keys, no spaces) of ``content``, in hex."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Read a YAML configuration; relative local paths are relative to the file's folder.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, or a field is unknown or out of range (all are named).
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping with run, dataset and model")
+    try:
+        config = RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_sentences(error)}") from None
+    return _anchor(config, path.resolve().parent)
+
+
+def _sentences(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'config'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _anchor(config: RunConfig, folder: Path) -> RunConfig:
+    """Make the relative local paths of a configuration absolute."""
+
+    def place(value: str | None) -> str | None:
+        if value is None or "://" in value or Path(value).is_absolute():
+            return value
+        return str(folder / value)
+
+    dataset = config.dataset.model_copy(
+        update={
+            "source": place(config.dataset.source),
+            "root": place(config.dataset.root),
+            "labels": place(config.dataset.labels),
+            "boxes": place(config.dataset.boxes),
+            "classes": config.dataset.classes
+            if config.dataset.classes == "imagenet-1k"
+            else place(config.dataset.classes),
+        }
+    )
+    weights = config.model.weights
+    model = config.model.model_copy(
+        update={"weights": weights if weights == "pretrained" else place(weights)}
+    )
+    return config.model_copy(update={"run": place(config.run), "dataset": dataset, "model": model})

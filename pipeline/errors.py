@@ -1,0 +1,33 @@
+"""Errors a user meets. Each message says what is wrong and what to do next."""
+
+
+class FlowatlasError(Exception):
+    """Base of every error that a command prints as one line (exit code 1)."""
+
+
+class ConfigError(FlowatlasError):
+    """The configuration cannot be used; nothing has been started."""
+
+
+class DatasetError(FlowatlasError):
+    """The dataset cannot be listed or is empty."""
+
+
+class UnsupportedModel(FlowatlasError):
+    """The method cannot see this model exactly; the message names one that can."""
+
+
+class RunConflict(FlowatlasError):
+    """The run folder belongs to another configuration, or another driver holds it."""
+
+
+class RunIncomplete(FlowatlasError):
+    """A step needs units that are missing or do not verify."""
+
+
+class QuarantineExceeded(FlowatlasError):
+    """More images were quarantined than ``limits.quarantine`` allows."""
+
+
+class UnitFailed(FlowatlasError):
+    """A unit failed ``limits.attempts`` times."""

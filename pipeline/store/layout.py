@@ -1,0 +1,169 @@
+"""Every path, array and schema of a run, in one place.
+
+::
+
+    run.json                   what the run is (RunSpec), written once
+    index/00000000.parquet     row, uri, offset, length, label, split
+    boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image
+    flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,)
+    summary/00000012.parquet   one row per image of unit 12, flat columns
+    receipts/00000012.json     last object of unit 12: sizes and hashes of the others
+    manifest.json, _SUCCESS    written when every unit has a receipt
+    atlas/  audit/  report/    what is made of it
+"""
+
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any
+
+import pyarrow as pa
+
+FORMAT = 1
+
+RUN = "run.json"
+LOCK = "lock.json"
+MANIFEST = "manifest.json"
+SUCCESS = "_SUCCESS"
+INDEX = "index/00000000.parquet"
+BOXES = "boxes/00000000.parquet"
+FLOWS = "flows.zarr"
+MAPS, SCALE, STATUS = "maps", "scale", "status"
+DIMENSIONS = {MAPS: ("image", "layer", "y", "x"), SCALE: ("image", "layer"), STATUS: ("image",)}
+
+
+class Status(IntEnum):
+    """State of a row."""
+
+    MISSING = 0
+    OK = 1
+    QUARANTINED = 2
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Contiguous rows ``[lo, hi)``: one Zarr shard, one Parquet part, one receipt."""
+
+    id: int
+    lo: int
+    hi: int
+
+    def __len__(self) -> int:
+        return self.hi - self.lo
+
+
+def units_of(rows: int, unit_rows: int) -> tuple[Unit, ...]:
+    """Cut ``rows`` rows into units of ``unit_rows`` (the last one may be shorter)."""
+    return tuple(
+        Unit(number, lo, min(lo + unit_rows, rows))
+        for number, lo in enumerate(range(0, rows, unit_rows))
+    )
+
+
+def summary_path(unit: int) -> str:
+    """Return the path of a unit's Parquet part."""
+    return f"summary/{unit:08d}.parquet"
+
+
+def receipt_path(unit: int) -> str:
+    """Return the path of a unit's receipt."""
+    return f"receipts/{unit:08d}.json"
+
+
+def shard_paths(unit: int) -> dict[str, str]:
+    """Return the path of a unit's shard in every array."""
+    return {
+        name: f"{FLOWS}/{name}/c/" + "/".join([str(unit)] + ["0"] * (len(axes) - 1))
+        for name, axes in DIMENSIONS.items()
+    }
+
+
+@dataclass(frozen=True)
+class Column:
+    """A per-image statistic and the kind that fixes its histogram (see ``measures.columns``)."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Content of ``run.json``: everything that determines the data of a run.
+
+    ``input`` is the model's evaluation transform; ``classes`` are the names of the model's
+    outputs (index = class). ``hash`` ties every receipt to this very run.
+    """
+
+    config: dict[str, Any]
+    config_hash: str
+    code_version: str
+    weights_sha256: str
+    fingerprint: str
+    root: str
+    rows: int
+    unit_rows: int
+    layers: tuple[str, ...]
+    grid: tuple[int, int]
+    input: dict[str, Any]
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    format: int = FORMAT
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units of the run, in order of rows."""
+        return units_of(self.rows, self.unit_rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "RunSpec":
+        """Inverse of :meth:`to_json`."""
+        return cls(
+            **{
+                **content,
+                "layers": tuple(content["layers"]),
+                "grid": tuple(content["grid"]),
+                "classes": tuple(content["classes"]),
+                "columns": tuple(Column(**column) for column in content["columns"]),
+            }
+        )
+
+
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("offset", pa.int64()),
+        pa.field("length", pa.int64()),
+        pa.field("label", pa.int32()),
+        pa.field("split", pa.string()),
+    ]
+)
+
+BOXES_SCHEMA = pa.schema(
+    [pa.field("row", pa.int64(), nullable=False)]
+    + [pa.field(name, pa.float32(), nullable=False) for name in ("x0", "y0", "x1", "y1")]
+)
+
+_SUMMARY_HEAD = [
+    pa.field("row", pa.int64(), nullable=False),
+    pa.field("status", pa.uint8(), nullable=False),
+    pa.field("reason", pa.string()),
+    pa.field("label", pa.int32()),
+    pa.field("pred", pa.int32()),
+    pa.field("target", pa.int32()),
+    pa.field("confidence", pa.float32()),
+    pa.field("margin", pa.float32()),
+    pa.field("correct", pa.bool_()),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+]
+
+
+def summary_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Return the schema of a Parquet part: who, what the model said, then the measures (f4)."""
+    return pa.schema(
+        _SUMMARY_HEAD + [pa.field(column.name, pa.float32()) for column in columns]
+    )
