@@ -3,6 +3,7 @@
 ::
 
     run.json                   what the run is (RunSpec), written once
+    zarr.json                  makes the run a Zarr group: flows.zarr and the atlases are in it
     index/00000000.parquet     row, uri, offset, length, label, split
     boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image
     flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,)
@@ -17,6 +18,8 @@ from enum import IntEnum
 from typing import Any
 
 import pyarrow as pa
+
+from pipeline.config import content_hash
 
 FORMAT = 1
 
@@ -89,8 +92,9 @@ class Column:
 class RunSpec:
     """Content of ``run.json``: everything that determines the data of a run.
 
-    ``input`` is the model's evaluation transform; ``classes`` are the names of the model's
-    outputs (index = class). ``hash`` ties every receipt to this very run.
+    ``config`` is the identity of the configuration (``RunConfig.identity``), ``root`` what the
+    index's URIs are relative to, ``input`` the model's evaluation transform, ``classes`` the names
+    of the model's outputs (index = class), ``dtype`` the type of the stored maps.
     """
 
     config: dict[str, Any]
@@ -106,7 +110,13 @@ class RunSpec:
     input: dict[str, Any]
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
+    dtype: str = "float16"
     format: int = FORMAT
+
+    @property
+    def hash(self) -> str:
+        """The hash that ties receipts to this run: all of it but the code's version."""
+        return content_hash({**self.to_json(), "code_version": None})
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -164,6 +174,4 @@ _SUMMARY_HEAD = [
 
 def summary_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Return the schema of a Parquet part: who, what the model said, then the measures (f4)."""
-    return pa.schema(
-        _SUMMARY_HEAD + [pa.field(column.name, pa.float32()) for column in columns]
-    )
+    return pa.schema(_SUMMARY_HEAD + [pa.field(column.name, pa.float32()) for column in columns])

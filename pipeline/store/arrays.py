@@ -1,0 +1,123 @@
+"""The three Zarr arrays of a run, one shard of each per unit."""
+
+import hashlib
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from obstore.store import ObjectStore
+from zarr.codecs import ZstdCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import ObjectStore as ZarrStore
+from zarr.storage import WrapperStore
+
+from pipeline.store.layout import DIMENSIONS, FLOWS, MAPS, SCALE, STATUS, RunSpec, Unit, shard_paths
+from pipeline.store.receipts import StoredObject
+
+_CHUNK_ROWS = 512
+"""Rows of an inner chunk: what a reader of one image has to decode."""
+
+
+class _RecordingStore(WrapperStore[ZarrStore[ObjectStore]]):
+    """Zarr store that remembers size and hash of every object written through it."""
+
+    def __init__(self, store: ZarrStore[ObjectStore]) -> None:
+        super().__init__(store)
+        self.written: dict[str, StoredObject] = {}
+
+    async def set(self, key: str, value: Buffer) -> None:
+        content = value.to_bytes()
+        self.written[key] = stored_object(key, content)
+        await super().set(key, value)
+
+
+def stored_object(path: str, content: bytes) -> StoredObject:
+    """Return the receipt's line for an object."""
+    return StoredObject(path, len(content), hashlib.blake2b(content, digest_size=16).hexdigest())
+
+
+def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
+    """Write the metadata of maps, scale and status; the same bytes however often it is called."""
+    group = zarr.open_group(
+        ZarrStore(store),
+        path=FLOWS,
+        mode="a",
+        attributes={
+            "layers": list(spec.layers),
+            "classes": "names and indices are in run.json",
+            "value": "maps * scale is the raw map: not accumulated, not normalised",
+        },
+    )
+    rows, unit_rows, layers = spec.rows, spec.unit_rows, len(spec.layers)
+    chunk_rows = _chunk_rows(unit_rows)
+    shapes = {MAPS: (layers, *spec.grid), SCALE: (layers,), STATUS: ()}
+    dtypes = {MAPS: spec.dtype, SCALE: "float32", STATUS: "uint8"}
+    for name, shape in shapes.items():
+        if name in group:
+            continue
+        group.create_array(
+            name,
+            shape=(rows, *shape),
+            shards=(unit_rows, *shape),
+            chunks=(chunk_rows if name == MAPS else unit_rows, *shape),
+            dtype=dtypes[name],
+            compressors=ZstdCodec(level=3, checksum=True),
+            dimension_names=DIMENSIONS[name],
+            fill_value=0,
+        )
+
+
+def _chunk_rows(unit_rows: int) -> int:
+    """Return the largest divisor of a shard's rows that is no more than the chunk limit."""
+    return next(n for n in range(min(unit_rows, _CHUNK_ROWS), 0, -1) if unit_rows % n == 0)
+
+
+def write_shards(
+    store: ObjectStore,
+    spec: RunSpec,
+    unit: Unit,
+    maps: NDArray[np.float32],
+    status: NDArray[np.uint8],
+) -> tuple[StoredObject, ...]:
+    """Write a unit's shard of every array and return what was stored.
+
+    Parameters
+    ----------
+    maps : (n, L, h, w) float32, raw
+    status : (n,) uint8
+
+    Raises
+    ------
+    ValueError
+        The rows are not exactly one shard. Zarr would merge a part into a shard without a word,
+        and two writers of one shard lose rows.
+    """
+    if unit.lo % spec.unit_rows or len(unit) != min(spec.unit_rows, spec.rows - unit.lo):
+        raise ValueError(f"rows [{unit.lo}, {unit.hi}) are not one shard of {spec.unit_rows} rows")
+    if maps.shape != (len(unit), len(spec.layers), *spec.grid) or status.shape != (len(unit),):
+        raise ValueError(f"unit {unit.id}: maps {maps.shape} or status {status.shape} do not fit")
+    recorder = _RecordingStore(ZarrStore(store))
+    scale = power_of_two_scale(maps)
+    contents = {
+        MAPS: (maps / scale[:, :, None, None]).astype(spec.dtype),
+        SCALE: scale,
+        STATUS: status,
+    }
+    for name, content in contents.items():
+        # Without this a shard of zeros (all images quarantined) would not be written at all.
+        array = zarr.open_array(recorder, path=f"{FLOWS}/{name}", mode="r+").with_config(
+            {"write_empty_chunks": True}
+        )
+        array[unit.lo : unit.hi] = content
+    return tuple(recorder.written[path] for path in shard_paths(unit.id).values())
+
+
+def power_of_two_scale(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return per image and layer the least power of two that is no less than the map's maximum.
+
+    Dividing by it is exact, so float16 keeps 11 significant bits of a map of any magnitude; maps
+    that are all zero get 1. Shape (n, L, h, w) → (n, L).
+    """
+    peak = maps.max(axis=(2, 3))
+    exponent = np.ceil(np.log2(np.where(peak > 0, peak, 1.0))).clip(-126, 127)
+    return np.ldexp(np.float32(1), exponent.astype(np.int32)).astype(np.float32)

@@ -1,0 +1,204 @@
+"""The commit protocol: data first, the receipt last, every step repeatable."""
+
+import io
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from obstore.store import ObjectStore
+
+from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
+from pipeline.store.arrays import create_arrays, stored_object, write_shards
+from pipeline.store.layout import (
+    BOXES,
+    INDEX,
+    MANIFEST,
+    RUN,
+    SUCCESS,
+    RunSpec,
+    Status,
+    Unit,
+    receipt_path,
+    summary_path,
+)
+from pipeline.store.objects import read, sweep, write, write_once
+from pipeline.store.receipts import Receipt, discard, load_receipt, valid_receipts
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part."""
+
+    maps: NDArray[np.float32]
+    status: NDArray[np.uint8]
+    summary: pa.Table
+
+
+def create_run(store: ObjectStore, spec: RunSpec, index: pa.Table, boxes: pa.Table) -> None:
+    """Write run.json, the index and the arrays' metadata, or check that they are this very run's.
+
+    Raises
+    ------
+    RunConflict
+        Another configuration, dataset or model wrote this run; the message names what differs.
+    """
+    sweep(store)
+    content = json.dumps(spec.to_json(), indent=1, sort_keys=True).encode()
+    if not write_once(store, RUN, content):
+        check_same_run(load_spec(store), spec)
+    write(store, INDEX, parquet_bytes(index))
+    write(store, BOXES, parquet_bytes(boxes))
+    create_arrays(store, spec)
+
+
+def load_spec(store: ObjectStore) -> RunSpec:
+    """Read run.json; RunConflict if it is missing or of another format."""
+    try:
+        return RunSpec.from_json(json.loads(read(store, RUN)))
+    except FileNotFoundError:
+        raise RunConflict(f"there is no run here: {RUN} is missing") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunConflict(f"{RUN} cannot be read by this version: {error}") from error
+
+
+def check_same_run(stored: RunSpec, wanted: RunSpec) -> None:
+    """Raise RunConflict, naming every differing field, unless both describe the same data."""
+    if stored.hash == wanted.hash:
+        return
+    old, new = _flat(stored.to_json()), _flat(wanted.to_json())
+    ignored = {"code_version", "config_hash"}
+    changed = sorted(
+        key
+        for key in old.keys() | new.keys()
+        if key not in ignored and old.get(key) != new.get(key)
+    )
+    told = ", ".join(
+        f"{key} (was {_short(old.get(key))}, is {_short(new.get(key))})" for key in changed
+    )
+    raise RunConflict(
+        f"this run was computed with other settings: {told}; choose another run folder"
+    )
+
+
+def _flat(content: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(content, Mapping):
+        return {prefix: content}
+    return {
+        key: value
+        for name, part in content.items()
+        for key, value in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a table as Parquet: zstd, dictionaries for text only, no time stamps."""
+    sink = io.BytesIO()
+    text = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=text, row_group_size=65_536)
+    return sink.getvalue()
+
+
+def commit_unit(
+    store: ObjectStore,
+    spec: RunSpec,
+    unit: Unit,
+    data: UnitData,
+    *,
+    attempt: int = 1,
+    seconds: Mapping[str, float] | None = None,
+) -> Receipt:
+    """Store a computed unit; safe to repeat, and to be overtaken by another worker of the run.
+
+    Whatever an interrupted attempt left is deleted first (deleting, because overwriting a torn
+    shard would read it). If a receipt appears meanwhile, the same bytes are there already.
+    """
+    discard(store, unit.id)
+    objects = write_shards(store, spec, unit, data.maps, data.status)
+    part = parquet_bytes(data.summary)
+    write(store, summary_path(unit.id), part)
+    reasons = Counter(reason for reason in data.summary["reason"].to_pylist() if reason)
+    receipt = Receipt(
+        unit=unit.id,
+        lo=unit.lo,
+        hi=unit.hi,
+        run_hash=spec.hash,
+        objects=(*objects, stored_object(summary_path(unit.id), part)),
+        ok=int((data.status == Status.OK).sum()),
+        quarantined=int((data.status == Status.QUARANTINED).sum()),
+        reasons=dict(sorted(reasons.items())),
+        attempt=attempt,
+        host=platform.node(),
+        seconds=dict(seconds or {}),
+    )
+    if not write_once(store, receipt_path(unit.id), receipt.to_bytes()):
+        return load_receipt(store, unit.id) or receipt
+    return receipt
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts of a finished run."""
+
+    rows: int
+    ok: int
+    quarantined: int
+    reasons: Mapping[str, int]
+
+
+def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> Totals:
+    """Write the manifest and ``_SUCCESS`` once every unit is done.
+
+    Raises
+    ------
+    RunIncomplete
+        Units are missing.
+    QuarantineExceeded
+        More than ``quarantine_limit`` of the rows were quarantined; the data stay as they are.
+    """
+    receipts = valid_receipts(store, spec)
+    missing = [unit.id for unit in spec.units if unit.id not in receipts]
+    if missing:
+        raise RunIncomplete(
+            f"{len(missing)} of {len(spec.units)} units are not done (first: {missing[0]}); "
+            "run the same flowatlas flows command again"
+        )
+    ordered = [receipts[unit.id] for unit in spec.units]
+    reasons: Counter[str] = Counter()
+    for receipt in ordered:
+        reasons.update(receipt.reasons)
+    totals = Totals(
+        rows=spec.rows,
+        ok=sum(receipt.ok for receipt in ordered),
+        quarantined=sum(receipt.quarantined for receipt in ordered),
+        reasons=dict(reasons.most_common()),
+    )
+    if totals.quarantined > quarantine_limit * totals.rows:
+        told = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.items())
+        raise QuarantineExceeded(
+            f"{totals.quarantined} of {totals.rows} images were quarantined ({told}), more than "
+            f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then mend the "
+            "dataset or raise the limit and run again"
+        )
+    manifest = {
+        "run": spec.hash,
+        "rows": totals.rows,
+        "ok": totals.ok,
+        "quarantined": totals.quarantined,
+        "reasons": dict(sorted(totals.reasons.items())),
+        "objects": [[o.path, o.size, o.blake2b] for r in ordered for o in r.objects],
+    }
+    sweep(store)
+    write(store, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    write(store, SUCCESS, b"")
+    return totals

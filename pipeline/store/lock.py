@@ -1,0 +1,91 @@
+"""One driver per run: a lock object with a heartbeat."""
+
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from types import TracebackType
+
+import obstore
+from obstore.store import ObjectStore
+
+from pipeline.errors import RunConflict
+from pipeline.store.layout import LOCK
+from pipeline.store.objects import delete, read, write, write_once
+
+_BEAT_SECONDS = 10.0
+_STALE_SECONDS = 60.0
+"""A lock this long without a heartbeat belongs to a dead driver."""
+
+
+class RunLock:
+    """Hold a run while computing it (a context manager).
+
+    The lock of a dead driver is taken over: at once if it ran on this machine and its process is
+    gone, else when its heartbeat is a minute old. Workers it left behind may still commit; commits
+    are idempotent, so that does no harm.
+
+    Raises
+    ------
+    RunConflict
+        Another driver is alive.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._beat = threading.Thread(target=self._keep_beating, daemon=True)
+
+    def __enter__(self) -> "RunLock":
+        if not write_once(self._store, LOCK, self._content()):
+            owner, age = self._owner()
+            if _alive(owner, age):
+                raise RunConflict(
+                    f"another driver holds this run ({owner.get('host')}, process "
+                    f"{owner.get('pid')}, last sign of life {age:.0f} s ago); wait for it, or stop "
+                    "it and try again in a minute"
+                )
+            write(self._store, LOCK, self._content())
+        self._beat.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._beat.join()
+        if self._owner()[0].get("token") == self._token:
+            delete(self._store, LOCK)
+
+    def _content(self) -> bytes:
+        owner = {"host": platform.node(), "pid": os.getpid(), "token": self._token}
+        return json.dumps(owner).encode()
+
+    def _owner(self) -> tuple[dict[str, object], float]:
+        """Return who holds the lock and the age of the last heartbeat in seconds."""
+        try:
+            age = time.time() - obstore.head(self._store, LOCK)["last_modified"].timestamp()
+            return json.loads(read(self._store, LOCK)), age
+        except (FileNotFoundError, ValueError):
+            return {}, float("inf")
+
+    def _keep_beating(self) -> None:
+        while not self._stop.wait(_BEAT_SECONDS):
+            write(self._store, LOCK, self._content())
+
+
+def _alive(owner: dict[str, object], age: float) -> bool:
+    if owner.get("host") == platform.node() and isinstance(pid := owner.get("pid"), int):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+    return age < _STALE_SECONDS

@@ -1,0 +1,94 @@
+"""A run's folder or object-store prefix as one flat space of named objects (obstore)."""
+
+import re
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from pipeline.errors import FlowatlasError
+
+_STAGED = re.compile(r"#\d+$")
+"""How a local write is named until it is complete and renamed; a killed process leaves some."""
+
+
+def open_store(uri: str, *, create: bool = False) -> ObjectStore:
+    """Open a local folder or an object-store URL (``s3://``, ``gs://``).
+
+    Writes are atomic everywhere: an object is absent or whole, also on a local disk, where it is
+    staged beside its place and renamed.
+
+    Raises
+    ------
+    FlowatlasError
+        The folder does not exist (and ``create`` is False) or the URL has an unknown scheme.
+    """
+    if "://" in uri and not uri.startswith("file://"):
+        try:
+            return from_url(uri)
+        except Exception as error:
+            raise FlowatlasError(f"cannot open {uri}: {error}") from error
+    folder = Path(uri.removeprefix("file://"))
+    if not create and not folder.is_dir():
+        raise FlowatlasError(
+            f"there is no run at {folder}; compute it with: flowatlas flows CONFIG"
+        )
+    return LocalStore(folder.resolve(), mkdir=True)
+
+
+def local_folder(store: ObjectStore) -> Path | None:
+    """Return the folder behind a local store, None for a remote one."""
+    return Path(str(store.prefix)) if isinstance(store, LocalStore) else None
+
+
+def read(store: ObjectStore, path: str) -> bytes:
+    """Return an object's bytes; FileNotFoundError if there is none."""
+    return bytes(obstore.get(store, path).bytes())
+
+
+def write(store: ObjectStore, path: str, content: bytes) -> None:
+    """Write an object whole, replacing what was there."""
+    obstore.put(store, path, content)
+
+
+def write_once(store: ObjectStore, path: str, content: bytes) -> bool:
+    """Write an object unless it exists (conditional create); return whether it was written."""
+    try:
+        obstore.put(store, path, content, mode="create")
+    except obstore.exceptions.AlreadyExistsError:
+        return False
+    return True
+
+
+def exists(store: ObjectStore, path: str) -> bool:
+    """Return whether the object exists."""
+    try:
+        obstore.head(store, path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def delete(store: ObjectStore, path: str) -> None:
+    """Delete an object; deleting what does not exist is no error."""
+    try:
+        obstore.delete(store, path)
+    except FileNotFoundError:
+        return
+
+
+def sizes(store: ObjectStore, prefix: str) -> dict[str, int]:
+    """Return path → size in bytes of every object under ``prefix`` (one listing)."""
+    return {
+        item["path"]: item["size"] for batch in obstore.list(store, prefix=prefix) for item in batch
+    }
+
+
+def sweep(store: ObjectStore) -> None:
+    """Remove what killed processes left half-written on a local disk (remote stores leave none)."""
+    folder = local_folder(store)
+    if folder is None:
+        return
+    for path in folder.rglob("*#*"):
+        if _STAGED.search(path.name):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,154 @@
+"""``open_run``: a run as a person or a later step reads it."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.fs
+import pyarrow.parquet as pq
+import zarr
+from numpy.typing import NDArray
+from obstore.store import ObjectStore
+from zarr.storage import ObjectStore as ZarrStore
+
+from pipeline.config import RunConfig
+from pipeline.errors import RunIncomplete
+from pipeline.store.commit import load_spec
+from pipeline.store.layout import BOXES, FLOWS, INDEX, MAPS, SCALE, STATUS, SUCCESS, RunSpec, Unit
+from pipeline.store.layout import summary_path as _summary_path
+from pipeline.store.objects import exists, local_folder, open_store, read, write
+
+if TYPE_CHECKING:
+    from pipeline.atlas import Atlas
+
+FINDINGS = "audit/findings.parquet"
+
+
+class Run:
+    """A run on disk or in an object store.
+
+    Attributes
+    ----------
+    uri : str
+    store : ObjectStore
+        Where the run's objects are; paths are relative to the run.
+    spec : RunSpec
+        Content of run.json.
+    """
+
+    def __init__(self, uri: str, store: ObjectStore) -> None:
+        self.uri = uri
+        self.store = store
+        self.spec: RunSpec = load_spec(store)
+
+    def __repr__(self) -> str:
+        return f"Run({self.uri!r}, {self.spec.rows} images, {len(self.spec.layers)} layers)"
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration that determines the data, as it was resolved."""
+        content = dict(self.spec.config)
+        limits = {"max_pixels": content.pop("max_pixels")}
+        return RunConfig.model_validate({**content, "run": self.uri, "limits": limits})
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units, in order of rows."""
+        return self.spec.units
+
+    @property
+    def finished(self) -> bool:
+        """Whether every unit is there and the run was finalised."""
+        return exists(self.store, SUCCESS)
+
+    def require_finished(self) -> None:
+        """Raise RunIncomplete unless the run is finished."""
+        if not self.finished:
+            raise RunIncomplete(f"{self.uri} is not finished; run flowatlas flows CONFIG again")
+
+    @cached_property
+    def _group(self) -> Any:
+        return zarr.open_group(ZarrStore(self.store, read_only=True), path=FLOWS, mode="r")
+
+    @property
+    def maps(self) -> Any:
+        """Zarr array (image, layer, y, x); ``maps * scale`` is the raw map."""
+        return self._group[MAPS]
+
+    @property
+    def scale(self) -> Any:
+        """Zarr array (image, layer), float32."""
+        return self._group[SCALE]
+
+    @property
+    def status(self) -> Any:
+        """Zarr array (image,): 0 missing, 1 ok, 2 quarantined."""
+        return self._group[STATUS]
+
+    def read_maps(self, lo: int, hi: int) -> NDArray[np.float32]:
+        """Return the raw maps of rows ``[lo, hi)``, shape (n, L, h, w)."""
+        maps = np.asarray(self.maps[lo:hi], dtype=np.float32)
+        maps *= np.asarray(self.scale[lo:hi])[:, :, None, None]
+        return maps
+
+    def index(self) -> pa.Table:
+        """Return the index: row, uri, offset, length, label, split."""
+        return self.table(INDEX)
+
+    def boxes(self) -> pa.Table:
+        """Return the boxes: row, x0, y0, x1, y1 in pixels of the upright image."""
+        return self.table(BOXES)
+
+    def summary(self) -> pyarrow.dataset.Dataset:
+        """Return the summary of all images as a dataset, one fragment per unit."""
+        schema = pq.read_schema(pa.BufferReader(self.read(_summary_path(0))))
+        folder = local_folder(self.store)
+        if folder is not None:
+            return pyarrow.dataset.dataset(folder / "summary", schema=schema, format="parquet")
+        from obstore.fsspec import FsspecStore
+
+        files = pyarrow.fs.PyFileSystem(
+            pyarrow.fs.FSSpecHandler(FsspecStore.from_store(self.store))
+        )
+        return pyarrow.dataset.dataset(
+            [_summary_path(unit.id) for unit in self.units], schema=schema, filesystem=files
+        )
+
+    def summary_part(self, unit: int) -> pa.Table:
+        """Return the Parquet part of one unit."""
+        return self.table(_summary_path(unit))
+
+    def table(self, path: str) -> pa.Table:
+        """Read one Parquet object of the run."""
+        return pq.read_table(pa.BufferReader(self.read(path)))
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an object of the run; FileNotFoundError if there is none."""
+        return read(self.store, path)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write an object of the run, whole."""
+        write(self.store, path, content)
+
+    def exists(self, path: str) -> bool:
+        """Return whether the run has the object."""
+        return exists(self.store, path)
+
+    def atlas(self, table: str = "label") -> "Atlas":
+        """Return the class statistics by ``label`` or ``predicted`` (after flowatlas aggregate)."""
+        from pipeline.atlas import open_atlas
+
+        return open_atlas(self, table)
+
+    def findings(self) -> pa.Table:
+        """Return the audit's findings, the gravest first (after flowatlas audit)."""
+        if not self.exists(FINDINGS):
+            raise RunIncomplete(f"{self.uri} has no audit yet: flowatlas audit {self.uri}")
+        return self.table(FINDINGS)
+
+
+def open_run(uri: str) -> Run:
+    """Open a run for reading; FlowatlasError says what to do if there is none."""
+    return Run(uri, open_store(uri))

@@ -1,0 +1,105 @@
+"""Receipts: the small JSON that is written last and makes a unit done."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from obstore.store import ObjectStore
+
+from pipeline.store.layout import FLOWS, RunSpec, Unit, receipt_path, shard_paths, summary_path
+from pipeline.store.objects import delete, read, sizes
+
+_READERS = 16
+"""Receipts read at once: enough to hide an object store's latency."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a unit: path in the run, size in bytes, blake2b-128 in hex."""
+
+    path: str
+    size: int
+    blake2b: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished unit says of itself.
+
+    ``attempt``, ``host`` and ``seconds`` (stage → s) tell how it went and may differ between two
+    runs of the same configuration; everything else is determined by the run.
+    """
+
+    unit: int
+    lo: int
+    hi: int
+    run_hash: str
+    objects: tuple[StoredObject, ...]
+    ok: int
+    quarantined: int
+    reasons: Mapping[str, int]
+    attempt: int = 1
+    host: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the JSON that is stored."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Receipt":
+        """Inverse of :meth:`to_bytes`; ValueError for anything that is not a receipt."""
+        try:
+            fields: dict[str, Any] = json.loads(content)
+            fields["objects"] = tuple(StoredObject(**item) for item in fields["objects"])
+            return cls(**fields)
+        except (KeyError, TypeError, UnicodeDecodeError) as error:
+            raise ValueError(f"not a receipt: {error}") from error
+
+
+def discard(store: ObjectStore, unit: int) -> None:
+    """Remove a unit's objects, the receipt first, so that no receipt ever outlives its data."""
+    delete(store, receipt_path(unit))
+    for path in (*shard_paths(unit).values(), summary_path(unit)):
+        delete(store, path)
+
+
+def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
+    """Return unit → receipt for every unit that is done.
+
+    A receipt counts if it belongs to this run and each of its objects has the stated size. Costs
+    three listings and one read per receipt, whatever the number of images.
+    """
+    units = {unit.id: unit for unit in spec.units}
+    stored = {**sizes(store, FLOWS), **sizes(store, "summary")}
+    present = sizes(store, "receipts")
+    listed = [number for number in units if receipt_path(number) in present]
+    run_hash = spec.hash
+
+    def check(number: int) -> Receipt | None:
+        receipt = load_receipt(store, number)
+        return receipt if receipt and _fits(receipt, units[number], run_hash, stored) else None
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = zip(listed, readers.map(check, listed), strict=True)
+        return {number: receipt for number, receipt in found if receipt is not None}
+
+
+def load_receipt(store: ObjectStore, unit: int) -> Receipt | None:
+    """Return a unit's receipt, None if there is none or it cannot be read as one."""
+    try:
+        return Receipt.from_bytes(read(store, receipt_path(unit)))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _fits(receipt: Receipt, unit: Unit, run_hash: str, stored: Mapping[str, int]) -> bool:
+    return (
+        receipt.run_hash == run_hash
+        and (receipt.unit, receipt.lo, receipt.hi) == (unit.id, unit.lo, unit.hi)
+        and {item.path for item in receipt.objects}
+        == {*shard_paths(unit.id).values(), summary_path(unit.id)}
+        and all(stored.get(item.path) == item.size for item in receipt.objects)
+    )
