@@ -1,0 +1,35 @@
+"""What the model said, and how sure it was."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Predictions(NamedTuple):
+    """Answers of a batch: ``pred`` int64 (B,), ``confidence`` and ``margin`` float32 (B,)."""
+
+    pred: Tensor
+    confidence: Tensor
+    margin: Tensor
+
+
+@torch.no_grad()
+def predictions(logits: Tensor) -> Predictions:
+    """Return the class, its softmax probability, and its lead over the runner-up.
+
+    ``logits`` is (B, C), C ≥ 1, of any float type; the softmax is float32. Confidence is in
+    [1/C, 1], the margin in [0, 1] (equal to the confidence where C = 1). Equal logits give the
+    lowest class. Logits that are not finite give NaN in both.
+    """
+    logits = logits.float()
+    pred = logits.argmax(1)
+    probability = logits.softmax(1)
+    confidence = probability.gather(1, pred[:, None])[:, 0]
+    others = probability.scatter(1, pred[:, None], 0.0)
+    finite = logits.isfinite().all(1)
+    return Predictions(
+        pred,
+        torch.where(finite, confidence, torch.nan),
+        torch.where(finite, confidence - others.amax(1), torch.nan),
+    )
