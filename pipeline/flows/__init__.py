@@ -1,0 +1,7 @@
+"""Flows: what each layer of a model takes from each place of an image. One file per method."""
+
+from pipeline.flows.flow import Flow, Method, accumulate
+from pipeline.flows.registry import create_flow
+from pipeline.flows.render import render
+
+__all__ = ["Flow", "Method", "accumulate", "create_flow", "render"]

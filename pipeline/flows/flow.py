@@ -1,0 +1,65 @@
+"""``Flow``: what every method returns, and its accumulation over layers."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The maps of B images over L layers, on the model's grid h × w.
+
+    ``maps`` (B, L, h, w) float32, raw and non-negative; ``layers`` L names; ``logits`` (B, C)
+    float32; ``target`` (B,) int64, the explained classes. ``extras`` are further tensors
+    (B, ...) of a method, e.g. ``prefix_mass`` (B, L) and ``token_norm`` (B, h, w).
+    """
+
+    maps: Tensor
+    layers: tuple[str, ...]
+    logits: Tensor
+    target: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """A method bound to a model; hooks and frozen parameters live as long as its context."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+        """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
+        ...
+
+
+def accumulate(maps: Tensor) -> Tensor:
+    """Return the accumulated flow F_b = Σ_{i≤b} map_i of raw maps (B, L, h, w)."""
+    return torch.cumsum(maps, dim=1)
+
+
+def check_targets(targets: Tensor | None, images: int, classes: int) -> None:
+    """Raise ``ValueError`` unless ``targets`` is None or (B,) class indices of the model.
+
+    An index out of range would otherwise kill the device's context, not just this batch.
+    """
+    if targets is None:
+        return
+    if targets.dtype.is_floating_point or targets.shape != (images,):
+        raise ValueError(
+            f"targets must be {images} integers, one per image, "
+            f"not {tuple(targets.shape)} of {targets.dtype}"
+        )
+    low, high = (int(targets.min()), int(targets.max())) if images else (0, 0)
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"targets must be classes 0 … {classes - 1} of the model, found {low} … {high}"
+        )

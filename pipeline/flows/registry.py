@@ -1,0 +1,44 @@
+"""``create_flow``: methods by name."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from pipeline.errors import ConfigError
+from pipeline.flows.daam import Daam
+from pipeline.flows.flow import Method
+
+METHODS: dict[str, Callable[..., Method]] = {"daam": Daam}
+
+
+def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
+    """Bind a method to a model; use the result as a context manager.
+
+    Parameters
+    ----------
+    name
+        A key of ``METHODS``.
+    model
+        A timm model in evaluation mode.
+    options
+        The method's own options.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method, or it has no such option.
+    UnsupportedModel
+        The method cannot see this model exactly; the message says what would work.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"there is no flow.method {name!r}; use one of {', '.join(METHODS)}")
+    method = METHODS[name]
+    known = list(inspect.signature(method).parameters)[1:]
+    if unknown := [option for option in options if option not in known]:
+        raise ConfigError(
+            f"flow.options: {name} has no option {unknown[0]!r}; "
+            f"it has {', '.join(known) if known else 'none'}"
+        )
+    return method(model, **options)

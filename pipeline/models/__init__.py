@@ -1,0 +1,7 @@
+"""Models: load them by timm name, name their classes, know their anatomy."""
+
+from pipeline.models.anatomy import Anatomy, anatomy
+from pipeline.models.classes import class_names
+from pipeline.models.load import LoadedModel, load_model
+
+__all__ = ["Anatomy", "LoadedModel", "anatomy", "class_names", "load_model"]

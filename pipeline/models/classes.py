@@ -1,0 +1,65 @@
+"""The names of a model's outputs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+
+def class_names(spec: str | None, num_classes: int) -> tuple[str, ...]:
+    """Return one name per output of the model.
+
+    Parameters
+    ----------
+    spec
+        ``imagenet-1k`` (WordNet lemmas, as timm ships them); a file: JSON list, JSON object
+        index → name, or text with one name per line; ``None`` for ``class 0``, ``class 1`` …
+    num_classes
+        Number of outputs; the file must have exactly as many names (an object may leave
+        some out).
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read or does not fit the model.
+    """
+    if spec is None:
+        return tuple(f"class {index}" for index in range(num_classes))
+    if spec == "imagenet-1k":
+        from timm.data import ImageNetInfo
+
+        names = [str(name) for name in ImageNetInfo("imagenet-1k").label_descriptions()]
+    else:
+        names = _read(Path(spec), num_classes)
+    if len(names) != num_classes:
+        raise ConfigError(
+            f"dataset.classes: {spec} names {len(names)} classes but the model has "
+            f"{num_classes} outputs; give a file with {num_classes} names, or null"
+        )
+    return tuple(names)
+
+
+def _read(path: Path, num_classes: int) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = json.loads(text) if path.suffix == ".json" else text.splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"dataset.classes: cannot read {path}: {error}") from error
+    if isinstance(content, dict):
+        return _by_index(content, num_classes, path)
+    if not isinstance(content, list):
+        raise ConfigError(f"dataset.classes: {path} must hold a list, or an object index → name")
+    return [str(name).strip() for name in content if str(name).strip()]
+
+
+def _by_index(content: dict[str, Any], num_classes: int, path: Path) -> list[str]:
+    names = [f"class {index}" for index in range(num_classes)]
+    for key, name in content.items():
+        if not key.isdecimal() or int(key) >= num_classes:
+            raise ConfigError(
+                f"dataset.classes: {path} has the key {key!r}, but the model's classes are "
+                f"0 … {num_classes - 1}"
+            )
+        names[int(key)] = str(name)
+    return names
