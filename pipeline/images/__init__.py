@@ -1,0 +1,23 @@
+"""Where images come from: sources, their index, bytes to pixels, pixels to the model's input."""
+
+from pipeline.images.decode import REASONS, Decoded, decode
+from pipeline.images.entry import Entry, Source
+from pipeline.images.fetch import Fetcher
+from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, Index, build_index
+from pipeline.images.sources import open_source
+from pipeline.images.transform import InputTransform
+
+__all__ = [
+    "BOXES_SCHEMA",
+    "INDEX_SCHEMA",
+    "REASONS",
+    "Decoded",
+    "Entry",
+    "Fetcher",
+    "Index",
+    "InputTransform",
+    "Source",
+    "build_index",
+    "decode",
+    "open_source",
+]

@@ -1,0 +1,113 @@
+"""The index of a dataset: one row per image, its boxes, and a fingerprint of both."""
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+from pipeline.errors import DatasetError
+from pipeline.images.entry import Entry, Source
+
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("offset", pa.int64()),
+        pa.field("length", pa.int64()),
+        pa.field("label", pa.int32()),
+        pa.field("split", pa.string()),
+    ]
+)
+
+BOXES_SCHEMA = pa.schema(
+    [pa.field("row", pa.int64(), nullable=False)]
+    + [pa.field(name, pa.float32(), nullable=False) for name in ("x0", "y0", "x1", "y1")]
+)
+
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class Index:
+    """Rows in storage order, boxes in order of rows, and what they hash to (32 hex digits)."""
+
+    rows: pa.Table
+    boxes: pa.Table
+    fingerprint: str
+
+
+def build_index(source: Source) -> Index:
+    """Scan a source and number its images 0, 1, 2, ….
+
+    The fingerprint is blake2b-128 over uri, offset, length, label, split and boxes of every row in
+    order; the root is no part of it, so a dataset may move. Memory: the two Arrow tables and one
+    chunk of 65,536 entries.
+
+    Raises
+    ------
+    DatasetError
+        The source is empty or contradicts itself (see ``Source.scan``).
+    """
+    digest = hashlib.blake2b(b"flowatlas index 1", digest_size=16)
+    rows: list[pa.RecordBatch] = []
+    boxes: list[pa.RecordBatch] = []
+    first = 0
+    for chunk in _chunks(source.scan()):
+        digest.update(b"".join(map(_canonical, chunk)))
+        rows.append(_rows(chunk, first))
+        boxes.append(_boxes(chunk, first))
+        first += len(chunk)
+    if not first:
+        raise DatasetError(f"there are no images in {source.root}; check dataset.source")
+    return Index(
+        pa.Table.from_batches(rows, INDEX_SCHEMA),
+        pa.Table.from_batches(boxes, BOXES_SCHEMA),
+        digest.hexdigest(),
+    )
+
+
+def _chunks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    while chunk := list(islice(entries, _CHUNK)):
+        yield chunk
+
+
+def _rows(chunk: Sequence[Entry], first: int) -> pa.RecordBatch:
+    columns = [
+        range(first, first + len(chunk)),
+        [entry.uri for entry in chunk],
+        [entry.offset for entry in chunk],
+        [entry.length for entry in chunk],
+        [entry.label for entry in chunk],
+        [entry.split for entry in chunk],
+    ]
+    return _batch(columns, INDEX_SCHEMA)
+
+
+def _boxes(chunk: Sequence[Entry], first: int) -> pa.RecordBatch:
+    numbers = [number for number, entry in enumerate(chunk, first) for _ in entry.boxes]
+    boxes = [box for entry in chunk for box in entry.boxes]
+    return _batch([numbers, *([box[axis] for box in boxes] for axis in range(4))], BOXES_SCHEMA)
+
+
+def _batch(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [pa.array(values, type) for values, type in zip(columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _canonical(entry: Entry) -> bytes:
+    """Return bytes that no other entry has: texts by length and content, nothing as −1."""
+    uri = entry.uri.encode()
+    split = b"" if entry.split is None else entry.split.encode()
+    numbers = (
+        len(uri),
+        -1 if entry.offset is None else entry.offset,
+        -1 if entry.length is None else entry.length,
+        -1 if entry.label is None else entry.label,
+        -1 if entry.split is None else len(split),
+        len(entry.boxes),
+    )
+    corners = [corner for box in entry.boxes for corner in box]
+    return struct.pack(f"<6q{len(corners)}f", *numbers, *corners) + uri + split
