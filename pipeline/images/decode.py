@@ -1,5 +1,7 @@
 """From bytes to an upright RGB image, or to the reason why there is none."""
 
+import contextlib
+import ctypes
 import io
 import logging
 import warnings
@@ -43,10 +45,12 @@ REASONS = (
 )
 """Why an image cannot be used. ``missing`` is for whoever fetches; decoding never says it."""
 
-# A file is data: what Pillow thinks of its metadata is neither printed nor, with warnings turned
-# into errors, a verdict. Set once, since filters are shared by all threads.
+# What decoders think of a file's metadata is neither printed (it may hold terminal escapes) nor, with
+# warnings turned into errors, a verdict. Set once, since all threads share these switches.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+with contextlib.suppress(AttributeError, OSError):  # a Pillow whose libtiff cannot be reached
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 _Plugin = Callable[[io.BytesIO], ImageFile.ImageFile]
 
@@ -148,8 +152,9 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
 def _rare_jpeg(data: bytes, max_pixels: int, otherwise: str) -> Image.Image:
     try:
         return _with_pillow(data, "jpeg", max_pixels)
-    except Unusable:
-        raise
+    except Unusable as verdict:
+        reason = otherwise if verdict.reason == "corrupt" else verdict.reason
+        raise Unusable(reason, verdict.width, verdict.height) from verdict
     except Exception as error:  # decoders raise anything on hostile bytes
         raise Unusable(otherwise) from error
 

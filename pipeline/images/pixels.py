@@ -26,7 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         ``unsupported``: values that are not finite, or a colour space without a conversion (Lab).
     """
     if image.mode == "RGB":
-        return image
+        return image.copy()  # a plain image instead of one that belongs to an open file
     if image.mode.startswith("I;16"):
         return _grey(np.asarray(image).astype(np.uint16) >> 8)
     if image.mode == "I":
