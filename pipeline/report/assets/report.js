@@ -1,0 +1,104 @@
+// Comfort only: the pages can be read without it.
+"use strict";
+
+document.documentElement.classList.add("scripted");
+
+function overlay() {
+  const slider = document.getElementById("layer");
+  if (!slider) return;
+  const root = document.documentElement.style;
+  const name = document.getElementById("layer-name");
+  const play = document.getElementById("play");
+  const opacity = document.getElementById("opacity");
+  const frames = [...document.querySelectorAll("[data-layer]")];
+  let timer = 0;
+
+  const show = () => {
+    root.setProperty("--layer", slider.value);
+    for (const frame of frames) frame.classList.toggle("now", frame.dataset.layer === slider.value);
+    const frame = frames[Number(slider.value)];
+    name.textContent = `${slider.value} · ${frame.title}`;
+    slider.setAttribute("aria-valuetext", frame.title);
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.setAttribute("aria-pressed", "false");
+  };
+  const step = () => {
+    slider.value = (Number(slider.value) + 1) % (Number(slider.max) + 1);
+    show();
+    if (slider.value === slider.max) stop();
+  };
+
+  slider.addEventListener("input", () => { stop(); show(); });
+  opacity.addEventListener("input", () => root.setProperty("--heat", opacity.value / 100));
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    timer = setInterval(step, 350);
+    play.setAttribute("aria-pressed", "true");
+    return step();
+  });
+  for (const frame of frames) {
+    frame.addEventListener("click", () => { stop(); slider.value = frame.dataset.layer; show(); });
+  }
+  show();
+}
+
+function sortable(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+
+  const key = (row, column, kind) => {
+    const cell = row.cells[column];
+    if (kind === "text") return cell.textContent.trim();
+    return cell.dataset.value === "" ? NaN : Number(cell.dataset.value);
+  };
+  const sort = (head, order) => {
+    const { kind } = head.dataset;
+    const sign = order === "ascending" ? 1 : -1;
+    const compare = (a, b) => {
+      if (kind === "text") return sign * a.localeCompare(b);
+      if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);
+      return sign * (a - b);
+    };
+    const keyed = [...body.rows].map((row) => [key(row, head.cellIndex, kind), row]);
+    keyed.sort((a, b) => compare(a[0], b[0]));
+    body.append(...keyed.map((pair) => pair[1]));
+    for (const other of heads) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", order);
+  };
+
+  for (const head of heads.filter((cell) => cell.dataset.kind)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const now = head.getAttribute("aria-sort");
+      const other = now === "ascending" ? "descending" : "ascending";
+      sort(head, now ? other : head.dataset.first);
+    });
+  }
+}
+
+function findable() {
+  const field = document.getElementById("find");
+  if (!field) return;
+  const rows = [...document.querySelectorAll("table.classes tbody tr")];
+  const names = rows.map((row) => row.querySelector("th a").textContent.toLowerCase());
+  const found = document.getElementById("found");
+  field.addEventListener("input", () => {
+    const wanted = field.value.trim().toLowerCase();
+    let count = 0;
+    rows.forEach((row, index) => {
+      row.hidden = !names[index].includes(wanted);
+      count += row.hidden ? 0 : 1;
+    });
+    found.textContent = wanted ? `${count} of ${rows.length}` : "";
+  });
+}
+
+overlay();
+findable();
+document.querySelectorAll("table[data-sortable]").forEach(sortable);

@@ -1,0 +1,204 @@
+"""What a report tells, read from a run: its facts, its classes by risk, its quarantine."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.atlas import Atlas
+from pipeline.report.findings import Finding
+from pipeline.store import Run, Status
+
+_CORNERS = ("tl", "tr", "bl", "br")
+_EXAMPLES = 3  # quarantined images named per reason
+
+_REASONS = {
+    "empty": "The file is empty.",
+    "not_an_image": "The file is no image.",
+    "truncated": "The file ends early.",
+    "corrupt": "The image data are damaged.",
+    "bomb": "More pixels than limits.max_pixels allows.",
+    "unsupported": "An image format or mode that is not read.",
+    "animated": "The file holds several frames.",
+    "missing": "The file is not there.",
+    "non_finite": "The map has values that are not finite.",
+    "no_label": "The flow needs a label and the image has none.",
+    "unreachable": "The storage could not be read.",
+}
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The run in numbers; accuracy is None without labels."""
+
+    dataset: str
+    model: str
+    method: str
+    target: str
+    images: int
+    quarantined: int
+    accuracy: float | None
+    layers: tuple[str, ...]
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    """Height and width of the model's input."""
+    provenance: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """A class in numbers; NaN where a statistic is undefined."""
+
+    id: int
+    position: int
+    """In the atlas."""
+    name: str
+    images: int
+    no_mass: int
+    """Images whose maps are zero: they count, but have no mean map."""
+    accuracy: float
+    mass: float
+    """Median of the accumulated raw mass."""
+    corner: float
+    """Mean lift of the corner with the most mass; 1 = uniform."""
+    depth: float
+    """Mean convergence depth, in layers."""
+    findings: int
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Images that could not be used for one reason."""
+
+    reason: str
+    explanation: str
+    images: int
+    examples: tuple[str, ...]
+
+
+def read_facts(run: Run) -> RunFacts:
+    """Read the facts of a run."""
+    spec, config = run.spec, run.config
+    labelled = correct = used = quarantined = 0
+    for batch in run.summary().to_batches(columns=["status", "correct"]):
+        status, hit = batch.column("status"), batch.column("correct")
+        quarantined += pc.sum(pc.equal(status, Status.QUARANTINED)).as_py() or 0
+        used += pc.sum(pc.equal(status, Status.OK)).as_py() or 0
+        labelled += len(hit) - hit.null_count
+        correct += pc.sum(hit).as_py() or 0
+    height, width = spec.input["size"]
+    return RunFacts(
+        dataset=PurePosixPath(config.dataset.source).name or config.dataset.source,
+        model=config.model.name,
+        method=config.flow.method,
+        target=config.flow.target,
+        images=used,
+        quarantined=quarantined,
+        accuracy=correct / labelled if labelled else None,
+        layers=spec.layers,
+        grid=spec.grid,
+        size=(int(height), int(width)),
+        provenance=(
+            ("Run", run.uri),
+            ("Dataset", config.dataset.source),
+            ("Dataset fingerprint", spec.fingerprint),
+            ("Model", config.model.name),
+            ("Weights (SHA-256)", spec.weights_sha256),
+            ("Method", f"{config.flow.method}, target {config.flow.target}"),
+            ("Stored as", f"{config.flow.store}, {len(spec.layers)} layers × "
+             f"{spec.grid[0]} × {spec.grid[1]} cells"),
+            ("Configuration", spec.config_hash),
+            ("Code", spec.code_version),
+        ),
+    )
+
+
+def choose_table(run: Run) -> Atlas:
+    """Return the atlas by label, or by prediction where the images have no labels."""
+    atlas = run.atlas("label")
+    return atlas if np.asarray(atlas.count).sum() > 0 else run.atlas("predicted")
+
+
+def rank_classes(
+    atlas: Atlas, findings: Sequence[Finding], columns: Sequence[str]
+) -> tuple[ClassFacts, ...]:
+    """Return the classes that have images, the riskiest first.
+
+    Risk is an order, not a number: the class of the gravest finding comes first; classes
+    without findings follow, the least accurate first; ties go by class id.
+    """
+    gravest: dict[int, int] = {}
+    for finding in findings:
+        if finding.class_id is not None:
+            gravest.setdefault(finding.class_id, finding.rank)
+    amounts = Counter(finding.class_id for finding in findings)
+    corner = np.max(
+        [_mean(atlas, columns, f"corner_{place}_flow") for place in _CORNERS], axis=0
+    )
+    mass = _median(atlas, columns, "mass_flow")
+    depth = _mean(atlas, columns, "convergence_depth")
+    facts = [
+        ClassFacts(
+            id=int(atlas.classes[position]),
+            position=position,
+            name=str(atlas.names[position]),
+            images=int(atlas.count[position]),
+            no_mass=int(atlas.n_zero[position]),
+            accuracy=float(atlas.accuracy[position]),
+            mass=float(mass[position]),
+            corner=float(corner[position]),
+            depth=float(depth[position]),
+            findings=amounts[int(atlas.classes[position])],
+        )
+        for position in range(len(atlas.classes))
+        if atlas.count[position] > 0
+    ]
+
+    def risk(fact: ClassFacts) -> tuple[float, float, int]:
+        accuracy = fact.accuracy if np.isfinite(fact.accuracy) else 1.0
+        return gravest.get(fact.id, np.inf), accuracy, fact.id
+
+    return tuple(sorted(facts, key=risk))
+
+
+def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
+    """Return the quarantined images by reason, the most frequent first."""
+    unusable = run.summary().to_table(
+        columns=["row", "reason"], filter=pc.field("status") == int(Status.QUARANTINED)
+    )
+    rows: dict[str, list[int]] = {}
+    for row, reason in zip(*(unusable.column(i).to_pylist() for i in (0, 1)), strict=True):
+        rows.setdefault(reason or "unknown", []).append(row)
+    if not rows:
+        return ()
+    uris = run.index().column("uri")
+    return tuple(
+        Quarantine(
+            reason=reason,
+            explanation=explain(reason),
+            images=len(found),
+            examples=tuple(uris[row].as_py() for row in sorted(found)[:_EXAMPLES]),
+        )
+        for reason, found in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0]))
+    )
+
+
+def explain(reason: str) -> str:
+    """Return a sentence for the reason of a quarantine."""
+    return _REASONS.get(reason, "")
+
+
+def _mean(atlas: Atlas, columns: Sequence[str], column: str) -> NDArray[np.float64]:
+    if column not in columns:
+        return np.full(len(atlas.classes), np.nan)
+    return np.asarray(atlas.column_mean(column), np.float64)
+
+
+def _median(atlas: Atlas, columns: Sequence[str], column: str) -> NDArray[np.float64]:
+    if column not in columns:
+        return np.full(len(atlas.classes), np.nan)
+    return np.asarray(atlas.quantile(column, 0.5), np.float64)

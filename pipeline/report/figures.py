@@ -1,0 +1,90 @@
+"""Colours and sprites: maps as small images on the model's own grid, one cell one pixel."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+PALETTE: NDArray[np.uint8] = colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
+"""(256, 3): perceptually uniform, safe for colour-blind readers, monotonic in grey print."""
+
+_GUTTER = 1  # cells repeated around a tile, so that scaling never shows its neighbour
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """Many equally large maps in one image; CSS shows one of them at a time."""
+
+    content: bytes
+    """Lossless WebP."""
+    rows: int
+    columns: int
+    grid: tuple[int, int]
+    """Cells (h, w) of a map."""
+
+    @property
+    def size(self) -> str:
+        """The CSS ``background-size`` of an element that shows one map."""
+        height, width = self.grid
+        return (
+            f"{_percent(self.columns * (width + 2 * _GUTTER) / width)} "
+            f"{_percent(self.rows * (height + 2 * _GUTTER) / height)}"
+        )
+
+    def position(self, index: int) -> str:
+        """Return the CSS ``background-position`` that shows map ``index`` (counted along rows)."""
+        row, column = divmod(index, self.columns)
+        height, width = self.grid
+        return f"{_offset(column, self.columns, width)} {_offset(row, self.rows, height)}"
+
+
+def _offset(index: int, count: int, cells: int) -> str:
+    """Place a tile: CSS percentages refer to what the image is larger than the element."""
+    step = (cells + 2 * _GUTTER) / cells
+    return _percent((index * step + _GUTTER / cells) / (count * step - 1))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4f}".rstrip("0").rstrip(".") + "%"
+
+
+def sprite(levels: NDArray[np.uint8], columns: int) -> Sprite:
+    """Put maps into one image, ``columns`` beside each other.
+
+    Parameters
+    ----------
+    levels : uint8 (M, h, w)
+        0..255, positions on :data:`PALETTE`.
+    columns : int
+        Maps in a row; the last row may be shorter.
+    """
+    count, height, width = levels.shape
+    rows = -(-count // columns)
+    padded = np.pad(levels, ((0, 0), (_GUTTER, _GUTTER), (_GUTTER, _GUTTER)), mode="edge")
+    filled = np.zeros((rows * columns, *padded.shape[1:]), np.uint8)
+    filled[:count] = padded
+    table = filled.reshape(rows, columns, *padded.shape[1:]).transpose(0, 2, 1, 3)
+    pixels = PALETTE[table.reshape(rows * padded.shape[1], columns * padded.shape[2])]
+    return Sprite(webp(Image.fromarray(pixels), lossless=True), rows, columns, (height, width))
+
+
+def levels(values: NDArray[np.floating], peak: float | None = None) -> NDArray[np.uint8]:
+    """Scale non-negative values to 0..255, where ``peak`` (their maximum if not given) is 255.
+
+    Values that are not finite, and everything if the peak is 0, become 0.
+    """
+    finite = np.nan_to_num(np.asarray(values, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    top = float(finite.max(initial=0.0)) if peak is None else peak
+    if not top > 0:
+        return np.zeros(finite.shape, np.uint8)
+    return np.rint(np.clip(finite / top, 0, 1) * 255).astype(np.uint8)
+
+
+def webp(image: Image.Image, *, lossless: bool = False, quality: int = 72) -> bytes:
+    """Encode an image; the same pixels give the same bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=lossless, quality=quality, alpha_quality=70, method=4)
+    return buffer.getvalue()

@@ -1,0 +1,140 @@
+"""Pictures of rows: the crop that the model saw, and its accumulated flow layer by layer."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.flows import render
+from pipeline.images import Fetcher, InputTransform, decode
+from pipeline.report.figures import PALETTE, webp
+from pipeline.store import Run
+
+PHOTO_SIDE = 160
+"""Longest side of a shown crop, in pixels."""
+HEAT_SIDE = 72
+"""Longest side of one layer's overlay: it is smooth, so the browser may enlarge it."""
+
+_Place = tuple[str, int | None, int | None]  # uri, offset, length
+_TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
+_TALLEST = 16_383  # pixels, WebP's limit
+_ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
+_SPRITE = np.concatenate([PALETTE, _ALPHA[:, None]], axis=1)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where the report keeps the pictures of a row; paths are relative to the report's folder."""
+
+    row: int
+    photo: str | None
+    heat: str | None
+    """All layers below each other, each as high as the photo; None for a quarantined row."""
+    problem: str | None
+    """Why there is no photo."""
+
+
+def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
+    """Write the pictures of ``rows`` into the report; return them by row.
+
+    Images that cannot be read any more get a reason instead of a photo. The bytes do not depend
+    on the number of threads.
+    """
+    wanted = sorted(set(rows))
+    if not wanted:
+        return {}
+    index = run.index()
+    found = index.select(["uri", "offset", "length"]).take(wanted).to_pylist()
+    places: dict[int, _Place] = {
+        row: (place["uri"], place["offset"], place["length"])
+        for row, place in zip(wanted, found, strict=True)
+    }
+    fetcher, transform = Fetcher(run.spec.root), InputTransform.from_dict(run.spec.input)
+    max_pixels = run.config.limits.max_pixels
+
+    def draw(row: int, place: _Place, maps: NDArray[np.float32]) -> Picture:
+        photo, problem = _photo(fetcher, transform, place, max_pixels)
+        return Picture(
+            row=row,
+            photo=_keep(run, f"assets/rows/{row}.webp", photo),
+            heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps, transform.size)),
+            problem=problem,
+        )
+
+    pictures: dict[int, Picture] = {}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for group in _groups(wanted):
+            maps = run.read_maps(group[0], group[-1] + 1)
+            inside = [maps[row - group[0]] for row in group]
+            drawn = pool.map(draw, group, [places[row] for row in group], inside)
+            pictures |= {picture.row: picture for picture in drawn}
+    return pictures
+
+
+def heat_sprite(maps: NDArray[np.float32], size: tuple[int, int]) -> bytes | None:
+    """Return the accumulated flow as a transparent WebP, one frame per layer below each other.
+
+    Parameters
+    ----------
+    maps : float32 (L, h, w)
+        Raw maps of one image.
+    size : (H, W)
+        Of the model's input; frames keep its proportions.
+
+    Returns
+    -------
+    bytes or None
+        None if the maps hold no mass: there is nothing to show.
+    """
+    if not maps.any():
+        return None
+    height, width = _within(size, min(HEAT_SIDE, _TALLEST // len(maps)))
+    frames = render(torch.from_numpy(maps)[None], size=(height, width), mode="sigmoid")[0]
+    values = np.asarray(frames).reshape(len(maps) * height, width)
+    return webp(Image.fromarray(_SPRITE[values], "RGBA"), quality=60)
+
+
+def _photo(
+    fetcher: Fetcher,
+    transform: InputTransform,
+    place: _Place,
+    max_pixels: int,
+) -> tuple[bytes | None, str | None]:
+    try:
+        data = fetcher.fetch(*place)
+    except FileNotFoundError:
+        return None, "missing"
+    except OSError:
+        return None, "unreachable"
+    decoded = decode(data, max_pixels)
+    if decoded.image is None:
+        return None, decoded.reason
+    crop = Image.fromarray(np.ascontiguousarray(transform(decoded.image).transpose(1, 2, 0)))
+    height, width = _within((crop.height, crop.width), PHOTO_SIDE)
+    return webp(crop.resize((width, height), Image.Resampling.LANCZOS)), None
+
+
+def _keep(run: Run, path: str, content: bytes | None) -> str | None:
+    if content is None:
+        return None
+    run.write(f"report/{path}", content)
+    return path
+
+
+def _groups(rows: list[int]) -> list[list[int]]:
+    """Group sorted rows by the stored chunk that holds their maps."""
+    groups: dict[int, list[int]] = {}
+    for row in rows:
+        groups.setdefault(row // _TOGETHER, []).append(row)
+    return list(groups.values())
+
+
+def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Shrink (height, width) to at most ``side``, keeping proportions; never enlarge."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

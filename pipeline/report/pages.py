@@ -1,0 +1,113 @@
+"""Pages: templates filled with the contents of a run. Every text is data, never markup."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+ASSETS = ("report.css", "report.js")
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A film-strip: one statistic's map for every layer, on one colour scale."""
+
+    title: str
+    note: str
+    first: int
+    """Place of layer 0 in the class's sprite."""
+    peak: float
+    """What the brightest colour means, in multiples of ``unit``."""
+    unit: str
+    values: tuple[str, ...] = ()
+    """A number under each layer."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page's place and what its template needs to link from there."""
+
+    path: str
+    """Relative to the report's folder."""
+    template: str
+
+    @property
+    def root(self) -> str:
+        """The way from the page back to the report's folder."""
+        return "../" * self.path.count("/")
+
+
+INDEX = Page("index.html", "index.html")
+
+
+def class_page(class_id: int) -> Page:
+    """Return the page of a class; its file name is the id, never the name."""
+    return Page(f"classes/{class_id:d}.html", "class.html")
+
+
+def fill(page: Page, contents: dict[str, Any]) -> bytes:
+    """Return a page as UTF-8; characters that have no encoding become question marks."""
+    text = _environment().get_template(page.template).render(page=page, **contents)
+    return text.encode("utf-8", "replace")
+
+
+def asset(name: str) -> bytes:
+    """Return a file that all pages share."""
+    return resources.files("pipeline.report").joinpath("assets", name).read_bytes()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "integer": integer,
+        "percent": percent,
+        "figure": figure,
+        "times": times,
+        "sortable": sortable,
+    }
+    environment.globals["class_path"] = lambda class_id: class_page(class_id).path
+    return environment
+
+
+def integer(value: int) -> str:
+    """Group thousands: 1,281,167."""
+    return f"{value:,d}"
+
+
+def percent(value: float | None) -> str:
+    """Show a share with one decimal; a dash where it is undefined."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+
+
+def figure(value: float | None) -> str:
+    """Show a number with three significant digits; a dash where it is undefined."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{digits}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} · 10" + str(int(exponent)).translate(_RAISED)
+
+
+def times(value: float | None) -> str:
+    """Show a lift, a multiple of what a uniform map has."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.2f} ×"
+
+
+def sortable(value: float) -> str:
+    """Return a number for scripts to compare; empty where it is undefined."""
+    return repr(float(value)) if math.isfinite(value) else ""
