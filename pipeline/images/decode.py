@@ -21,6 +21,7 @@ from PIL import (
     PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    _imaging,
 )
 
 from pipeline.images.formats import (
@@ -45,12 +46,12 @@ REASONS = (
 )
 """Why an image cannot be used. ``missing`` is for whoever fetches; decoding never says it."""
 
-# What decoders think of a file's metadata is neither printed (it may hold terminal escapes) nor, with
-# warnings turned into errors, a verdict. Set once, since all threads share these switches.
+# What decoders think of a file's metadata is neither printed (it may hold terminal escapes) nor,
+# with warnings turned into errors, a verdict. Set once: all threads share these switches.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 with contextlib.suppress(AttributeError, OSError):  # a Pillow whose libtiff cannot be reached
-    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 _Plugin = Callable[[io.BytesIO], ImageFile.ImageFile]
 
@@ -134,7 +135,7 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
         raise Unusable("bomb")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError:  # damaged, or a rare subsampling
+    except (ValueError, KeyError):  # damaged, or a rare subsampling
         return _rare_jpeg(data, max_pixels, broken)
     _check_size(width, height, max_pixels)
     four = colours in ("CMYK", "YCCK")
