@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config import DatasetConfig, ModelConfig, RunConfig
+from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA
 from pipeline.measures import columns, measure
 from pipeline.store import (
     Column,
@@ -23,7 +24,7 @@ from pipeline.store import (
     open_run,
     open_store,
 )
-from pipeline.store.layout import BOXES_SCHEMA, INDEX_SCHEMA, summary_schema
+from pipeline.store.layout import summary_schema
 
 QUARANTINED = 0.01
 WRONG = 0.1
