@@ -1,0 +1,73 @@
+"""The fold: Dask tasks over units, merged in a tree. The only place that knows Dask.
+
+A leaf takes a stretch of consecutive units and adds them to one state in place, because a state
+(every class present, every layer) is often larger than a unit: one state per unit would spend its
+time moving zeros. What leaves a task is never changed afterwards, so a cluster may repeat any task.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import dask
+
+from pipeline.store.layout import Unit
+
+State = TypeVar("State")
+
+_STRETCHES_PER_WORKER = 2
+"""Enough to even out the workers, few enough to hold all states at once."""
+
+
+def fold(
+    units: Sequence[Unit],
+    leaf: Callable[[Sequence[Unit]], State],
+    merge: Callable[[State, State], State],
+    workers: int | None,
+) -> State:
+    """Return the merged states of all units.
+
+    Parameters
+    ----------
+    leaf
+        Makes the state of some units; picklable if a ``distributed`` client is active.
+    merge
+        Associative and commutative; must not change its arguments.
+    workers
+        Threads of this machine; None uses the active ``distributed`` client, or else one thread
+        per processor.
+    """
+    cluster = _cluster_threads() if workers is None else None
+    threads = workers or cluster or os.cpu_count() or 1
+    tasks = [
+        dask.delayed(leaf, pure=False)(stretch)
+        for stretch in stretches(units, _STRETCHES_PER_WORKER * threads)
+    ]
+    while len(tasks) > 1:
+        pairs = zip(tasks[::2], tasks[1::2], strict=False)
+        merged = [dask.delayed(merge, pure=False)(*pair) for pair in pairs]
+        tasks = merged + tasks[2 * len(merged) :]
+    if cluster:
+        return tasks[0].compute()  # type: ignore[no-any-return]
+    return tasks[0].compute(scheduler="threads", num_workers=threads)  # type: ignore[no-any-return]
+
+
+def stretches(units: Sequence[Unit], count: int) -> list[tuple[Unit, ...]]:
+    """Cut units into at most ``count`` non-empty runs of nearly equal length."""
+    count = max(1, min(count, len(units)))
+    cuts = [len(units) * i // count for i in range(count + 1)]
+    return [tuple(units[lo:hi]) for lo, hi in pairwise(cuts)]
+
+
+def _cluster_threads() -> int | None:
+    """Return the threads of the active distributed client, None without one."""
+    try:
+        from distributed import get_client
+    except ImportError:
+        return None
+    try:
+        client = get_client()
+    except ValueError:
+        return None
+    return max(1, sum(int(threads) for threads in client.nthreads().values()))
