@@ -39,7 +39,7 @@ def render(
     Tensor
         uint8 (B, L, H, W).
     """
-    flow = accumulate(maps.detach().double())
+    flow = accumulate(maps.detach().float())
     low, high = flow.amin(dim=(-2, -1), keepdim=True), flow.amax(dim=(-2, -1), keepdim=True)
     if mode == "sigmoid":
         level = _sigmoid(flow, high[:, -1:])

@@ -52,6 +52,11 @@ def anatomy(model: nn.Module) -> Anatomy:
             f"{name} is not a vision transformer of one resolution; "
             "use a model that has a class token, such as vit, deit or beit"
         )
+    if getattr(model, "grad_checkpointing", False):
+        raise UnsupportedModel(
+            f"{name} recomputes its blocks in the backward pass; "
+            "call model.set_grad_checkpointing(False)"
+        )
     readout = _readout(model, name)
     patch_embed = getattr(model, "patch_embed", None)
     if not isinstance(patch_embed, nn.Module) or not hasattr(patch_embed, "dynamic_feat_size"):

@@ -1,0 +1,288 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import UnsupportedModel
+from pipeline.flows import create_flow
+from pipeline.images.transform import InputTransform
+from pipeline.models import load_model
+from tests.flows.reference import photographs_like, reference, small
+
+FAMILIES = {
+    "plain": ("vit_tiny_patch16_224", {}),
+    "registers": ("vit_tiny_patch16_224", {"reg_tokens": 4}),
+    "qk_norm": ("vit_tiny_patch16_224", {"qk_norm": True}),
+    "layer scale": ("vit_tiny_patch16_224", {"init_values": 0.3}),
+    "unembedded class token": ("vit_tiny_patch16_224", {"no_embed_class": True, "reg_tokens": 1}),
+    "pre-norm": ("vit_tiny_patch16_224", {"pre_norm": True}),
+    "no final norm": ("vit_tiny_patch16_224", {"final_norm": False}),
+    "distilled": ("deit_tiny_distilled_patch16_224", {}),
+    "relative bias": ("beit_base_patch16_224", {"global_pool": "token"}),
+    "relative positions": (
+        "vit_relpos_small_patch16_224",
+        {"global_pool": "token", "class_token": True},
+    ),
+    "rotary": ("eva02_tiny_patch14_224", {"global_pool": "token", "num_classes": 5}),
+}
+
+
+def build(family):
+    name, options = FAMILIES[family]
+    model = small(name, **options)
+    return model, (0, 1) if family == "distilled" else (0,)
+
+
+def assert_same_maps(found, wanted):
+    """Equal to 1e-5 of each map's maximum: (…, L, h, w) or (…, L, n)."""
+    wanted = wanted.reshape(found.shape)
+    scale = wanted.flatten(-2).amax(dim=-1)[..., None, None]
+    assert ((found - wanted).abs() <= 1e-5 * scale).all(), ((found - wanted).abs() / scale).max()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("count", [1, 7])
+def test_equals_the_one_image_reference(family, count):
+    model, readout = build(family)
+    images = photographs_like(model, count)
+    with create_flow("daam", model) as flow:
+        result = flow(images)
+    assert result.maps.shape == (count, 3, 3, 5)
+    assert result.maps.dtype == torch.float32
+    assert result.layers == ("blocks.0", "blocks.1", "blocks.2")
+    assert result.maps.amax(dim=(0, 2, 3)).gt(0).all()
+    for index, image in enumerate(images):
+        wanted = reference(model, image, readout=readout)
+        assert_same_maps(result.maps[index], wanted.maps)
+        assert torch.allclose(result.logits[index], wanted.logits, atol=1e-5)
+        assert result.target[index] == wanted.logits.argmax()
+        assert torch.allclose(result.extras["prefix_mass"][index], wanted.prefix_mass, atol=1e-6)
+        norm = result.extras["token_norm"][index]
+        assert torch.allclose(norm.flatten(), wanted.token_norm, rtol=1e-5)
+
+
+def test_equals_the_reference_in_a_batch_of_32_with_given_targets():
+    model, _ = build("plain")
+    images = photographs_like(model, 32)
+    targets = torch.arange(32) % 5
+    with create_flow("daam", model) as flow:
+        result = flow(images, targets)
+    assert torch.equal(result.target, targets)
+    for index in range(32):
+        wanted = reference(model, images[index], target=int(targets[index]))
+        assert_same_maps(result.maps[index], wanted.maps)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "distilled"])
+def test_the_attention_weighted_values_sum_to_the_input_of_the_projection(family):
+    model, _ = build(family)
+    wanted = reference(model, photographs_like(model, 1)[0])
+    for total, output in zip(wanted.sums, wanted.outputs, strict=True):
+        assert torch.allclose(total, output, atol=1e-5)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rows=st.integers(1, 4),
+    columns=st.integers(1, 4),
+    patch=st.sampled_from([4, (2, 4)]),
+    heads=st.integers(1, 3),
+    registers=st.integers(0, 2),
+    count=st.integers(1, 3),
+    seed=st.integers(0, 100),
+)
+def test_any_shape_equals_the_reference(rows, columns, patch, heads, registers, count, seed):
+    height, width = (patch, patch) if isinstance(patch, int) else patch
+    model = small(
+        seed=seed,
+        img_size=(rows * height, columns * width),
+        patch_size=patch,
+        num_heads=heads,
+        embed_dim=6 * heads,
+        depth=2,
+        reg_tokens=registers,
+    )
+    images = photographs_like(model, count, seed=seed)
+    with create_flow("daam", model) as flow:
+        result = flow(images)
+    assert result.maps.shape == (count, 2, rows, columns)
+    for index, image in enumerate(images):
+        wanted = reference(model, image).maps.reshape(result.maps[index].shape)
+        assert (result.maps[index] - wanted).abs().max() <= 1e-5 * wanted.max() + 1e-8
+
+
+def test_gated_attention_equals_the_reference_with_gated_values():
+    from timm.layers import Attention
+
+    model = small()
+    torch.manual_seed(3)
+    for block in model.blocks:
+        plain = block.attn
+        block.attn = Attention(24, num_heads=3, qkv_bias=True, gated=True).eval()
+        block.attn.load_state_dict(plain.state_dict(), strict=False)
+    image = photographs_like(model, 1)
+    with create_flow("daam", model) as flow:
+        result = flow(image)
+    assert_same_maps(result.maps[0], reference(model, image[0]).maps)
+
+
+def test_dynamic_image_size_follows_each_batch():
+    model = small(dynamic_img_size=True)
+    with create_flow("daam", model) as flow:
+        for size in ((16, 32), (40, 24)):
+            images = torch.randn(2, 3, *size)
+            result = flow(images)
+            assert result.maps.shape[-2:] == (size[0] // 8, size[1] // 8)
+            assert_same_maps(result.maps[1], reference(model, images[1]).maps)
+
+
+def test_no_gradient_gives_exact_zeros():
+    model = small()
+    with torch.no_grad():
+        model.head.weight[2] = 0
+    images = photographs_like(model, 3)
+    with create_flow("daam", model) as flow:
+        result = flow(images, torch.tensor([2, 0, 2]))
+    assert torch.equal(result.maps[[0, 2]], torch.zeros(2, 3, 3, 5))
+    assert result.maps[1].amax(dim=(1, 2)).gt(0).all()
+
+
+def test_an_image_does_not_depend_on_its_batch_mates():
+    model = small()
+    images = photographs_like(model, 32)
+    order = torch.randperm(32)
+    with create_flow("daam", model) as flow:
+        together, shuffled = flow(images), flow(images[order])
+        alone = [flow(image[None]).maps[0] for image in images[:4]]
+        spoiled = images.clone()
+        spoiled[1] = float("nan")
+        beside_nan = flow(spoiled)
+    assert_same_maps(shuffled.maps, together.maps[order])
+    assert_same_maps(torch.stack(alone), together.maps[:4])
+    assert_same_maps(beside_nan.maps[[0, *range(2, 32)]], together.maps[[0, *range(2, 32)]])
+    assert beside_nan.maps[1].isnan().all()
+
+
+def test_unfused_attention_gives_the_same():
+    model = small()
+    images = photographs_like(model, 2)
+    with create_flow("daam", model) as flow:
+        fused = flow(images)
+    for block in model.blocks:
+        block.attn.fused_attn = False
+    with create_flow("daam", model) as flow:
+        manual = flow(images)
+    assert_same_maps(manual.maps, fused.maps)
+    assert not any(block.attn.fused_attn for block in model.blocks)
+
+
+def state(model):
+    return (
+        [parameter.requires_grad for parameter in model.parameters()],
+        [parameter.grad is None for parameter in model.parameters()],
+        [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()],
+        [getattr(m, "fused_attn", None) for m in model.modules()],
+    )
+
+
+def test_the_model_is_as_it_was_after_the_context_and_after_errors():
+    model = small()
+    model.blocks[1].requires_grad_(False)
+    model.blocks[2].attn.fused_attn = False
+    before = state(model)
+    images = photographs_like(model, 2)
+    plain = model(images)
+    with create_flow("daam", model) as flow:
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        flow(images)
+        with pytest.raises(AssertionError):
+            flow(torch.randn(1, 3, 9, 9))  # refused by the patch embedding, in mid-flight
+        assert torch.allclose(flow(images).logits, plain, atol=1e-5)
+        assert torch.allclose(model(images), plain, atol=1e-5)  # itself still usable
+    assert state(model) == before
+    with pytest.raises(KeyError), create_flow("daam", model):
+        raise KeyError
+    assert state(model) == before
+    with pytest.raises(ValueError, match="inside its context"):
+        flow(images)
+
+
+def test_results_hold_no_graph():
+    model = small()
+    with create_flow("daam", model) as flow:
+        result = flow(photographs_like(model, 2).requires_grad_())
+    for tensor in (result.maps, result.logits, *result.extras.values()):
+        assert not tensor.requires_grad
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_works_whatever_the_caller_thinks_of_gradients(mode):
+    model = small()
+    images = photographs_like(model, 2)
+    with create_flow("daam", model) as flow:
+        wanted = flow(images)
+        with mode():
+            found = flow(images.clone())
+    assert torch.equal(found.maps, wanted.maps)
+
+
+def test_bfloat16_autocast_stays_close_and_returns_float32():
+    model = small()
+    images = photographs_like(model, 4)
+    with create_flow("daam", model) as flow:
+        wanted = flow(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = flow(images, wanted.target)
+    assert found.maps.dtype == found.logits.dtype == torch.float32
+    scale = wanted.maps.amax(dim=(-2, -1), keepdim=True)
+    assert ((found.maps - wanted.maps).abs() / scale).mean() < 0.02
+    assert not torch.equal(found.maps, wanted.maps)
+
+
+@pytest.mark.parametrize("targets", [[0, 5], [-1, 0], [0], [[0], [1]], [0.0, 1.0]])
+def test_targets_that_are_no_classes_are_refused(targets):
+    model = small()
+    with create_flow("daam", model) as flow, pytest.raises(ValueError, match="targets must be"):
+        flow(photographs_like(model, 2), torch.tensor(targets))
+
+
+def test_int32_targets_are_welcome():
+    model = small()
+    images = photographs_like(model, 2)
+    with create_flow("daam", model) as flow:
+        found = flow(images, torch.tensor([1, 2], dtype=torch.int32))
+        assert torch.equal(found.maps, flow(images, torch.tensor([1, 2])).maps)
+    assert found.target.dtype == torch.int64
+
+
+def test_a_model_in_training_mode_is_refused():
+    with pytest.raises(ValueError, match=r"call model\.eval"), create_flow("daam", small().train()):
+        pass
+
+
+def test_an_attention_changed_before_its_projection_is_refused():
+    model = small()
+    model.blocks[1].attn.proj.register_forward_pre_hook(lambda m, x: (2 * x[0],))
+    with create_flow("daam", model) as flow, pytest.raises(UnsupportedModel, match="changes"):
+        flow(photographs_like(model, 1))
+
+
+@pytest.mark.photographs
+def test_real_weights_and_photographs(photographs):
+    from PIL import Image
+
+    loaded = load_model(
+        "vit_tiny_patch16_224", str(photographs / "weights/vit_tiny_patch16_224.safetensors")
+    )
+    transform = InputTransform.from_dict(loaded.input)
+    files = sorted((photographs / "imagenet_val_1300").rglob("*.*"))
+    files = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png")][:4]
+    pixels = [transform(Image.open(file).convert("RGB")) for file in files]
+    images = transform.normalise(torch.stack([torch.from_numpy(image) for image in pixels]))
+    with create_flow("daam", loaded.model) as flow:
+        result = flow(images)
+    loaded.model.requires_grad_(True)
+    for index, image in enumerate(images):
+        wanted = reference(loaded.model, image)
+        assert_same_maps(result.maps[index], wanted.maps)
+        assert (result.logits[index] - wanted.logits).abs().max() < 1e-4
