@@ -141,22 +141,6 @@ class RunSpec:
         )
 
 
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("offset", pa.int64()),
-        pa.field("length", pa.int64()),
-        pa.field("label", pa.int32()),
-        pa.field("split", pa.string()),
-    ]
-)
-
-BOXES_SCHEMA = pa.schema(
-    [pa.field("row", pa.int64(), nullable=False)]
-    + [pa.field(name, pa.float32(), nullable=False) for name in ("x0", "y0", "x1", "y1")]
-)
-
 _SUMMARY_HEAD = [
     pa.field("row", pa.int64(), nullable=False),
     pa.field("status", pa.uint8(), nullable=False),

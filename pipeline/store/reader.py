@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
-import pyarrow.fs
 import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
@@ -101,20 +100,25 @@ class Run:
         """Return the boxes: row, x0, y0, x1, y1 in pixels of the upright image."""
         return self.table(BOXES)
 
+    def index_rows(self, lo: int, hi: int) -> pa.Table:
+        """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
+        return self._rows(INDEX, lo, hi)
+
+    def box_rows(self, lo: int, hi: int) -> pa.Table:
+        """Return the boxes of rows ``[lo, hi)``."""
+        return self._rows(BOXES, lo, hi)
+
+    def _rows(self, path: str, lo: int, hi: int) -> pa.Table:
+        return pq.read_table(self._place(path), filters=[("row", ">=", lo), ("row", "<", hi)])
+
+    def _place(self, path: str) -> str:
+        """Return the path or URL by which pyarrow finds an object of the run."""
+        folder = local_folder(self.store)
+        return str(folder / path) if folder is not None else f"{self.uri.rstrip('/')}/{path}"
+
     def summary(self) -> pyarrow.dataset.Dataset:
         """Return the summary of all images as a dataset, one fragment per unit."""
-        schema = pq.read_schema(pa.BufferReader(self.read(_summary_path(0))))
-        folder = local_folder(self.store)
-        if folder is not None:
-            return pyarrow.dataset.dataset(folder / "summary", schema=schema, format="parquet")
-        from obstore.fsspec import FsspecStore
-
-        files = pyarrow.fs.PyFileSystem(
-            pyarrow.fs.FSSpecHandler(FsspecStore.from_store(self.store))
-        )
-        return pyarrow.dataset.dataset(
-            [_summary_path(unit.id) for unit in self.units], schema=schema, filesystem=files
-        )
+        return pyarrow.dataset.dataset(self._place("summary"), format="parquet")
 
     def summary_part(self, unit: int) -> pa.Table:
         """Return the Parquet part of one unit."""
