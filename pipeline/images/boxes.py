@@ -74,10 +74,11 @@ def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
     uri, label, ignore = table.uri_column(), table.column("label"), table.column("ignore")
     corners = [column for name in _CORNERS if (column := table.column(name))]
     optional = [column for column in (label, ignore) if column]
-    content = pa.Table.from_batches(
-        list(table.batches([uri, *corners, *optional])) or [pa.record_batch({}, schema=None)]
-    )
-    names, ids = _placed(content.column(uri), root, path)
+    batches = list(table.batches([uri, *corners, *optional]))
+    if not batches:
+        raise DatasetError(f"the table {path} has no rows; leave dataset.boxes out")
+    content = pa.Table.from_batches(batches)
+    names, ids = _placed(table.texts(content.column(uri), uri), root, path)
     values = np.stack([_numbers(content.column(name), path) for name in corners], axis=1)
     _check(values, path)
     kept = np.ones(len(values), bool)
@@ -90,7 +91,7 @@ def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
 
 def _placed(column: pa.ChunkedArray, root: Root, path: str) -> tuple[list[str], np.ndarray]:
     """Return the distinct URIs as the index spells them, and which of them each row has."""
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    encoded = column.combine_chunks().dictionary_encode()
     if encoded.null_count:
         raise DatasetError(f"{path}: {encoded.null_count} boxes have no URI")
     ids: dict[str, int] = {}

@@ -2,8 +2,11 @@
 
 import os
 import stat
+import sys
 
 from pipeline.images.uris import absent, is_url, local_path
+
+_PIECE = 1 << 22
 
 
 class Fetcher:
@@ -39,20 +42,22 @@ class Fetcher:
             raise
         except ValueError as error:
             raise FileNotFoundError(f"no file can be named {path!r}") from error
-        with open(descriptor, "rb", buffering=0) as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileNotFoundError(f"{path!r} is not a regular file")
             if offset is None:
-                return file.readall()
-            file.seek(offset)
-            return _read(file.fileno(), length)
+                return _read(descriptor, None)
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return _read(descriptor, length)
+        finally:
+            os.close(descriptor)
 
 
 def _read(descriptor: int, length: int | None) -> bytes:
-    """Read up to ``length`` bytes; the system may hand them out in several pieces."""
+    """Read to the end, or ``length`` bytes; the system may hand them out in several pieces."""
     pieces = []
-    left = length if length is not None else os.fstat(descriptor).st_size
-    while left > 0 and (piece := os.read(descriptor, left)):
+    left = length if length is not None else sys.maxsize
+    while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)

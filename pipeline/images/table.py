@@ -23,7 +23,7 @@ class TableSource:
     """
 
     table: Table
-    place: Root
+    base: Root
     labels: dict[Any, int | None]
     class_names: dict[int, str]
     boxes: Boxes = field(repr=False)
@@ -31,7 +31,7 @@ class TableSource:
     @property
     def root(self) -> str:
         """The folder that relative URIs are relative to."""
-        return self.place.path
+        return self.base.path
 
     def scan(self) -> Iterator[Entry]:
         """Yield the images in order of the table."""
@@ -40,13 +40,13 @@ class TableSource:
         columns = [name for name in (uri_column, label_column, split_column) if name]
         rows = found = 0
         for batch in self.table.batches(columns):
-            uris = _texts(batch, uri_column)
+            uris = self._texts(batch, uri_column)
             labels = batch.column(label_column).to_pylist() if label_column else [None] * len(uris)
-            splits = _texts(batch, split_column) if split_column else [None] * len(uris)
+            splits = self._texts(batch, split_column) if split_column else [None] * len(uris)
             for uri, value, split in zip(uris, labels, splits, strict=True):
                 rows += 1
                 placed = self._placed(uri, rows)
-                size = self.place.size(placed)
+                size = self.base.size(placed)
                 found += size is not None
                 label = self.labels[value] if value == value else None
                 yield Entry(placed, None, size, label, split or None, self.boxes.of(placed, label))
@@ -59,9 +59,13 @@ class TableSource:
             )
         self.boxes.check_all_used()
 
+    def _texts(self, batch: pa.RecordBatch, name: str) -> list[str | None]:
+        texts: list[str | None] = self.table.texts(batch.column(name), name).to_pylist()
+        return texts
+
     def _placed(self, uri: str | None, row: int) -> str:
         try:
-            return self.place.place(uri or "")
+            return self.base.place(uri or "")
         except DatasetError as error:
             shown = (uri or "")[:200]
             raise DatasetError(
@@ -81,18 +85,11 @@ def open_table(
     """
     table = Table(path)
     table.uri_column()
-    values: set[Any] = set()
+    values: set[Any] = {None}
     if column := table.column("label"):
         for batch in table.batches([column]):
+            if pa.types.is_nested(batch.column(0).type):
+                raise DatasetError(f"{path}: column {column} must be one class index or name each")
             values.update(batch.column(0).unique().to_pylist())
     names = {} if labels is None else class_names(labels)
     return TableSource(table, root, table_labels(values, labels), names, boxes)
-
-
-def _texts(batch: pa.RecordBatch, name: str) -> list[str | None]:
-    column = batch.column(name)
-    try:
-        texts: list[str | None] = column.cast(pa.string()).to_pylist()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DatasetError(f"column {name} must be text, not {column.type}: {error}") from error
-    return texts

@@ -67,6 +67,21 @@ class Table:
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from error
 
+    def texts(self, column: pa.Array, name: str) -> pa.Array:
+        """Return a column as text.
+
+        Raises
+        ------
+        DatasetError
+            It holds something that has no plain text, such as lists or bytes.
+        """
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowException as error:
+            raise DatasetError(
+                f"{self.path}: column {name} must be text, not {column.type}: {error}"
+            ) from error
+
     def _names(self) -> list[str]:
         try:
             if self._parquet:

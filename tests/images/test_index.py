@@ -1,0 +1,101 @@
+"""Rows are dense, typed and fingerprinted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import DatasetError
+from pipeline.images import index as module
+from pipeline.images.entry import Entry
+from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, build_index
+
+counts = st.none() | st.integers(0, 2**40)
+corners = st.floats(-1e6, 1e6, width=32)
+entries = st.builds(
+    Entry,
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+    counts,
+    counts,
+    st.none() | st.integers(0, 2**31 - 1),
+    st.none() | st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+    st.lists(st.tuples(corners, corners, corners, corners), max_size=3).map(tuple),
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A source that is a list."""
+
+    entries: tuple[Entry, ...]
+    root: str = "/images"
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        return {}
+
+    def scan(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+
+@given(st.lists(entries, min_size=1, max_size=9), st.integers(1, 4))
+def test_nothing_is_lost_whatever_the_chunks(content: list[Entry], chunk: int) -> None:
+    whole = build_index(Listed(tuple(content)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK", chunk)
+        index = build_index(Listed(tuple(content)))
+    assert index.rows.equals(whole.rows)
+    assert index.boxes.equals(whole.boxes)
+    assert index.fingerprint == whole.fingerprint
+    assert (index.rows.schema, index.boxes.schema) == (INDEX_SCHEMA, BOXES_SCHEMA)
+    boxes: list[list[tuple[float, ...]]] = [[] for _ in content]
+    for box in index.boxes.to_pylist():
+        boxes[box.pop("row")].append(tuple(box.values()))
+    rows = index.rows.to_pylist()
+    assert [row.pop("row") for row in rows] == list(range(len(content)))
+    back = [Entry(**row, boxes=tuple(own)) for row, own in zip(rows, boxes, strict=True)]
+    assert back == content
+
+
+@given(st.lists(entries, min_size=1, max_size=4), st.lists(entries, min_size=1, max_size=4))
+def test_different_datasets_have_different_fingerprints(a: list[Entry], b: list[Entry]) -> None:
+    same = build_index(Listed(tuple(a))).fingerprint == build_index(Listed(tuple(b))).fingerprint
+    assert same == (repr(a) == repr(b) or a == b)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"uri": "b"},
+        {"offset": 0},
+        {"length": 6},
+        {"label": None},
+        {"split": None},
+        {"boxes": ((1.0, 2.0, 3.0, 4.0),)},
+    ],
+)
+def test_every_field_counts(change: dict[str, object]) -> None:
+    entry = Entry("a", None, 5, 0, "val", ())
+    other = replace(entry, **change)
+    prints = {build_index(Listed((one,))).fingerprint for one in (entry, other)}
+    prints.add(build_index(Listed((entry, other))).fingerprint)
+    prints.add(build_index(Listed((other, entry))).fingerprint)
+    assert len(prints) == 4
+
+
+def test_the_root_is_no_part_of_the_fingerprint() -> None:
+    content = (Entry("a"), Entry("b"))
+    moved = build_index(Listed(content, "/elsewhere"))
+    assert moved.fingerprint == build_index(Listed(content)).fingerprint
+
+
+def test_the_fingerprint_is_the_same_tomorrow() -> None:
+    content = (Entry("a/ü.jpg", 512, 99, 7, "val", ((0.5, 1.0, 2.0, 3.0),)), Entry("b"))
+    assert build_index(Listed(content)).fingerprint == "0475b8ecfff1c0556f73e92a78b2e868"
+
+
+def test_an_empty_source_is_an_error() -> None:
+    with pytest.raises(DatasetError, match="no images in /images"):
+        build_index(Listed(()))
