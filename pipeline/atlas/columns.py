@@ -133,8 +133,8 @@ def finish_columns(total: ClassSums, binning: Binning) -> tuple[ColumnStatistics
     return tuple(finished)
 
 
-def quantile(histogram: NDArray[np.int64], kind: str, q: float) -> Float:
-    """Return a quantile of every class from its histogram, (K, bins) → (K,).
+def quantile(histogram: NDArray[np.int64], kind: str, q: float | Float) -> Float:
+    """Return a quantile of every class from its histogram, (K, bins) → (K,); q may be (K,).
 
     Linear within a bin (in the logarithm for ``ratio`` and ``mass``, whole numbers for ``count``
     and ``flag``), so it is off by at most one bin; NaN for an empty histogram.
@@ -142,7 +142,7 @@ def quantile(histogram: NDArray[np.int64], kind: str, q: float) -> Float:
     scale = np.asarray(edges(kind))
     total = histogram.sum(axis=1)
     below = np.cumsum(histogram, axis=1)
-    wanted = q * total
+    wanted = np.asarray(q * total, dtype=np.float64)
     index = np.minimum((below < wanted[:, None]).sum(axis=1), histogram.shape[1] - 1)
     index = np.maximum(index, (histogram > 0).argmax(axis=1))
     rows = np.arange(len(histogram))

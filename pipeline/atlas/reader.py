@@ -118,8 +118,11 @@ class Atlas:
         array = self._group[f"histogram_{self._kind(column)}"]
         return np.asarray(array[array.attrs["columns"].index(column)])
 
-    def quantile(self, column: str, q: float) -> Float:
-        """Return a quantile of a column from its histogram, (K,): off by at most one bin."""
+    def quantile(self, column: str, q: float | Float) -> Float:
+        """Return a quantile of a column from its histogram, (K,): off by at most one bin.
+
+        ``q`` is in [0, 1], one for all classes or (K,).
+        """
         return quantile(self.histogram(column), self._kind(column), q)
 
     def column_mean(self, column: str) -> Float:

@@ -1,0 +1,104 @@
+"""The common shortcut: a class whose images look at a place, or lack mass, as no other class does.
+
+Every statistic of every class is tested against the other classes; the p-values of all of them
+share one Benjamini–Hochberg correction. What is significant *and* large enough counts, and all
+that speaks of one class becomes one finding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.audit.contrast import Contrast, benjamini_hochberg, contrast
+from pipeline.audit.readings import Reading, Statistic
+
+Q_LIMIT = 0.01
+"""Largest false discovery rate of what is reported."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A statistic in which one class stands out.
+
+    ``effect`` is how many times larger (lifts) or smaller (mass) than the control, lifts being
+    taken with the small constant of :mod:`pipeline.audit.readings`; for depth, how many layers
+    earlier.
+    """
+
+    statistic: Statistic
+    number: int
+    value: float
+    control: float
+    effect: float
+    z: float
+    q: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that speaks of one class: the headline, and the signals that support it."""
+
+    headline: Signal
+    supporting: tuple[Signal, ...]
+
+    @property
+    def severity(self) -> str:
+        """``high`` where several mechanisms agree or the effect is twice what is asked for."""
+        kinds = {signal.statistic.kind for signal in (self.headline, *self.supporting)}
+        places = kinds & {"corner", "border"}
+        large = self.headline.effect >= 2 * self.headline.statistic.effect
+        return "high" if large or (places and kinds - {"corner", "border"}) else "medium"
+
+
+def find_shortcuts(readings: Sequence[Reading]) -> tuple[Finding, ...]:
+    """Return one finding per class that stands out, the gravest first."""
+    contrasts = [item for family in _families(readings) for item in contrast(family)]
+    if not contrasts:
+        return ()
+    q = benjamini_hochberg(np.stack([item.p for item in contrasts]))
+    by_class: dict[int, list[Signal]] = {}
+    for item, row in zip(contrasts, q, strict=True):
+        for number in np.flatnonzero(row <= Q_LIMIT):
+            signal = _signal(item, int(number), float(row[number]))
+            if signal.effect >= signal.statistic.effect:
+                by_class.setdefault(signal.number, []).append(signal)
+    return tuple(sorted((_merge(signals) for signals in by_class.values()), key=_gravity))
+
+
+def _families(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Group readings that are one question: the four corners, by aspect."""
+    families: dict[tuple[str, str], list[Reading]] = {}
+    for reading in readings:
+        key = (reading.statistic.kind, reading.statistic.aspect)
+        families.setdefault(key, []).append(reading)
+    return list(families.values())
+
+
+def _signal(item: Contrast, number: int, q: float) -> Signal:
+    statistic = item.reading.statistic
+    gap = float(item.gap[number])
+    return Signal(
+        statistic=statistic,
+        number=number,
+        value=float(item.reading.value[number]),
+        control=float(item.control[number]),
+        effect=gap if statistic.kind == "depth" else 2.0**gap,
+        z=float(item.z[number]),
+        q=q,
+        images=int(item.reading.images[number]),
+    )
+
+
+def _merge(signals: Sequence[Signal]) -> Finding:
+    """Make the strongest signal the headline: a place before mass and depth, which name none."""
+    headline, *others = sorted(
+        signals, key=lambda s: (s.statistic.kind not in ("corner", "border"), -s.z)
+    )
+    return Finding(headline, tuple(others))
+
+
+def _gravity(finding: Finding) -> tuple[bool, float, int]:
+    strongest = max(signal.z for signal in (finding.headline, *finding.supporting))
+    return finding.severity != "high", -strongest, finding.headline.number

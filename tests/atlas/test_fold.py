@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.atlas.fold import fold, stretches
+from pipeline.store.layout import units_of
+
+
+def rows_of(units):
+    return sorted((unit.lo, unit.hi) for unit in units)
+
+
+@given(st.integers(1, 60), st.integers(1, 80))
+def test_stretches_hold_every_unit_once_in_equal_parts(units, count):
+    wanted = units_of(units * 10, 10)
+    found = stretches(wanted, count)
+    assert [unit for stretch in found for unit in stretch] == list(wanted)
+    assert len(found) == min(units, count)
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 5))
+def test_every_unit_is_folded_exactly_once(units, workers):
+    wanted = units_of(units, 1)
+    found = fold(wanted, rows_of, lambda one, other: sorted(one + other), workers)
+    assert found == rows_of(wanted)
+
+
+def test_an_error_in_a_leaf_reaches_the_caller():
+    def fail(units):
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        fold(units_of(9, 1), fail, lambda one, other: one, 2)
+
+
+def test_an_active_distributed_client_does_the_work():
+    distributed = pytest.importorskip("distributed")
+    wanted = units_of(17, 1)
+    with distributed.Client(
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None
+    ):
+        seen = fold(wanted, worker_names, frozenset.union, None)
+        assert len(seen) == 1
+        assert None not in seen
+    assert fold(wanted, worker_names, frozenset.union, None) == {None}
+
+
+def worker_names(units):
+    """Name of the distributed worker this runs on, None outside of one."""
+    from distributed import get_worker
+
+    try:
+        return frozenset([get_worker().name])
+    except ValueError:
+        return frozenset([None])
