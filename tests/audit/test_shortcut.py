@@ -1,0 +1,77 @@
+import numpy as np
+
+from pipeline.audit.readings import STATISTICS, Reading
+from pipeline.audit.shortcut import Q_LIMIT, find_shortcuts
+
+CLASSES = 10
+BY_NAME = {statistic.name: statistic for statistic in STATISTICS}
+
+
+def readings(**raised):
+    """Quiet readings of every statistic; ``raised`` lifts the score of some class of some."""
+    rng = np.random.default_rng(0)
+    found = []
+    for name, statistic in BY_NAME.items():
+        score = 0.02 * rng.standard_normal(CLASSES)
+        for number, amount in raised.get(name, {}).items():
+            score[number] += amount
+        error, images = np.full(CLASSES, 0.02), np.full(CLASSES, 250)
+        found.append(Reading(statistic, 2**score, score, error, images))
+    return found
+
+
+def test_quiet_readings_give_nothing():
+    assert find_shortcuts(readings()) == ()
+
+
+def test_all_that_speaks_of_a_class_is_one_finding():
+    (found,) = find_shortcuts(
+        readings(
+            corner_tr_flow_tail={4: 3.0}, border_flow_level={4: 1.0}, mass_confident_level={4: 5.0}
+        )
+    )
+    assert found.headline.number == 4
+    assert found.headline.statistic is BY_NAME["corner_tr_flow_tail"]
+    names = [signal.statistic.name for signal in found.supporting]
+    assert names == ["border_flow_level", "mass_confident_level"]
+    assert found.headline.effect > 4
+    assert found.headline.q <= Q_LIMIT
+    assert found.severity == "high"
+
+
+def test_the_gravest_class_comes_first():
+    found = find_shortcuts(
+        readings(corner_bl_flow_level={7: 0.5, 2: 2.0}, border_flow_tail={5: 1.0})
+    )
+    assert [finding.headline.number for finding in found] == [2, 5, 7]
+    assert found[0].severity == "high"
+    assert found[-1].severity == "medium"
+
+
+def test_a_sure_but_small_effect_is_no_finding():
+    small = readings()
+    for reading in small:
+        reading.error[:] = 1e-6
+        reading.score[:] = 1e-6 * np.arange(CLASSES)
+    small[0].score[3] = np.log2(1.2)
+    assert find_shortcuts(small) == ()
+    small[0].score[3] = np.log2(1.3)
+    assert [finding.headline.number for finding in find_shortcuts(small)] == [3]
+
+
+def test_the_other_direction_is_no_finding():
+    assert find_shortcuts(readings(corner_tl_flow_level={1: -3.0}, border_flow_level={1: -3})) == ()
+
+
+def test_depth_is_said_in_layers():
+    (found,) = find_shortcuts(readings(convergence_depth_level={6: 2.0}))
+    assert 1.9 < found.headline.effect < 2.1
+    assert found.headline.statistic.kind == "depth"
+
+
+def test_a_run_of_two_classes_has_nothing_to_compare():
+    two = [
+        Reading(r.statistic, r.value[:2], r.score[:2], r.error[:2], r.images[:2])
+        for r in readings(corner_tl_flow_level={0: 9.0})
+    ]
+    assert find_shortcuts(two) == ()
