@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from pipeline.atlas import Atlas
+from pipeline.errors import RunIncomplete
 from pipeline.report.findings import Finding
 from pipeline.store import Run, Status
 
@@ -103,66 +103,75 @@ def read_facts(run: Run) -> RunFacts:
         grid=spec.grid,
         size=(int(height), int(width)),
         provenance=(
-            ("Run", run.uri),
             ("Dataset", config.dataset.source),
             ("Dataset fingerprint", spec.fingerprint),
             ("Model", config.model.name),
             ("Weights (SHA-256)", spec.weights_sha256),
             ("Method", f"{config.flow.method}, target {config.flow.target}"),
-            ("Stored as", f"{config.flow.store}, {len(spec.layers)} layers × "
-             f"{spec.grid[0]} × {spec.grid[1]} cells"),
+            (
+                "Stored as",
+                f"{config.flow.store}, {len(spec.layers)} layers × "
+                f"{spec.grid[0]} × {spec.grid[1]} cells",
+            ),
             ("Configuration", spec.config_hash),
             ("Code", spec.code_version),
         ),
     )
 
 
-def choose_table(run: Run) -> Atlas:
-    """Return the atlas by label, or by prediction where the images have no labels."""
-    atlas = run.atlas("label")
-    return atlas if np.asarray(atlas.count).sum() > 0 else run.atlas("predicted")
+def choose_atlas(run: Run) -> Atlas:
+    """Return the atlas by label, or by prediction where the images have no labels.
+
+    Raises
+    ------
+    RunIncomplete
+        The run was not aggregated.
+    """
+    try:
+        atlas = run.atlas("label")
+    except RunIncomplete:
+        return run.atlas("predicted")
+    return atlas if atlas.count.any() else run.atlas("predicted")
 
 
-def rank_classes(
-    atlas: Atlas, findings: Sequence[Finding], columns: Sequence[str]
-) -> tuple[ClassFacts, ...]:
+def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts, ...]:
     """Return the classes that have images, the riskiest first.
 
     Risk is an order, not a number: the class of the gravest finding comes first; classes
     without findings follow, the least accurate first; ties go by class id.
     """
-    gravest: dict[int, int] = {}
+    facts = _class_facts(atlas, Counter(finding.class_id for finding in findings))
+    gravest: dict[int | None, int] = {}
     for finding in findings:
-        if finding.class_id is not None:
-            gravest.setdefault(finding.class_id, finding.rank)
-    amounts = Counter(finding.class_id for finding in findings)
-    corner = np.max(
-        [_mean(atlas, columns, f"corner_{place}_flow") for place in _CORNERS], axis=0
-    )
-    mass = _median(atlas, columns, "mass_flow")
-    depth = _mean(atlas, columns, "convergence_depth")
-    facts = [
-        ClassFacts(
-            id=int(atlas.classes[position]),
-            position=position,
-            name=str(atlas.names[position]),
-            images=int(atlas.count[position]),
-            no_mass=int(atlas.n_zero[position]),
-            accuracy=float(atlas.accuracy[position]),
-            mass=float(mass[position]),
-            corner=float(corner[position]),
-            depth=float(depth[position]),
-            findings=amounts[int(atlas.classes[position])],
-        )
-        for position in range(len(atlas.classes))
-        if atlas.count[position] > 0
-    ]
+        gravest.setdefault(finding.class_id, finding.rank)
 
     def risk(fact: ClassFacts) -> tuple[float, float, int]:
         accuracy = fact.accuracy if np.isfinite(fact.accuracy) else 1.0
         return gravest.get(fact.id, np.inf), accuracy, fact.id
 
     return tuple(sorted(facts, key=risk))
+
+
+def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts]:
+    ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
+    corner = np.max([atlas.column_mean(f"corner_{place}_flow") for place in _CORNERS], axis=0)
+    mass = atlas.quantile("mass_flow", 0.5)
+    depth = atlas.column_mean("convergence_depth")
+    return [
+        ClassFacts(
+            id=int(ids[position]),
+            position=int(position),
+            name=atlas.names[position],
+            images=int(count[position]),
+            no_mass=int(no_mass[position]),
+            accuracy=float(accuracy[position]),
+            mass=float(mass[position]),
+            corner=float(corner[position]),
+            depth=float(depth[position]),
+            findings=findings[int(ids[position])],
+        )
+        for position in np.flatnonzero(count)
+    ]
 
 
 def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
@@ -190,15 +199,3 @@ def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
 def explain(reason: str) -> str:
     """Return a sentence for the reason of a quarantine."""
     return _REASONS.get(reason, "")
-
-
-def _mean(atlas: Atlas, columns: Sequence[str], column: str) -> NDArray[np.float64]:
-    if column not in columns:
-        return np.full(len(atlas.classes), np.nan)
-    return np.asarray(atlas.column_mean(column), np.float64)
-
-
-def _median(atlas: Atlas, columns: Sequence[str], column: str) -> NDArray[np.float64]:
-    if column not in columns:
-        return np.full(len(atlas.classes), np.nan)
-    return np.asarray(atlas.quantile(column, 0.5), np.float64)

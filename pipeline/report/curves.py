@@ -45,11 +45,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Series:
-    """Values of one statistic for the layers of a model; NaN where it is undefined."""
+    """Quantiles of one statistic for the layers of a model; NaN where it is undefined."""
 
+    low: NDArray[np.float64]
     middle: NDArray[np.float64]
-    low: NDArray[np.float64] | None = None
-    high: NDArray[np.float64] | None = None
+    high: NDArray[np.float64]
 
 
 def depth_chart(
@@ -60,18 +60,15 @@ def depth_chart(
     Returns None if no value is defined.
     """
     layers = len(series.middle)
-    parts = [series.middle, series.low, series.high, reference]
-    known = np.concatenate([part[np.isfinite(part)] for part in parts if part is not None])
-    if known.size == 0:
+    parts = [series.low, series.high] + ([] if reference is None else [reference])
+    known = np.concatenate(parts)
+    known = known[np.isfinite(known)]
+    if not np.isfinite(series.middle).any():
         return None
     ticks = nice_ticks(min(0.0, float(known.min())), float(known.max()))
     across = tuple(Tick(_across(index, layers), str(index)) for index in _marks(layers))
     up = tuple(Tick(_up(value, ticks), _label(value)) for value in ticks)
-    band = ""
-    if series.low is not None and series.high is not None:
-        fine = np.isfinite(series.low) & np.isfinite(series.high)
-        low = _points(np.where(fine, series.low, np.nan), ticks)
-        band = " ".join(_points(np.where(fine, series.high, np.nan), ticks) + low[::-1])
+    band = _points(series.high, ticks) + _points(series.low, ticks)[::-1]
     first, last = (_label(float(series.middle[index])) for index in (0, -1))
     return Chart(
         title=title,
@@ -80,7 +77,7 @@ def depth_chart(
         across=across,
         up=up,
         line=" ".join(_points(series.middle, ticks)),
-        band=band,
+        band=" ".join(band),
         reference="" if reference is None else " ".join(_points(reference, ticks)),
     )
 
@@ -123,7 +120,9 @@ def nice_ticks(low: float, high: float) -> tuple[float, ...]:
     step = 10.0 ** np.floor(np.log10(span / 3))
     step *= next(factor for factor in (1, 2, 2.5, 5, 10) if span / (step * factor) <= 4)
     start, stop = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
-    return tuple(float(round(index * step, 12)) for index in np.arange(start, max(stop, start + 1) + 1))
+    return tuple(
+        float(round(index * step, 12)) for index in np.arange(start, max(stop, start + 1) + 1)
+    )
 
 
 def _across(index: int, layers: int) -> float:
@@ -143,10 +142,9 @@ def _points(values: NDArray[np.float64], ticks: Sequence[float]) -> list[str]:
     ]
 
 
-def _marks(layers: int) -> list[int]:
-    """Choose at most seven layers to label, the first and the last among them."""
-    count = min(layers, 7)
-    return sorted({round(index * (layers - 1) / max(count - 1, 1)) for index in range(count)})
+def _marks(layers: int) -> range:
+    """Choose the layers to label: all, or evenly spaced ones, at most twelve."""
+    return range(0, layers, -(-layers // 12))
 
 
 def _label(value: float) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atlas import Atlas
+from pipeline.atlas.columns import quantile
+from pipeline.measures import layer_column
 from pipeline.report.curves import Chart, Series, bar_chart, depth_chart
 
 _STATISTICS = (
@@ -16,7 +18,6 @@ _STATISTICS = (
     ("centre", "Centre lift", "Mass in the centre against its size. 1 is uniform."),
     ("border", "Border lift", "Mass in the outer ring against its size. 1 is uniform."),
 )
-_CONVERGENCE = "convergence_depth"
 _QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -24,7 +25,6 @@ _QUANTILES = (0.1, 0.5, 0.9)
 class Profile:
     """Quantiles (0.1, 0.5, 0.9) of a statistic in every layer."""
 
-    name: str
     title: str
     note: str
     classes: NDArray[np.float64]
@@ -33,67 +33,59 @@ class Profile:
     """(3, L): over all images."""
 
 
-def read_profiles(atlas: Atlas, layers: int, columns: Sequence[str]) -> tuple[Profile, ...]:
-    """Return the profiles of the statistics that the run's summary has."""
-    profiles = []
-    for name, title, note in _STATISTICS:
-        names = [f"{name}_l{layer:02d}" for layer in range(layers)]
-        if not set(names) <= set(columns):
-            continue
-        classes = [[atlas.quantile(column, q) for column in names] for q in _QUANTILES]
-        run = [[_quantile(atlas, column, q) for column in names] for q in _QUANTILES]
-        profiles.append(Profile(name, title, note, np.asarray(classes), np.asarray(run)))
-    return tuple(profiles)
+def read_profiles(atlas: Atlas) -> tuple[Profile, ...]:
+    """Return the profiles of the statistics that a report shows."""
+    return tuple(
+        Profile(title, note, *_quantiles(atlas, stem)) for stem, title, note in _STATISTICS
+    )
 
 
-def run_charts(profiles: Sequence[Profile], atlas: Atlas, layers: int) -> tuple[Chart, ...]:
+def read_shares(atlas: Atlas) -> NDArray[np.float64]:
+    """Return each layer's mean share of the mass by class, (K, L)."""
+    columns = (layer_column("share", layer) for layer in range(len(atlas.layers)))
+    return np.stack([atlas.column_mean(column) for column in columns], axis=1)
+
+
+def run_charts(profiles: Sequence[Profile], atlas: Atlas) -> tuple[Chart, ...]:
     """Chart the run: median and the range of the middle 80 % of the images."""
+    charts = [
+        depth_chart(profile.title, profile.note, Series(*profile.run)) for profile in profiles
+    ]
+    return _present([*charts, _convergence(atlas, slice(None))])
+
+
+def class_charts(profiles: Sequence[Profile], atlas: Atlas, position: int) -> tuple[Chart, ...]:
+    """Chart one class (its position in the atlas), with the run's median for reference."""
     charts = [
         depth_chart(
             profile.title,
             profile.note,
-            Series(middle=profile.run[1], low=profile.run[0], high=profile.run[2]),
+            Series(*profile.classes[:, :, position]),
+            reference=profile.run[1],
         )
         for profile in profiles
     ]
-    return _present([*charts, _convergence(atlas, slice(None), layers)])
-
-
-def class_charts(
-    profiles: Sequence[Profile], atlas: Atlas, position: int, layers: int
-) -> tuple[Chart, ...]:
-    """Chart one class (its position in the atlas), with the run's median for reference."""
-    charts = []
-    for profile in profiles:
-        low, middle, high = profile.classes[:, :, position]
-        charts.append(
-            depth_chart(profile.title, profile.note, Series(middle, low, high), profile.run[1])
-        )
-    return _present([*charts, _convergence(atlas, slice(position, position + 1), layers)])
+    return _present([*charts, _convergence(atlas, slice(position, position + 1))])
 
 
 def _present(charts: Sequence[Chart | None]) -> tuple[Chart, ...]:
     return tuple(chart for chart in charts if chart is not None)
 
 
-def _convergence(atlas: Atlas, classes: slice, layers: int) -> Chart | None:
-    counts = np.asarray(atlas.histogram(_CONVERGENCE))[classes].sum(axis=0)
+def _convergence(atlas: Atlas, classes: slice) -> Chart | None:
+    counts = atlas.histogram("convergence_depth")[classes].sum(axis=0)
     return bar_chart(
         "Convergence depth",
         "First layer after which the accumulated map hardly changes.",
-        counts[:layers],
+        counts[: len(atlas.layers)],
     )
 
 
-def _quantile(atlas: Atlas, column: str, q: float) -> float:
-    """Return a quantile over all images, linear within a bin of the summed histogram."""
-    counts = np.asarray(atlas.histogram(column)).sum(axis=0)
-    edges = np.asarray(atlas.edges(column), dtype=np.float64)
-    total = counts.sum()
-    if total == 0:
-        return float("nan")
-    reached = np.concatenate([[0], np.cumsum(counts)])
-    upper = int(np.searchsorted(reached, q * total))
-    upper = max(upper, 1)
-    within = (q * total - reached[upper - 1]) / max(counts[upper - 1], 1)
-    return float(edges[upper - 1] + within * (edges[upper] - edges[upper - 1]))
+def _quantiles(atlas: Atlas, stem: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a statistic's quantiles of the classes (3, L, K) and of all images (3, L)."""
+    columns = [layer_column(stem, layer) for layer in range(len(atlas.layers))]
+    counts = [atlas.histogram(column) for column in columns]
+    kind = atlas.columns[columns[0]]
+    classes = [[quantile(count, kind, q) for count in counts] for q in _QUANTILES]
+    run = [[quantile(count.sum(axis=0)[None], kind, q)[0] for count in counts] for q in _QUANTILES]
+    return np.asarray(classes), np.asarray(run)

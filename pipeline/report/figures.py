@@ -86,5 +86,5 @@ def levels(values: NDArray[np.floating], peak: float | None = None) -> NDArray[n
 def webp(image: Image.Image, *, lossless: bool = False, quality: int = 72) -> bytes:
     """Encode an image; the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=quality, alpha_quality=70, method=4)
+    image.save(buffer, "WEBP", lossless=lossless, quality=quality, alpha_quality=quality, method=1)
     return buffer.getvalue()

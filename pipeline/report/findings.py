@@ -1,13 +1,13 @@
 """The audit's findings as a report shows them: a sentence, its numbers, its evidence."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.audit.findings import EVIDENCE
 from pipeline.store import Run
 
-_EVIDENCE = "audit/evidence.parquet"
 _NUMBERS = ("value", "control", "effect", "z", "q", "images", "layer")
 
 
@@ -18,9 +18,12 @@ class Finding:
     rank: int
     """0 is the gravest."""
     kind: str
-    class_id: int | None
-    class_name: str | None
+    severity: str
+    class_id: int
+    class_name: str
     statistic: str
+    supporting: tuple[str, ...]
+    """Other statistics that say the same of the class, the strongest first."""
     sentence: str
     numbers: tuple[tuple[str, float], ...]
     """(name, value) of what the sentence rests on, as far as it is defined."""
@@ -29,32 +32,35 @@ class Finding:
 
 
 def read_findings(run: Run, evidence: int) -> tuple[Finding, ...]:
-    """Return the findings, the gravest first, each with at most ``evidence`` rows."""
-    rows: dict[int, list[int]] = {}
+    """Return the findings, the gravest first, each with at most ``evidence`` rows.
+
+    Raises
+    ------
+    RunIncomplete
+        The run has no audit yet.
+    """
+    findings = run.findings().sort_by("finding").to_pylist()
+    rows: dict[int, list[int]] = {entry["finding"]: [] for entry in findings}
     order = [("finding", "ascending"), ("rank", "ascending")]
-    for entry in run.table(_EVIDENCE).sort_by(order).to_pylist():
-        shown = rows.setdefault(entry["finding"], [])
-        if len(shown) < evidence:
-            shown.append(entry["row"])
-    return tuple(
-        _finding(entry, tuple(rows.get(entry["finding"], ())))
-        for entry in run.findings().sort_by("finding").to_pylist()
-    )
+    for entry in run.table(EVIDENCE).sort_by(order).to_pylist():
+        rows[entry["finding"]].append(entry["row"])
+    return tuple(_finding(entry, rows[entry["finding"]][:evidence]) for entry in findings)
 
 
-def _finding(entry: Mapping[str, Any], evidence: tuple[int, ...]) -> Finding:
-    known = entry["class"] is not None and entry["class"] >= 0
+def _finding(entry: Mapping[str, Any], evidence: Sequence[int]) -> Finding:
     return Finding(
         rank=entry["finding"],
         kind=entry["kind"],
-        class_id=entry["class"] if known else None,
-        class_name=entry["class_name"] if known else None,
+        severity=entry["severity"],
+        class_id=entry["class"],
+        class_name=entry["class_name"],
         statistic=entry["statistic"],
+        supporting=tuple(name for name in entry["supporting"].split(", ") if name),
         sentence=entry["sentence"],
-        numbers=tuple((name, float(entry[name])) for name in _NUMBERS if _defined(name, entry[name])),
-        evidence=evidence,
+        numbers=tuple((name, float(entry[name])) for name in _NUMBERS if _defined(entry[name])),
+        evidence=tuple(evidence),
     )
 
 
-def _defined(name: str, value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and not (name == "layer" and value < 0)
+def _defined(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -17,7 +17,7 @@ from pipeline.store import Run
 
 PHOTO_SIDE = 160
 """Longest side of a shown crop, in pixels."""
-HEAT_SIDE = 72
+HEAT_SIDE = 56
 """Longest side of one layer's overlay: it is smooth, so the browser may enlarge it."""
 
 _Place = tuple[str, int | None, int | None]  # uri, offset, length
@@ -96,7 +96,7 @@ def heat_sprite(maps: NDArray[np.float32], size: tuple[int, int]) -> bytes | Non
     height, width = _within(size, min(HEAT_SIDE, _TALLEST // len(maps)))
     frames = render(torch.from_numpy(maps)[None], size=(height, width), mode="sigmoid")[0]
     values = np.asarray(frames).reshape(len(maps) * height, width)
-    return webp(Image.fromarray(_SPRITE[values], "RGBA"), quality=60)
+    return webp(Image.fromarray(_SPRITE[values], "RGBA"), quality=50)
 
 
 def _photo(

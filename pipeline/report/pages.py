@@ -13,21 +13,6 @@ ASSETS = ("report.css", "report.js")
 
 
 @dataclass(frozen=True)
-class Strip:
-    """A film-strip: one statistic's map for every layer, on one colour scale."""
-
-    title: str
-    note: str
-    first: int
-    """Place of layer 0 in the class's sprite."""
-    peak: float
-    """What the brightest colour means, in multiples of ``unit``."""
-    unit: str
-    values: tuple[str, ...] = ()
-    """A number under each layer."""
-
-
-@dataclass(frozen=True)
 class Page:
     """A page's place and what its template needs to link from there."""
 
@@ -75,6 +60,8 @@ def _environment() -> Environment:
         "percent": percent,
         "figure": figure,
         "times": times,
+        "depth": depth,
+        "apart": apart,
         "sortable": sortable,
     }
     environment.globals["class_path"] = lambda class_id: class_page(class_id).path
@@ -106,6 +93,16 @@ def figure(value: float | None) -> str:
 def times(value: float | None) -> str:
     """Show a lift, a multiple of what a uniform map has."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.2f} ×"
+
+
+def depth(value: float) -> str:
+    """Show a mean number of layers with one decimal."""
+    return f"{value:.1f}" if math.isfinite(value) else "–"
+
+
+def apart(value: float) -> str:
+    """Show a distance to the class mean, in [0, 1]."""
+    return f"{value:.2f} from the mean"
 
 
 def sortable(value: float) -> str:
