@@ -6,13 +6,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from pipeline.config import ClusterConfig
-from pipeline.engine.context import open_context
+from pipeline.engine.context import Context, open_context
 from pipeline.engine.engine import Job, give_up
 from pipeline.engine.unit import process_unit
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
@@ -30,11 +31,19 @@ _FRUITLESS_DEATHS = 3
 
 
 class _FlowActor:
-    """A worker: one model on one device for as long as the actor lives."""
+    """A worker: one model on one device for as long as the actor lives.
+
+    The model is loaded with the first unit, not in the constructor: what goes wrong then reaches
+    the driver as the error it is, not as the death of an actor.
+    """
 
     def __init__(self, uri: str, threads: int) -> None:
+        self._uri, self._threads = uri, threads
         self._stack = ExitStack()
-        self._context = self._stack.enter_context(open_context(uri, threads=threads))
+
+    @cached_property
+    def _context(self) -> Context:
+        return self._stack.enter_context(open_context(self._uri, threads=self._threads))
 
     def process(self, unit: Unit, attempt: int) -> Receipt:
         return process_unit(unit, self._context, attempt)
@@ -177,9 +186,6 @@ class RayEngine:
         todo.extendleft(waiting for _, waiting in reversed(slot.given))
         slot.given.clear()
         slot.fruitless_deaths += 1
-        cause = _cause_of(death)
-        if isinstance(cause, FlowatlasError):
-            raise cause
         if slot.fruitless_deaths >= _FRUITLESS_DEATHS:
             raise UnitFailed(
                 f"{slot.fruitless_deaths} workers died one after the other without finishing a "
@@ -205,12 +211,6 @@ class RayEngine:
         todo.appendleft(unit)
 
 
-def _cause_of(death: RayActorError) -> BaseException | None:
-    """Return what an actor's constructor raised, if that is why it died."""
-    cause = getattr(death, "cause", None) or death.__cause__
-    return cause if isinstance(cause, BaseException) else None
-
-
 def _connect(address: str | None) -> None:
     """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here."""
     address = address or os.environ.get("RAY_ADDRESS")
@@ -218,8 +218,9 @@ def _connect(address: str | None) -> None:
         ray.init(address=address, log_to_driver=True)
         return
     ray.init(
+        address="local",
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
-        logging_level="warning",
+        logging_level="error",
         log_to_driver=True,
     )

@@ -1,0 +1,1 @@
+"""The commands: ``flowatlas NAME``, each also ``python -m jobs.NAME``."""

@@ -1,0 +1,26 @@
+"""Fold a finished run into class atlases with Dask."""
+
+from typing import Annotated
+
+import typer
+
+from jobs.command import console, run_command
+
+
+def aggregate(
+    run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
+    workers: Annotated[int | None, typer.Option(help="Threads; all cores if not given.")] = None,
+) -> None:
+    """Fold a finished run into exact class statistics."""
+    from pipeline.atlas import aggregate as fold
+    from pipeline.store import open_run
+
+    opened = open_run(run)
+    opened.require_finished()
+    fold(opened, workers=workers)
+    atlas = opened.atlas("label")
+    console.print(f"atlas of {len(atlas.classes):,} classes; {run}/atlas", markup=False)
+
+
+if __name__ == "__main__":
+    run_command(aggregate)

@@ -1,0 +1,31 @@
+"""``flowatlas``: all commands under one name."""
+
+import typer
+
+from jobs.aggregate import aggregate
+from jobs.audit import audit
+from jobs.command import run_app
+from jobs.demo import demo
+from jobs.flows import flows
+from jobs.plan import plan
+from jobs.report import report
+from jobs.verify import verify
+
+app = typer.Typer(
+    name="flowatlas",
+    help="What a vision model looks at, over a whole dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (demo, plan, flows, aggregate, audit, report, verify):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point of the ``flowatlas`` program."""
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""How every command behaves: typer arguments, one-line errors, exit codes 0, 1 and 2."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from pipeline.errors import FlowatlasError
+
+console = Console()
+_errors = Console(stderr=True)
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Run one command as a program of its own (``python -m jobs.NAME``)."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(command)
+    run_app(app)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a typer app; an error of ours is one line that says what to do, and exit code 1."""
+    try:
+        app()
+    except FlowatlasError as error:
+        _errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _errors.print("stopped; run the same command again to go on", markup=False)
+        sys.exit(1)

@@ -1,0 +1,33 @@
+"""Check that a run's receipts keep their promises."""
+
+from typing import Annotated
+
+import typer
+
+from jobs.command import console, run_command
+from pipeline.errors import RunIncomplete
+
+
+def verify(
+    run: Annotated[str, typer.Argument(help="Folder or URL of a run.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also hash every object again.")] = False,
+) -> None:
+    """Check a run's objects against its receipts."""
+    from pipeline.store import open_run
+    from pipeline.store import verify as check
+
+    opened = open_run(run)
+    result = check(opened.store, opened.spec, deep=deep)
+    for problem in result.problems:
+        console.print(f"unit {problem.unit}: {problem.what}", highlight=False, markup=False)
+    if result.problems:
+        raise RunIncomplete(
+            f"{len(result.problems)} of {result.units} units are not done or not intact; "
+            "flowatlas flows CONFIG computes exactly these"
+        )
+    how = "sizes and hashes" if deep else "sizes"
+    console.print(f"all {result.units} units are there with the right {how}")
+
+
+if __name__ == "__main__":
+    run_command(verify)

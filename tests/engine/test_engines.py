@@ -1,0 +1,222 @@
+"""One suite for every engine: whoever computes, the same run comes out."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+
+from pipeline.config import ClusterConfig
+from pipeline.engine import Engine, Job, LocalEngine, prepare, run_flows
+from pipeline.engine.pool import RayEngine
+from pipeline.errors import ConfigError, QuarantineExceeded, RunConflict, UnitFailed
+from pipeline.store import RunLock, Unit, create_run, open_run, open_store
+from tests.engine.datasets import small_config, write_images
+from tests.engine.trees import tree
+from tests.images.broken import write_broken
+
+CPUS = 4
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A Ray of this machine with four CPUs and two GPUs that exist in name only."""
+    ray.init(
+        num_cpus=CPUS,
+        num_gpus=2,
+        include_dashboard=False,
+        object_store_memory=80 * 2**20,
+        logging_level="error",
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
+
+
+def pool(actors: int, gpus: float = 0, cpus: int = 1) -> RayEngine:
+    return RayEngine(ClusterConfig(actors=actors, gpus_per_actor=gpus, cpus_per_actor=cpus))
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "local": LocalEngine,
+    "ray-1": lambda: pool(1),
+    "ray-2": lambda: pool(2),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, cluster: None) -> Iterator[Engine]:
+    made = ENGINES[request.param]()
+    if isinstance(made, RayEngine):
+        with made:
+            yield made
+    else:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run_flows(small_config(folder))
+    return folder, tree(folder / "run")
+
+
+def test_every_engine_gives_the_same_bytes(
+    engine: Engine, undisturbed: tuple[Path, dict[str, bytes]], request: pytest.FixtureRequest
+) -> None:
+    folder, expected = undisturbed
+    config = small_config(folder, f"run-{request.node.callspec.id}")
+    totals = run_flows(config, engine=engine)
+    assert (totals.rows, totals.ok, totals.quarantined) == (40, 40, 0)
+    assert tree(config.run) == expected
+
+
+def test_broken_images_are_quarantined_and_harm_nobody(engine: Engine, tmp_path: Path) -> None:
+    config = small_config(tmp_path, limits={"quarantine": 0.5, "max_pixels": 4_000_000})
+    clean = small_config(tmp_path, "clean")
+    run_flows(clean)
+    expected = write_broken(tmp_path / "images" / "class_1")
+    totals = run_flows(config, engine=engine)
+    run = open_run(config.run)
+    rows = run.summary().to_table(["row", "status", "reason", "pred"]).to_pylist()
+    uris = run.index()["uri"].to_pylist()
+    found = {Path(uri).name: row["reason"] for uri, row in zip(uris, rows, strict=True)}
+    assert len(expected) >= 12
+    assert {name: found[name] for name in expected} == expected
+    assert totals.quarantined == len(expected) == len(rows) - 40
+    assert all(row["pred"] is None for row in rows if row["reason"])
+    maps = {uri: run.read_maps(row, row + 1)[0] for row, uri in enumerate(uris)}
+    before = open_run(clean.run)
+    for row, uri in enumerate(before.index()["uri"].to_pylist()):
+        np.testing.assert_allclose(maps[uri], before.read_maps(row, row + 1)[0], atol=1e-6)
+    for uri, row in zip(uris, rows, strict=True):
+        assert bool(maps[uri].any()) == (row["reason"] is None)
+
+
+def test_a_unit_that_always_fails_stops_the_run_and_keeps_the_rest(
+    engine: Engine, tmp_path: Path
+) -> None:
+    config = small_config(tmp_path)
+    prepared = prepare(config)
+    store = open_store(config.run, create=True)
+    create_run(store, prepared.spec, prepared.index.rows, prepared.index.boxes)
+    impossible = Unit(1, 3, 9)
+    good = prepared.spec.units[0]
+    with pytest.raises(UnitFailed, match=r"unit 1 .* failed 2 times.*not one shard"):
+        list(engine.run(Job(config.run, attempts=2), [good, impossible]))
+    assert open_run(config.run).exists("receipts/00000000.json")
+    assert not open_run(config.run).exists("receipts/00000001.json")
+
+
+def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    prepared = prepare(config)
+    create_run(
+        open_store(config.run, create=True),
+        prepared.spec,
+        prepared.index.rows,
+        prepared.index.boxes,
+    )
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ConfigError, match="does not load as plain tensors"):
+        list(engine.run(Job(config.run, attempts=3), prepared.spec.units))
+
+
+def test_actors_are_pinned_to_their_gpus_and_threads(cluster: None, tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    prepared = prepare(config)
+    create_run(
+        open_store(config.run, create=True),
+        prepared.spec,
+        prepared.index.rows,
+        prepared.index.boxes,
+    )
+    with pool(2, gpus=1, cpus=2) as engine:
+        receipts = engine.run(Job(config.run, attempts=1), prepared.spec.units)
+        next(receipts)
+        places = engine.places()
+        assert len(list(receipts)) == len(prepared.spec.units) - 1
+    assert sorted(place.gpus for place in places) == ["0", "1"]
+    assert [place.threads for place in places] == [2, 2]
+    assert len({place.pid for place in places} | {os.getpid()}) == 3
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_killed_actor_costs_at_most_its_unit(
+    cluster: None, kills: int, undisturbed: tuple[Path, dict[str, bytes]]
+) -> None:
+    folder, expected = undisturbed
+    config = small_config(folder, f"killed-{kills}")
+    with pool(2) as engine:
+        finished: list[object] = []
+
+        def kill(receipt: object) -> None:
+            finished.append(receipt)
+            if len(finished) == 1:
+                for place in engine.places()[:kills]:
+                    os.kill(place.pid, signal.SIGKILL)
+
+        run_flows(config, engine=engine, on_receipt=kill)
+    assert len(finished) == 5
+    assert tree(config.run) == expected
+
+
+def test_more_actors_than_room_is_told_before_anything_starts(cluster: None) -> None:
+    with pytest.raises(ConfigError, match="room for 2 actors"), pool(3, gpus=1):
+        pass
+
+
+def test_a_finished_run_is_not_computed_again(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    run_flows(config)
+    before = {path: path.stat().st_mtime_ns for path in Path(config.run).rglob("*/c/*/*")}
+    again: list[object] = []
+    run_flows(config, on_receipt=again.append)
+    assert not again
+    assert before == {path: path.stat().st_mtime_ns for path in Path(config.run).rglob("*/c/*/*")}
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    run_flows(config)
+    expected = tree(config.run)
+    folder = Path(config.run)
+    (folder / "receipts/00000002.json").unlink()
+    (folder / "flows.zarr/maps/c/4/0/0/0").write_bytes(b"torn")
+    units: list[int] = []
+    run_flows(config, on_receipt=lambda receipt: units.append(receipt.unit))
+    assert sorted(units) == [2, 4]
+    assert tree(config.run) == expected
+
+
+def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
+    run_flows(small_config(tmp_path))
+    with pytest.raises(RunConflict, match=r"config\.flow\.batch_size \(was 4, is 5\)"):
+        run_flows(small_config(tmp_path, flow={"batch_size": 5}))
+
+
+def test_a_changed_dataset_is_refused(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    run_flows(config)
+    write_images(tmp_path / "images", images=43)
+    with pytest.raises(RunConflict, match=r"fingerprint.*rows \(was 40, is 43\)"):
+        run_flows(config)
+
+
+def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    with (
+        RunLock(open_store(config.run, create=True)),
+        pytest.raises(RunConflict, match="another driver"),
+    ):
+        run_flows(config)
+
+
+def test_too_many_quarantined_images_fail_the_run(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    (tmp_path / "images/class_0/0000.png").write_bytes(b"")
+    with pytest.raises(QuarantineExceeded, match="1 of 40 images were quarantined .1 empty."):
+        run_flows(config)

@@ -1,0 +1,21 @@
+"""What has to be the same in two runs of one configuration."""
+
+import json
+from pathlib import Path
+
+TOLD = ("attempt", "host", "seconds")
+"""Fields of a receipt that tell how a unit's computing went."""
+
+
+def tree(run: str | Path) -> dict[str, bytes]:
+    """Return path → bytes of every object of a run, without what may differ."""
+    folder = Path(run)
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.parent.name == "receipts":
+                receipt = json.loads(content)
+                content = json.dumps({k: v for k, v in receipt.items() if k not in TOLD}).encode()
+            found[str(path.relative_to(folder))] = content
+    return found
