@@ -14,8 +14,7 @@ TOLERANCE = 0.05
 
 def shares(mass: Tensor) -> Tensor:
     """Return each layer's share of the mass (B, L), in [0, 1]; NaN where there is no mass."""
-    whole = total(mass)[:, None]
-    return torch.where(whole > 0, mass / whole, torch.nan)
+    return mass / total(mass)[:, None]
 
 
 def depth_centre(share: Tensor) -> Tensor:

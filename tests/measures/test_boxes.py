@@ -129,6 +129,18 @@ def test_the_highest_cell_hits_its_box_and_misses_others() -> None:
     assert not hit(p, box(30 / 224, 150 / 224, 50 / 224, 160 / 224), grid)
 
 
+@given(GRIDS, st.data())
+def test_every_cell_points_at_its_own_place_on_any_grid(
+    grid: tuple[int, int], data: st.DataObject
+) -> None:
+    row, column = (data.draw(st.integers(0, cells - 1)) for cells in grid)
+    y, x = (row + 0.5) / grid[0], (column + 0.5) / grid[1]
+    p = pointing_at(row, column, grid)
+    assert hit(p, box(x - 0.01, y - 0.01, x + 0.01, y + 0.01), grid)
+    away = (y + 0.5) % 1
+    assert not hit(p, box(x - 0.01, away - 0.01, x + 0.01, away + 0.01), grid)
+
+
 @pytest.mark.parametrize(("gap", "expected"), [(-1, True), (14, True), (16, False)])
 @pytest.mark.parametrize("side", ["left", "right", "above", "below"])
 def test_fifteen_pixels_of_slack_on_every_side(side: str, gap: int, expected: bool) -> None:
