@@ -98,6 +98,7 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
     EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first counts.
     Files with more than ``max_pixels`` by their header are not decoded (``bomb``). JPEG files are
     decoded strictly: damage that a lenient decoder conceals is a reason. Safe for many threads.
+    WebP and TIFF files beyond twice Pillow's ``MAX_IMAGE_PIXELS`` are bombs whatever the limit.
     """
     try:
         image = _decode(data, max_pixels)

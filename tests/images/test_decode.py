@@ -148,7 +148,7 @@ def test_the_limit_counts_pixels(name: str) -> None:
 def test_the_limit_may_lie_above_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for name, data in GOOD.items():
-        if not name.endswith(".webp"):  # Pillow asks its own limit before it opens one
+        if not name.endswith((".webp", ".tiff")):  # Pillow asks its own limit inside these two
             assert decode(data, LIMIT).reason is None, name
 
 
