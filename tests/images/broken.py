@@ -25,7 +25,7 @@ def broken() -> dict[str, tuple[bytes, str]]:
         "padded.jpg": (jpeg[: len(jpeg) // 2].ljust(len(jpeg), b"\0"), "truncated"),
         "middle.jpg": (_scarred(jpeg), "corrupt"),
         "truncated.png": (whole_png[: len(whole_png) // 2], "truncated"),
-        "checksum.png": (_flipped(whole_png, len(whole_png) // 2), "corrupt"),
+        "checksum.png": (_flipped(whole_png, len(whole_png) - 14), "corrupt"),  # before IEND
         "zlib.png": (_with_bad_zlib(), "corrupt"),
         "zero_width.png": (png(0, 8, b""), "corrupt"),
         "bomb.png": (png(50_000, 50_000, b""), "bomb"),
