@@ -32,13 +32,12 @@ _MEDIAN_VARIANCE = 1.57
 class Contrast:
     """One statistic of K classes against the others; NaN where there is no reading.
 
-    ``control`` is the median of the other classes' values, ``gap`` the score minus the median of
-    the others' scores, ``z`` the gap in units of the yardstick, ``p`` one-sided.
+    ``control`` is the median of the other classes' values, ``z`` the score minus the median of the
+    others' scores in units of the yardstick, ``p`` one-sided.
     """
 
     reading: Reading
     control: Float
-    gap: Float
     z: Float
     p: Float
 
@@ -46,7 +45,7 @@ class Contrast:
 def contrast(family: Sequence[Reading]) -> tuple[Contrast, ...]:
     """Contrast readings that are one question asked several times, with one common spread."""
     classes = len(family[0].score)
-    found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(4))) for reading in family]
+    found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
     judged = np.all([np.isfinite(reading.score) for reading in family], axis=0)
     for number in np.flatnonzero(judged):
         others = judged.copy()
@@ -74,8 +73,8 @@ def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) ->
         own_freedom = max(1, int(item.reading.images[number]) - 1)
         degrees = total**2 / (common**2 / common_freedom + own**2 / own_freedom)
         item.control[number] = float(np.median(item.reading.value[others]))
-        item.gap[number] = item.reading.score[number] - medians[i, 0]
-        item.z[number] = item.gap[number] / total**0.5 if total > 0 else 0.0
+        gap = float(item.reading.score[number] - medians[i, 0])
+        item.z[number] = gap / total**0.5 if total > 0 else 0.0
         item.p[number] = upper_tail(float(item.z[number]), degrees)
 
 

@@ -4,10 +4,13 @@ A shortcut that a quarter of a class carries moves the class mean a little and t
 lot, so every region is read twice: by its mean (``level``) and by its 90th percentile (``tail``).
 Missing mass is read the same way by the mean and the 10th percentile, among the images that the
 model is confident about: low mass of an unsure model says nothing.
+
+A corner is scored against the three other corners of its own class. Classes differ by nature in how
+far out they look, in all corners alike; a tag sits in one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,7 @@ Float = NDArray[np.float64]
 LEAST_IMAGES = 20
 """Images from which a class is judged, and from which it serves as a control."""
 
-_QUIET_LIFT = 0.1
+QUIET_LIFT = 0.1
 """Added to a lift before its logarithm: corners nobody looks at are alike, be they 0 or 0.01."""
 
 
@@ -74,8 +77,9 @@ class Reading:
     """One statistic of K classes, NaN where it cannot be read.
 
     ``value`` is what a person reads; ``score`` is what is compared, so that bad is up: ±log2 of
-    lifts and masses, minus the depth; ``error`` is the standard error of the score; ``images`` the
-    number of images read.
+    lifts and masses, minus the depth, and for a corner its log2 less the median of those of the
+    class's other corners; ``error`` is the standard error of the score; ``images`` the number of
+    images read.
     """
 
     statistic: Statistic
@@ -87,7 +91,25 @@ class Reading:
 
 def read_all(atlas: Atlas) -> tuple[Reading, ...]:
     """Read every statistic whose column the atlas has."""
-    return tuple(read(atlas, item) for item in STATISTICS if item.column in atlas.columns)
+    readings = [read(atlas, item) for item in STATISTICS if item.column in atlas.columns]
+    return tuple(_against_own_corners(reading, readings) for reading in readings)
+
+
+def _against_own_corners(reading: Reading, readings: Sequence[Reading]) -> Reading:
+    """Score a corner against the other corners of each class; leave other readings alone."""
+    statistic = reading.statistic
+    if statistic.kind != "corner":
+        return reading
+    others = [
+        item
+        for item in readings
+        if (item.statistic.kind, item.statistic.aspect) == ("corner", statistic.aspect)
+        and item is not reading
+    ]
+    score = reading.score - np.median([item.score for item in others], axis=0)
+    # The median of three has a little less than half of the variance of one.
+    shared = np.mean([item.error**2 for item in others], axis=0) / 2
+    return replace(reading, score=score, error=np.sqrt(reading.error**2 + shared))
 
 
 def read(atlas: Atlas, statistic: Statistic) -> Reading:
@@ -112,7 +134,7 @@ def _level(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
         octaves = 1 / np.log10(2)
         return 10.0**mean, mean * octaves, error * octaves
     if kind == "ratio":
-        lifted = mean + _QUIET_LIFT
+        lifted = mean + QUIET_LIFT
         return mean.copy(), np.log2(lifted), error / lifted / np.log(2)
     return mean.copy(), mean.copy(), error
 
@@ -125,7 +147,7 @@ def _tail(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
     column = statistic.column
     value = atlas.quantile(column, q)
     low, high = _at(atlas, column, q - step), _at(atlas, column, q + step)
-    quiet = _QUIET_LIFT if atlas.columns[column] == "ratio" else 0.0
+    quiet = QUIET_LIFT if atlas.columns[column] == "ratio" else 0.0
     error = (np.log2(high + quiet) - np.log2(low + quiet)) / 2
     return value, np.log2(value + quiet), np.hypot(error, _BIN_ERROR[atlas.columns[column]])
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audit.contrast import Contrast, benjamini_hochberg, contrast
-from pipeline.audit.readings import Reading, Statistic
+from pipeline.audit.readings import QUIET_LIFT, Reading, Statistic
 
-Q_LIMIT = 0.01
+Q_LIMIT = 0.05
 """Largest false discovery rate of what is reported."""
 
 
@@ -21,9 +21,8 @@ Q_LIMIT = 0.01
 class Signal:
     """A statistic in which one class stands out.
 
-    ``effect`` is how many times larger (lifts) or smaller (mass) than the control, lifts being
-    taken with the small constant of :mod:`pipeline.audit.readings`; for depth, how many layers
-    earlier.
+    ``effect`` compares value and control: how many times larger a lift is (both raised by
+    ``QUIET_LIFT``), how many times smaller a mass, how many layers earlier a depth.
     """
 
     statistic: Statistic
@@ -78,17 +77,25 @@ def _families(readings: Sequence[Reading]) -> list[list[Reading]]:
 
 def _signal(item: Contrast, number: int, q: float) -> Signal:
     statistic = item.reading.statistic
-    gap = float(item.gap[number])
+    value, control = float(item.reading.value[number]), float(item.control[number])
     return Signal(
         statistic=statistic,
         number=number,
-        value=float(item.reading.value[number]),
-        control=float(item.control[number]),
-        effect=gap if statistic.kind == "depth" else 2.0**gap,
+        value=value,
+        control=control,
+        effect=_effect(statistic, value, control),
         z=float(item.z[number]),
         q=q,
         images=int(item.reading.images[number]),
     )
+
+
+def _effect(statistic: Statistic, value: float, control: float) -> float:
+    if statistic.kind == "depth":
+        return control - value
+    if statistic.kind == "mass":
+        return control / value
+    return (value + QUIET_LIFT) / (control + QUIET_LIFT)
 
 
 def _merge(signals: Sequence[Signal]) -> Finding:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import CONFIDENT, aggregate
-from pipeline.audit.readings import LEAST_IMAGES, STATISTICS, read, read_all
+from pipeline.audit.readings import LEAST_IMAGES, QUIET_LIFT, STATISTICS, read, read_all
 from tests.atlas.synthetic import synthetic_run
 
 
@@ -52,13 +52,22 @@ def test_errors_are_those_of_a_bootstrap(readings, images):
     rng = np.random.default_rng(0)
     own = images.loc[images["label"] == 2]
     for name, column, read_one in (
-        ("corner_bl_flow_level", "corner_bl_flow", lambda v: np.log2(v.mean() + 0.1)),
-        ("corner_bl_flow_tail", "corner_bl_flow", lambda v: np.log2(np.quantile(v, 0.9) + 0.1)),
+        ("border_flow_level", "border_flow", lambda v: np.log2(v.mean() + QUIET_LIFT)),
+        ("border_flow_tail", "border_flow", lambda v: np.log2(np.quantile(v, 0.9) + QUIET_LIFT)),
         ("convergence_depth_level", "convergence_depth", np.mean),
     ):
         values = own[column].dropna().to_numpy()
         drawn = [read_one(rng.choice(values, len(values))) for _ in range(400)]
         assert readings[name].error[2] == pytest.approx(np.std(drawn), rel=0.35), name
+
+
+def test_a_corner_is_scored_against_the_other_corners_of_its_class(readings):
+    names = [f"corner_{corner}_flow_tail" for corner in ("tl", "tr", "bl", "br")]
+    octaves = np.log2(np.stack([readings[name].value for name in names]) + QUIET_LIFT)
+    for i, name in enumerate(names):
+        expected = octaves[i] - np.median(np.delete(octaves, i, axis=0), axis=0)
+        np.testing.assert_allclose(readings[name].score, expected)
+        assert (readings[name].error > 0).all()
 
 
 def test_a_class_with_few_images_is_not_read(tmp_path):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.audit.readings import STATISTICS, Reading
+from pipeline.audit.readings import QUIET_LIFT, STATISTICS, Reading
 from pipeline.audit.shortcut import Q_LIMIT, find_shortcuts
 
 CLASSES = 10
@@ -16,8 +16,17 @@ def readings(**raised):
         for number, amount in raised.get(name, {}).items():
             score[number] += amount
         error, images = np.full(CLASSES, 0.02), np.full(CLASSES, 250)
-        found.append(Reading(statistic, 2**score, score, error, images))
+        found.append(Reading(statistic, value_of(statistic, score), score, error, images))
     return found
+
+
+def value_of(statistic, score):
+    """What a person would read at a score."""
+    if statistic.kind == "depth":
+        return 5 - score
+    if statistic.kind == "mass":
+        return 2.0**-score
+    return 2.0**score - QUIET_LIFT
 
 
 def test_quiet_readings_give_nothing():
@@ -53,9 +62,11 @@ def test_a_sure_but_small_effect_is_no_finding():
     for reading in small:
         reading.error[:] = 1e-6
         reading.score[:] = 1e-6 * np.arange(CLASSES)
-    small[0].score[3] = np.log2(1.2)
-    assert find_shortcuts(small) == ()
-    small[0].score[3] = np.log2(1.3)
+    (level,) = (reading for reading in small if reading.statistic.name == "border_flow_level")
+    for effect, found in ((1.2, 0), (1.3, 1)):
+        level.score[3] = np.log2(effect)
+        level.value[:] = value_of(level.statistic, level.score)
+        assert len(find_shortcuts(small)) == found
     assert [finding.headline.number for finding in find_shortcuts(small)] == [3]
 
 
