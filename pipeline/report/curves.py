@@ -115,7 +115,7 @@ def bar_chart(title: str, note: str, counts: NDArray[np.int64]) -> Chart | None:
 
 
 def nice_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return three to six round numbers that enclose [low, high]."""
+    """Return two to six round numbers that enclose [low, high]."""
     span = high - low if high > low else max(abs(high), 1.0)
     step = 10.0 ** np.floor(np.log10(span / 3))
     step *= next(factor for factor in (1, 2, 2.5, 5, 10) if span / (step * factor) <= 4)

@@ -1,0 +1,62 @@
+"""A real run with hostile names and images of every fate, aggregated, audited and reported."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.atlas import aggregate
+from pipeline.audit import audit
+from pipeline.report import write_report
+from pipeline.store import Run, open_run
+from tests.atlas.synthetic import synthetic_run
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+NAMES = (
+    "goldfish",
+    HOSTILE,
+    "../../../etc/passwd",
+    "{{ 7 * 7 }} & {% raw %}",
+    "a \u202eright-to-left\" onmouseover='alert(2)'",
+    "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft" * 3,
+    "line\u2028separated\tname",
+    "</style></script><script>alert(3)</script>",
+)
+TAGGED = 1
+SIZE = (96, 128)
+
+
+def drawn_run(folder: Path, **options: int) -> Run:
+    """Write a run without statistics; of five images one is missing and one is no image."""
+    layout = {"images": 400, "layers": 4, "tag_class": TAGGED} | options
+    run = synthetic_run(folder, classes=len(NAMES), grid=(6, 8), tag_share=0.5, **layout)
+    spec = json.loads(run.read("run.json"))
+    spec["classes"] = NAMES
+    spec["input"]["size"] = SIZE
+    run.write("run.json", json.dumps(spec).encode())
+    for row, uri in enumerate(run.index().column("uri").to_pylist()):
+        if row % 5 == 0:
+            continue
+        path = folder / uri
+        path.parent.mkdir(exist_ok=True)
+        if row % 5 == 1:
+            path.write_bytes(b"<svg onload=alert(4)>")
+        else:
+            Image.fromarray(pixels(row)).save(path)
+    return open_run(str(folder))
+
+
+def pixels(row: int) -> np.ndarray:
+    """Return the image of a row: one flat colour, (120, 160, 3)."""
+    colour = np.random.default_rng(row).integers(0, 256, 3, np.uint8)
+    return np.broadcast_to(colour, (120, 160, 3)).copy()
+
+
+def reported_run(folder: Path, **options: int) -> Run:
+    """Write a run with its report."""
+    run = drawn_run(folder, **options)
+    aggregate(run)
+    audit(run)
+    write_report(run)
+    return run

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from pipeline.atlas import aggregate
+from pipeline.errors import RunIncomplete
+from pipeline.report.contents import (
+    choose_atlas,
+    explain,
+    rank_classes,
+    read_facts,
+    read_quarantine,
+)
+from pipeline.report.findings import read_findings
+from tests.report.reported import NAMES, TAGGED, drawn_run
+
+
+@pytest.fixture(scope="module")
+def summary(run):
+    return run.summary().to_table().to_pandas()
+
+
+def test_facts_count_the_summary(run, summary):
+    facts = read_facts(run)
+    ok = summary[summary.status == 1]
+    assert facts.images == len(ok)
+    assert facts.quarantined == (summary.status == 2).sum() > 0
+    assert facts.accuracy == pytest.approx(ok.correct.astype(bool).mean())
+    assert (facts.dataset, facts.model, facts.method) == ("synthetic", "synthetic", "daam")
+    assert (len(facts.layers), facts.grid, facts.size) == (4, (6, 8), (96, 128))
+    assert run.uri not in str(facts.provenance)
+
+
+def test_classes_are_ranked_by_finding_then_accuracy(run):
+    atlas = choose_atlas(run)
+    classes = rank_classes(atlas, read_findings(run, 1))
+    assert classes[0].id == TAGGED
+    assert classes[0].findings == 1
+    rest = [fact.accuracy for fact in classes if not fact.findings]
+    assert rest == sorted(rest)
+    assert {fact.name for fact in classes} == set(NAMES)
+
+
+def test_class_numbers_are_those_of_its_images(run, summary):
+    fact = next(fact for fact in rank_classes(choose_atlas(run), ()) if fact.id == 3)
+    own = summary[(summary.label == 3) & (summary.status == 1)]
+    assert fact.images == len(own)
+    assert fact.accuracy == pytest.approx(own.correct.astype(bool).mean())
+    assert fact.mass == pytest.approx(own.mass_flow.median(), rel=0.2)
+    assert fact.depth == pytest.approx(own.convergence_depth.mean(), abs=1e-4)
+    corners = [own[f"corner_{place}_flow"].mean() for place in ("tl", "tr", "bl", "br")]
+    assert fact.corner == pytest.approx(max(corners), abs=1e-4)
+    assert fact.no_mass == own.mass_flow.eq(0).sum()
+
+
+def test_quarantine_names_reasons_and_the_first_files(run, summary):
+    (truncated,) = read_quarantine(run)
+    rows = np.flatnonzero(summary.sort_values("row").status == 2)
+    uris = run.index().column("uri").to_pylist()
+    assert (truncated.reason, truncated.images) == ("truncated", len(rows))
+    assert truncated.examples == tuple(uris[row] for row in rows[:3])
+    assert truncated.explanation == "The file ends early."
+
+
+def test_reasons_without_a_sentence_stay_words():
+    assert explain("something_new") == ""
+
+
+def test_predictions_stand_in_for_labels(tmp_path):
+    run = drawn_run(tmp_path / "run", images=64)
+    with pytest.raises(RunIncomplete, match="flowatlas aggregate"):
+        choose_atlas(run)
+    aggregate(run, tables=("predicted",))
+    assert choose_atlas(run).table == "predicted"

@@ -1,0 +1,92 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.flows import render
+from pipeline.report.overlays import HEAT_SIDE, PHOTO_SIDE, draw_pictures, heat_sprite
+from pipeline.store import Status, open_run
+from tests.report.reported import SIZE, drawn_run, pixels
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    run = drawn_run(tmp_path_factory.mktemp("drawn") / "run")
+    usable = np.flatnonzero(run.status[:] == Status.OK)
+    return run, draw_pictures(run, usable[:40]), usable[:40]
+
+
+def opened(run, path):
+    return Image.open(io.BytesIO(run.read(f"report/{path}")))
+
+
+def test_photo_is_the_model_input_made_small(drawn):
+    run, pictures, rows = drawn
+    row = next(int(row) for row in rows if row % 5 > 1)
+    photo = opened(run, pictures[row].photo)
+    assert photo.size[0] / photo.size[1] == pytest.approx(SIZE[1] / SIZE[0], abs=0.02)
+    assert max(photo.size) <= PHOTO_SIDE
+    colour = np.asarray(photo.convert("RGB"), int).mean(axis=(0, 1))
+    assert np.abs(colour - pixels(row)[0, 0]).max() < 8
+
+
+def test_what_cannot_be_read_any_more_has_a_reason_and_still_its_flow(drawn):
+    _, pictures, rows = drawn
+    for row in rows:
+        picture = pictures[int(row)]
+        assert picture.problem == {0: "missing", 1: "unsupported"}.get(row % 5)
+        assert picture.photo == (None if picture.problem else f"assets/rows/{row}.webp")
+    assert any(pictures[int(row)].heat for row in rows if row % 5 == 0)
+
+
+def test_folder_in_place_of_an_image_is_no_crash(tmp_path):
+    run = drawn_run(tmp_path / "run")
+    path = tmp_path / "run" / run.index().column("uri")[2].as_py()
+    path.unlink()
+    path.mkdir()
+    assert draw_pictures(run, [2])[2].photo is None
+
+
+def test_quarantined_row_has_no_flow(drawn):
+    run, *_ = drawn
+    row = int(np.flatnonzero(run.status[:] == Status.QUARANTINED)[0])
+    assert draw_pictures(run, [row])[row].heat is None
+
+
+def test_heat_frames_are_the_rendered_flow():
+    maps = np.random.default_rng(0).random((5, 6, 8)).astype(np.float32)
+    sprite = Image.open(io.BytesIO(heat_sprite(maps, (96, 128)))).convert("RGBA")
+    height = round(HEAT_SIDE * 96 / 128)
+    assert sprite.size == (HEAT_SIDE, 5 * height)
+    frames = render(torch.from_numpy(maps)[None], (height, HEAT_SIDE))[0].numpy()
+    alpha = np.asarray(sprite)[:, :, 3].reshape(5, height, HEAT_SIDE)
+    for frame, shown in zip(frames, alpha, strict=True):
+        assert np.corrcoef(frame.ravel(), shown.ravel())[0, 1] > 0.95
+        assert shown[frame < 8].mean() < 40
+        assert shown[frame > 247].mean() > 215
+
+
+def test_heat_of_many_layers_stays_an_image():
+    maps = np.ones((600, 2, 2), np.float32) * np.eye(2, dtype=np.float32)
+    sprite = Image.open(io.BytesIO(heat_sprite(maps, (224, 224))))
+    assert sprite.size[1] % 600 == 0
+    assert sprite.size[1] <= 16_383
+
+
+def test_no_mass_no_heat():
+    assert heat_sprite(np.zeros((3, 4, 4), np.float32), (64, 64)) is None
+
+
+def test_order_and_company_do_not_change_the_bytes(drawn, tmp_path):
+    run, pictures, rows = drawn
+    chosen = [int(row) for row in rows if pictures[int(row)].photo][:3]
+    before = {row: run.read(f"report/assets/rows/{row}.webp") for row in chosen}
+    again = draw_pictures(open_run(run.uri), reversed(chosen))
+    assert again == {row: pictures[row] for row in chosen}
+    assert before == {row: run.read(f"report/assets/rows/{row}.webp") for row in chosen}
+
+
+def test_no_rows_no_pictures(drawn):
+    assert draw_pictures(drawn[0], []) == {}

@@ -1,0 +1,162 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline.atlas import aggregate
+from pipeline.audit import audit
+from pipeline.errors import RunIncomplete
+from pipeline.report import write_report
+from pipeline.store import open_run
+from tests.atlas.synthetic import synthetic_run
+from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run
+
+VOID = {"meta", "link", "img", "input", "br", "line", "polyline", "polygon", "rect"}
+
+
+class Reader(HTMLParser):
+    """Collects elements and text; complains about tags that do not nest."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def values(self, name: str) -> list[str]:
+        return [attrs[name] for _, attrs in self.elements if name in attrs]
+
+
+@pytest.fixture(scope="module")
+def pages(report):
+    return {path.relative_to(report).as_posix(): Reader(path) for path in report.rglob("*.html")}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_there_is_a_page_for_every_class_and_its_name_is_a_number(pages):
+    expected = {f"classes/{number}.html" for number in range(len(NAMES))}
+    assert pages.keys() == {"index.html"} | expected
+
+
+def test_every_reference_is_a_file_of_the_report(report, pages):
+    inside = report.resolve()
+    for name, page in pages.items():
+        for target in page.values("src") + page.values("href"):
+            if target.startswith("#"):
+                assert target[1:] in page.values("id"), target
+            elif target != "data:,":
+                path = (report / name).parent / target.partition("#")[0]
+                assert path.is_file(), (name, target)
+                assert path.resolve().is_relative_to(inside)
+
+
+def test_ids_are_unique(pages):
+    for page in pages.values():
+        assert len(set(page.values("id"))) == len(page.values("id"))
+
+
+def test_names_are_text_and_never_markup(pages):
+    for page in pages.values():
+        scripts = [attrs for tag, attrs in page.elements if tag == "script"]
+        assert len(scripts) == 1
+        assert set(scripts[0]) == {"src", "defer"}
+        assert not [key for _, attrs in page.elements for key in attrs if key.startswith("on")]
+        assert not [attrs for tag, attrs in page.elements if tag == "img" and attrs["src"] == "x"]
+    assert HOSTILE in pages["index.html"].text
+    assert "{{ 7 * 7 }} & {% raw %}" in pages["index.html"].text
+    assert "</style></script><script>alert(3)</script>" in pages["classes/7.html"].text
+
+
+def test_every_picture_has_words(pages):
+    for page in pages.values():
+        photos = [attrs for tag, attrs in page.elements if tag == "img"]
+        assert photos
+        for attrs in photos:
+            assert (attrs["alt"] == "") == (attrs["class"] == "heat")
+        for _, attrs in page.elements:
+            assert attrs.get("role") != "img" or attrs["aria-label"]
+
+
+def test_index_tells_the_run(run, pages):
+    text = " ".join(pages["index.html"].text.split())
+    assert "What synthetic looks at in synthetic" in text
+    assert run.findings()["sentence"][0].as_py() in text
+    assert "truncated" in text
+    assert "not readable now" in text + " ".join(page.text for page in pages.values())
+
+
+def test_class_page_shows_its_typical_images_and_its_findings(run, pages):
+    page = pages[f"classes/{TAGGED}.html"]
+    rows, _ = run.atlas("label").typical(TAGGED, 6)
+    for row in rows:
+        assert re.search(rf"row {row}\b", page.text)
+    assert run.findings()["sentence"][0].as_py() in page.text
+    assert run.findings()["sentence"][0].as_py() not in pages["classes/0.html"].text
+
+
+def test_same_run_elsewhere_gives_the_same_bytes(run, report, tmp_path):
+    other = drawn_run(tmp_path / "other")
+    aggregate(other)
+    audit(other)
+    assert write_report(other) == "report/index.html"
+    assert tree(tmp_path / "other" / "report") == tree(report)
+
+
+def test_clean_run_without_any_image_is_a_report(tmp_path):
+    run = synthetic_run(tmp_path / "run", images=120, classes=3, layers=1)
+    aggregate(run)
+    audit(run)
+    write_report(run)
+    page = Reader(tmp_path / "run/report/index.html")
+    assert "Nothing stood out." in page.text
+    assert "not readable now" in Reader(tmp_path / "run/report/classes/0.html").text
+
+
+def test_steps_that_are_missing_are_named(tmp_path):
+    run = drawn_run(tmp_path / "run", images=64)
+    with pytest.raises(RunIncomplete, match="flowatlas audit"):
+        write_report(run)
+    (tmp_path / "run/_SUCCESS").unlink()
+    with pytest.raises(RunIncomplete, match="not finished"):
+        write_report(open_run(str(tmp_path / "run")))
+
+
+@pytest.mark.slow
+def test_a_thousand_classes_are_a_light_index(tmp_path):
+    run = synthetic_run(
+        tmp_path / "run", images=2000, classes=1000, layers=1, grid=(14, 14), unit_rows=1024
+    )
+    aggregate(run)
+    audit(run)
+    write_report(run)
+    folder = tmp_path / "run/report"
+    linked = sum(
+        (folder / f"assets/{name}").stat().st_size for name in ("classes.webp", "run.webp")
+    )
+    assert (folder / "index.html").stat().st_size + linked < 2_000_000
+    assert len(list((folder / "classes").iterdir())) > 800
