@@ -9,7 +9,7 @@ classes has, because with eight classes a z of 5 is not as rare as it is with a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, lgamma, log, log1p
+from math import exp, lgamma, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,17 +80,23 @@ def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) ->
 
 def upper_tail(t: float, degrees: float) -> float:
     """Return the probability that Student's t with ``degrees`` > 0 of freedom exceeds ``t``."""
-    half = _incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)) / 2
-    return half if t > 0 else 1 - half
+    square = t * t
+    half = _incomplete_beta(
+        degrees / 2, 0.5, degrees / (degrees + square), square / (degrees + square)
+    )
+    return half / 2 if t > 0 else 1 - half / 2
 
 
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function by its continued fraction (modified Lentz)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
+def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
+    """Regularised incomplete beta function by its continued fraction (modified Lentz).
+
+    ``y`` is 1 - x, given so that no digit of it is lost where x is nearly 1.
+    """
+    if x <= 0 or y <= 0:
+        return float(y <= 0)
     if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, 1 - x)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
+        return 1 - _incomplete_beta(b, a, y, x)
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(y)) / a
     tiny = 1e-300
     c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or tiny)
     value = d

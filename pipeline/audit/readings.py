@@ -5,8 +5,10 @@ lot, so every region is read twice: by its mean (``level``) and by its 90th perc
 Missing mass is read the same way by the mean and the 10th percentile, among the images that the
 model is confident about: low mass of an unsure model says nothing.
 
-A corner is scored against the three other corners of its own class. Classes differ by nature in how
-far out they look, in all corners alike; a tag sits in one.
+Classes differ by nature in where and how far out they look, which must not alarm. So a tail is
+scored against the median of its own class (a tag that some images carry stretches it, a habit of
+all images does not), and the level of a corner against the three other corners of its own class
+(classes look far out in all corners alike; a tag sits in one).
 """
 
 from collections.abc import Sequence
@@ -63,11 +65,11 @@ _REGIONS = {column: ("corner", place) for column, place in CORNERS.items()} | {
 STATISTICS: tuple[Statistic, ...] = (
     *(
         Statistic(column, kind, place, aspect, upwards=True, effect=effect)
-        for aspect, effect in (("level", 1.25), ("tail", 1.5))
+        for aspect, effect in (("level", 1.5), ("tail", 2.0))
         for column, (kind, place) in _REGIONS.items()
     ),
-    Statistic(CONFIDENT_MASS, "mass", "mass", "level", upwards=False, effect=1.25),
-    Statistic(CONFIDENT_MASS, "mass", "mass", "tail", upwards=False, effect=1.5),
+    Statistic(CONFIDENT_MASS, "mass", "mass", "level", upwards=False, effect=1.5),
+    Statistic(CONFIDENT_MASS, "mass", "mass", "tail", upwards=False, effect=2.0),
     Statistic("convergence_depth", "depth", "convergence", "level", upwards=False, effect=0.5),
 )
 
@@ -77,9 +79,9 @@ class Reading:
     """One statistic of K classes, NaN where it cannot be read.
 
     ``value`` is what a person reads; ``score`` is what is compared, so that bad is up: ±log2 of
-    lifts and masses, minus the depth, and for a corner its log2 less the median of those of the
-    class's other corners; ``error`` is the standard error of the score; ``images`` the number of
-    images read.
+    lifts and masses (tails: less that of the class's own median; level of a corner: less the
+    median of those of the class's other corners), minus the depth. ``error`` is the standard error
+    of the score, ``images`` the number of images read.
     """
 
     statistic: Statistic
@@ -96,16 +98,11 @@ def read_all(atlas: Atlas) -> tuple[Reading, ...]:
 
 
 def _against_own_corners(reading: Reading, readings: Sequence[Reading]) -> Reading:
-    """Score a corner against the other corners of each class; leave other readings alone."""
-    statistic = reading.statistic
-    if statistic.kind != "corner":
+    """Score the level of a corner against the other corners of each class."""
+    levels = [r for r in readings if (r.statistic.kind, r.statistic.aspect) == ("corner", "level")]
+    others = [item for item in levels if item is not reading]
+    if len(others) == len(levels):
         return reading
-    others = [
-        item
-        for item in readings
-        if (item.statistic.kind, item.statistic.aspect) == ("corner", statistic.aspect)
-        and item is not reading
-    ]
     score = reading.score - np.median([item.score for item in others], axis=0)
     # The median of three has a little less than half of the variance of one.
     shared = np.mean([item.error**2 for item in others], axis=0) / 2
@@ -140,22 +137,29 @@ def _level(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
 
 
 def _tail(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
-    """Read a quantile; its error is half the width of the usual order-statistic interval."""
-    q = 0.9 if statistic.upwards else 0.1
-    images = np.maximum(atlas.column_moments(statistic.column)[2], 1)
+    """Read a quantile, and its distance in octaves to the median of the same class."""
+    column, q = statistic.column, 0.9 if statistic.upwards else 0.1
+    score = _octaves(atlas, column, q) - _octaves(atlas, column, 0.5)
+    error = np.hypot(_quantile_error(atlas, column, q), _quantile_error(atlas, column, 0.5))
+    return atlas.quantile(column, q), score, error
+
+
+def _quantile_error(atlas: Atlas, column: str, q: float) -> Float:
+    """Return half the width of the usual order-statistic interval, and what the bins add to it."""
+    images = np.maximum(atlas.column_moments(column)[2], 1)
     step = np.sqrt(q * (1 - q) / images)
-    column = statistic.column
-    value = atlas.quantile(column, q)
-    low, high = _at(atlas, column, q - step), _at(atlas, column, q + step)
+    low = _octaves(atlas, column, np.maximum(q - step, 0))
+    high = _octaves(atlas, column, np.minimum(q + step, 1))
+    error: Float = np.hypot((high - low) / 2, _BIN_ERROR[atlas.columns[column]])
+    return error
+
+
+def _octaves(atlas: Atlas, column: str, q: float | Float) -> Float:
+    """Return log2 of a quantile, a lift being raised by ``QUIET_LIFT``."""
     quiet = QUIET_LIFT if atlas.columns[column] == "ratio" else 0.0
-    error = (np.log2(high + quiet) - np.log2(low + quiet)) / 2
-    return value, np.log2(value + quiet), np.hypot(error, _BIN_ERROR[atlas.columns[column]])
+    octaves: Float = np.log2(atlas.quantile(column, q) + quiet)
+    return octaves
 
 
 _BIN_ERROR = {"ratio": 1 / 16 / np.sqrt(12), "mass": np.log2(10) / 16 / np.sqrt(12)}
 """Standard error in octaves of a quantile that is known to a bin (see ``measures.edges``)."""
-
-
-def _at(atlas: Atlas, column: str, levels: Sequence[float] | Float) -> Float:
-    """Return one quantile per class, each at its own level."""
-    return atlas.quantile(column, np.clip(levels, 0, 1))

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.audit.contrast import Contrast, benjamini_hochberg, contrast
 from pipeline.audit.readings import QUIET_LIFT, Reading, Statistic
 
-Q_LIMIT = 0.05
+Q_LIMIT = 0.02
 """Largest false discovery rate of what is reported."""
 
 

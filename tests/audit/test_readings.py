@@ -53,7 +53,7 @@ def test_errors_are_those_of_a_bootstrap(readings, images):
     own = images.loc[images["label"] == 2]
     for name, column, read_one in (
         ("border_flow_level", "border_flow", lambda v: np.log2(v.mean() + QUIET_LIFT)),
-        ("border_flow_tail", "border_flow", lambda v: np.log2(np.quantile(v, 0.9) + QUIET_LIFT)),
+        ("border_flow_tail", "border_flow", tail_of),
         ("convergence_depth_level", "convergence_depth", np.mean),
     ):
         values = own[column].dropna().to_numpy()
@@ -61,13 +61,27 @@ def test_errors_are_those_of_a_bootstrap(readings, images):
         assert readings[name].error[2] == pytest.approx(np.std(drawn), rel=0.35), name
 
 
-def test_a_corner_is_scored_against_the_other_corners_of_its_class(readings):
-    names = [f"corner_{corner}_flow_tail" for corner in ("tl", "tr", "bl", "br")]
+def test_the_level_of_a_corner_is_scored_against_the_other_corners_of_its_class(readings):
+    names = [f"corner_{corner}_flow_level" for corner in ("tl", "tr", "bl", "br")]
     octaves = np.log2(np.stack([readings[name].value for name in names]) + QUIET_LIFT)
     for i, name in enumerate(names):
         expected = octaves[i] - np.median(np.delete(octaves, i, axis=0), axis=0)
         np.testing.assert_allclose(readings[name].score, expected)
         assert (readings[name].error > 0).all()
+
+
+def test_a_tail_is_scored_against_the_median_of_its_class(readings, images):
+    for statistic in STATISTICS:
+        if statistic.aspect == "tail":
+            own = images.loc[images["label"] == 3, statistic.column].dropna().to_numpy()
+            expected = tail_of(own, 0.9 if statistic.upwards else 0.1, statistic.kind == "mass")
+            sign = 1 if statistic.upwards else -1
+            assert readings[statistic.name].score[3] == pytest.approx(sign * expected, abs=0.25)
+
+
+def tail_of(values, q=0.9, mass=False):
+    low, high = np.log2(np.quantile(values, [0.5, q]) + (0 if mass else QUIET_LIFT))
+    return high - low
 
 
 def test_a_class_with_few_images_is_not_read(tmp_path):

@@ -50,7 +50,7 @@ def test_all_that_speaks_of_a_class_is_one_finding():
 
 def test_the_gravest_class_comes_first():
     found = find_shortcuts(
-        readings(corner_bl_flow_level={7: 0.5, 2: 2.0}, border_flow_tail={5: 1.0})
+        readings(corner_bl_flow_level={7: 0.9, 2: 2.0}, border_flow_tail={5: 1.5})
     )
     assert [finding.headline.number for finding in found] == [2, 5, 7]
     assert found[0].severity == "high"
@@ -63,7 +63,7 @@ def test_a_sure_but_small_effect_is_no_finding():
         reading.error[:] = 1e-6
         reading.score[:] = 1e-6 * np.arange(CLASSES)
     (level,) = (reading for reading in small if reading.statistic.name == "border_flow_level")
-    for effect, found in ((1.2, 0), (1.3, 1)):
+    for effect, found in ((1.4, 0), (1.7, 1)):
         level.score[3] = np.log2(effect)
         level.value[:] = value_of(level.statistic, level.score)
         assert len(find_shortcuts(small)) == found
