@@ -38,7 +38,8 @@ class Attention:
     def rows(self, tokens: Sequence[int]) -> Tensor:
         """Return the attention paid by some tokens (R of them), float32 (B, H, R, N)."""
         query = self.query[:, :, list(tokens)].float() * self.scale
-        scores = query @ self.key.float().transpose(-2, -1)
+        # Keys on the left: transposing the few queries copies less than transposing the keys.
+        scores = (self.key.float() @ query.transpose(-2, -1)).transpose(-2, -1)
         if self.mask is None:
             return scores.softmax(dim=-1)
         mask = self.mask if self.mask.shape[-2] == 1 else self.mask[..., list(tokens), :]

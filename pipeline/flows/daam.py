@@ -126,5 +126,5 @@ class Daam:
 
 def _contribution(attention: Attention, paid: Tensor, gradient: Tensor) -> Tensor:
     """Return ReLU(Σ_h Σ_r a·⟨v, ReLU(g)⟩), (B, N), from a (B, H, R, N) and g (B, H, R, d)."""
-    gain = gradient.float().relu() @ attention.value.float().transpose(-2, -1)
-    return (paid * gain).sum(dim=(1, 2)).relu()
+    gain = attention.value.float() @ gradient.float().relu().transpose(-2, -1)
+    return (paid * gain.transpose(-2, -1)).sum(dim=(1, 2)).relu()
