@@ -33,28 +33,40 @@ class Profile:
     """(3, L): over all images."""
 
 
-def read_profiles(atlas: Atlas) -> tuple[Profile, ...]:
-    """Return the profiles of the statistics that a report shows."""
-    return tuple(
-        Profile(title, note, *_quantiles(atlas, stem)) for stem, title, note in _STATISTICS
+@dataclass(frozen=True)
+class Depths:
+    """All that a report tells about depth."""
+
+    profiles: tuple[Profile, ...]
+    shares: NDArray[np.float64]
+    """Each layer's mean share of the mass by class, (K, L)."""
+    convergence: NDArray[np.int64]
+    """Images of each class by convergence depth, (K, L)."""
+
+
+def read_depths(atlas: Atlas) -> Depths:
+    """Read the statistics over depth of all classes."""
+    layers = len(atlas.layers)
+    shares = [atlas.column_mean(layer_column("share", layer)) for layer in range(layers)]
+    return Depths(
+        profiles=tuple(
+            Profile(title, note, *_quantiles(atlas, stem)) for stem, title, note in _STATISTICS
+        ),
+        shares=np.stack(shares, axis=1),
+        convergence=atlas.histogram("convergence_depth")[:, :layers],
     )
 
 
-def read_shares(atlas: Atlas) -> NDArray[np.float64]:
-    """Return each layer's mean share of the mass by class, (K, L)."""
-    columns = (layer_column("share", layer) for layer in range(len(atlas.layers)))
-    return np.stack([atlas.column_mean(column) for column in columns], axis=1)
-
-
-def run_charts(profiles: Sequence[Profile], atlas: Atlas) -> tuple[Chart, ...]:
+def run_charts(depths: Depths) -> tuple[Chart, ...]:
     """Chart the run: median and the range of the middle 80 % of the images."""
     charts = [
-        depth_chart(profile.title, profile.note, Series(*profile.run)) for profile in profiles
+        depth_chart(profile.title, profile.note, Series(*profile.run))
+        for profile in depths.profiles
     ]
-    return _present([*charts, _convergence(atlas, slice(None))])
+    return _present([*charts, _convergence(depths.convergence.sum(axis=0))])
 
 
-def class_charts(profiles: Sequence[Profile], atlas: Atlas, position: int) -> tuple[Chart, ...]:
+def class_charts(depths: Depths, position: int) -> tuple[Chart, ...]:
     """Chart one class (its position in the atlas), with the run's median for reference."""
     charts = [
         depth_chart(
@@ -63,21 +75,20 @@ def class_charts(profiles: Sequence[Profile], atlas: Atlas, position: int) -> tu
             Series(*profile.classes[:, :, position]),
             reference=profile.run[1],
         )
-        for profile in profiles
+        for profile in depths.profiles
     ]
-    return _present([*charts, _convergence(atlas, slice(position, position + 1))])
+    return _present([*charts, _convergence(depths.convergence[position])])
 
 
 def _present(charts: Sequence[Chart | None]) -> tuple[Chart, ...]:
     return tuple(chart for chart in charts if chart is not None)
 
 
-def _convergence(atlas: Atlas, classes: slice) -> Chart | None:
-    counts = atlas.histogram("convergence_depth")[classes].sum(axis=0)
+def _convergence(counts: NDArray[np.int64]) -> Chart | None:
     return bar_chart(
         "Convergence depth",
         "First layer after which the accumulated map hardly changes.",
-        counts[: len(atlas.layers)],
+        counts,
     )
 
 

@@ -3,9 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.atlas import Atlas
 from pipeline.report.captions import Caption, read_captions
 from pipeline.report.contents import (
@@ -17,7 +14,7 @@ from pipeline.report.contents import (
     read_facts,
     read_quarantine,
 )
-from pipeline.report.depth import Profile, class_charts, read_profiles, read_shares, run_charts
+from pipeline.report.depth import Depths, class_charts, read_depths, run_charts
 from pipeline.report.findings import Finding, read_findings
 from pipeline.report.overlays import Picture, draw_pictures
 from pipeline.report.pages import ASSETS, INDEX, Page, asset, class_page, fill
@@ -43,8 +40,7 @@ class _Volume:
     facts: RunFacts
     classes: tuple[ClassFacts, ...]
     findings: tuple[Finding, ...]
-    profiles: tuple[Profile, ...]
-    shares: NDArray[np.float64]
+    depths: Depths
     typical: dict[int, Ranked]
     untypical: dict[int, Ranked]
     pictures: dict[int, Picture]
@@ -87,8 +83,7 @@ def _gather(run: Run) -> _Volume:
         facts=read_facts(run),
         classes=classes,
         findings=findings,
-        profiles=read_profiles(atlas),
-        shares=read_shares(atlas),
+        depths=read_depths(atlas),
         typical=typical,
         untypical=untypical,
         pictures=draw_pictures(run, rows),
@@ -110,7 +105,7 @@ def _write_index(volume: _Volume) -> None:
         "thumbs": thumbs,
         "film": film,
         "strip": strip,
-        "charts": run_charts(volume.profiles, atlas),
+        "charts": run_charts(volume.depths),
         "classes": volume.classes,
         "found": len(volume.findings),
         "findings": volume.findings[:FINDINGS],
@@ -122,7 +117,8 @@ def _write_index(volume: _Volume) -> None:
 
 def _write_class(volume: _Volume, rank: int) -> None:
     run, fact = volume.run, volume.classes[rank]
-    film, strips = class_strips(volume.atlas, fact.position, volume.shares[fact.position])
+    shares = volume.depths.shares[fact.position]
+    film, strips = class_strips(volume.atlas, fact.position, shares)
     run.write(f"report/assets/classes/{fact.id:d}.webp", film.content)
     contents = _common(volume) | {
         "fact": fact,
@@ -132,7 +128,7 @@ def _write_class(volume: _Volume, rank: int) -> None:
         "after": volume.classes[rank + 1] if rank + 1 < len(volume.classes) else None,
         "film": film,
         "strips": strips,
-        "charts": class_charts(volume.profiles, volume.atlas, fact.position),
+        "charts": class_charts(volume.depths, fact.position),
         "findings": [finding for finding in volume.findings if finding.class_id == fact.id],
         "typical": volume.typical[fact.id],
         "untypical": volume.untypical[fact.id],

@@ -1,0 +1,213 @@
+import json
+from itertools import pairwise
+
+import pytest
+
+from tests.report.reported import HOSTILE, NAMES, TAGGED
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("index.html", *(f"classes/{number}.html" for number in range(len(NAMES))))
+LOAD_ALL = """
+const done = arguments[0];
+const images = [...document.images];
+for (const image of images) image.loading = "eager";
+Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth, () => 0)))
+  .then(done);
+"""
+CONTRASTS = """
+const channel = (value) => {
+  const share = value / 255;
+  return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+};
+const luminance = ([r, g, b]) =>
+  0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const behind = (element) => {
+  for (let at = element; at; at = at.parentElement) {
+    const colour = parse(getComputedStyle(at).backgroundColor);
+    if (colour.length === 3 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+const worst = [];
+for (const element of document.querySelectorAll("body *")) {
+  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  if (!own || !element.getClientRects().length) continue;
+  if (element.closest(".hidden, .skip, .gone")) continue;
+  const style = getComputedStyle(element);
+  const colour = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
+  const [a, b] = [luminance(parse(colour)), luminance(behind(element))].sort((x, y) => y - x);
+  worst.push([(a + 0.05) / (b + 0.05), element.className || element.tagName]);
+}
+return worst.sort((x, y) => x[0] - y[0])[0];
+"""
+
+
+def css(driver, selector):
+    return driver.find_elements("css selector", selector)
+
+
+def layer(driver):
+    return driver.execute_script(
+        "const box = document.querySelector('.heat').getBoundingClientRect();"
+        "const frame = document.querySelector('.heat').parentElement.getBoundingClientRect();"
+        "return Math.round((frame.top - box.top) / frame.height);"
+    )
+
+
+def column(driver, index):
+    return driver.execute_script(
+        "return [...document.querySelectorAll('table.classes tbody tr')]"
+        ".filter((row) => !row.hidden).map((row) => row.cells[arguments[0]].dataset.value"
+        " ?? row.cells[arguments[0]].textContent.trim())",
+        index,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_opens_from_disk_without_complaint_and_asks_nobody(look, page):
+    driver = look(page)
+    sizes = driver.execute_async_script(LOAD_ALL)
+    assert sizes
+    assert min(sizes) > 0
+    messages = [entry for entry in driver.get_log("browser") if entry["level"] != "DEBUG"]
+    assert messages == []
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert any(url.endswith(page) for url in asked)
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 1280])
+@pytest.mark.parametrize("page", ["index.html", *PAGES[1 + TAGGED : 8]])
+def test_nothing_is_wider_than_the_screen(look, page, width):
+    driver = look(page, width=width)
+    shown, needed = driver.execute_script(
+        "return [innerWidth, document.documentElement.scrollWidth]"
+    )
+    assert shown == width
+    assert needed <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("page", ["index.html", f"classes/{TAGGED}.html"])
+def test_text_can_be_read_by_day_and_by_night(look, page, dark):
+    driver = look(page, dark=dark)
+    paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    channels = [int(part) for part in paper[4:-1].split(",")]
+    assert (max(channels) < 64) if dark else (min(channels) > 192)
+    ratio, what = driver.execute_script(CONTRASTS)
+    assert ratio >= 4.5, what
+
+
+def test_slider_and_film_choose_the_layer_of_every_picture(look):
+    driver = look(f"classes/{TAGGED}.html")
+    assert layer(driver) == 3
+    slider = driver.find_element("id", "layer")
+    slider.send_keys("\ue012")  # arrow left
+    assert layer(driver) == 2
+    assert "blocks.2" in driver.find_element("id", "layer-name").text
+    assert slider.get_attribute("aria-valuetext") == "blocks.2"
+    slider.send_keys("\ue011")  # home
+    assert layer(driver) == 0
+    css(driver, ".frames [data-layer='1']")[0].click()
+    assert layer(driver) == 1
+    assert slider.get_property("value") == "1"
+    assert [item.get_attribute("data-layer") for item in css(driver, ".now")] == ["1"] * 3
+
+
+def test_play_goes_on_to_the_last_layer_and_stops(look):
+    driver = look(f"classes/{TAGGED}.html")
+    play = driver.find_element("id", "play")
+    play.click()
+    assert layer(driver) == 0
+    assert play.get_attribute("aria-pressed") == "true"
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(driver, 10).until(lambda _: play.get_attribute("aria-pressed") == "false")
+    assert layer(driver) == 3
+
+
+def test_flow_can_be_faded(look):
+    driver = look(f"classes/{TAGGED}.html")
+    driver.find_element("id", "opacity").send_keys("\ue011")  # home
+    heat = driver.execute_script(
+        "const heat = document.querySelector('.heat'); heat.style.transition = 'none';"
+        "return getComputedStyle(heat).opacity"
+    )
+    assert float(heat) == 0
+
+
+@pytest.mark.parametrize("index", [3, 4, 5, 6, 7])
+def test_table_sorts_by_numbers_both_ways(look, index):
+    driver = look("index.html")
+    button = css(driver, "table.classes thead th button")[index - 1]
+    button.click()
+    once = [float(value) for value in column(driver, index)]
+    button.click()
+    twice = [float(value) for value in column(driver, index)]
+    assert once in (sorted(twice), sorted(twice, reverse=True))
+    assert once == sorted(twice, reverse=once != sorted(twice))
+    assert once != twice
+    assert len(css(driver, "th[aria-sort]")) == 1
+
+
+def test_table_starts_by_risk_sorts_by_name_and_finds(look):
+    driver = look("index.html")
+    ranks = [int(rank) for rank in column(driver, 0)]
+    assert all(a < b for a, b in pairwise(ranks))
+    assert column(driver, 2)[0].startswith(HOSTILE)
+    css(driver, "table.classes thead th button")[1].send_keys("\ue007")  # enter
+    names = column(driver, 2)
+    alphabet = "return [...arguments[0]].sort((a, b) => a.localeCompare(b))"
+    assert names == driver.execute_script(alphabet, names)
+    assert sorted(column(driver, 0), key=int) != column(driver, 0)
+    driver.find_element("id", "find").send_keys("GOLD")
+    assert column(driver, 2) == ["goldfish"]
+    assert driver.find_element("id", "found").text == f"1 of {len(NAMES)}"
+
+
+def test_links_lead_to_the_class_and_back(look):
+    driver = look("index.html")
+    link = css(driver, "#classes tbody th a")[0]
+    name = link.text
+    driver.execute_script("arguments[0].click()", link)
+    assert driver.current_url.endswith(f"classes/{TAGGED}.html")
+    assert css(driver, "h1")[0].text == name
+    css(driver, "a[rel=next]")[0].click()
+    assert css(driver, "a[rel=prev]")[0].text.endswith(name)
+    css(driver, ".crumbs a")[0].click()
+    assert driver.current_url.endswith("index.html#classes")
+
+
+def test_hostile_names_are_shown_as_they_are(look):
+    driver = look(f"classes/{TAGGED}.html")
+    assert css(driver, "h1")[0].text == HOSTILE
+    assert driver.title.startswith(HOSTILE)
+    assert css(driver, "img[src=x], img[onerror]") == []
+    driver = look("classes/3.html")
+    assert css(driver, "h1")[0].text == "{{ 7 * 7 }} & {% raw %}"
+
+
+def test_without_scripts_the_final_layer_is_there_and_no_dead_control(look):
+    driver = look(f"classes/{TAGGED}.html", scripts=False)
+    heat = css(driver, ".heat")[0]
+    frame = css(driver, ".stack:has(.heat)")[0]
+    assert (frame.rect["y"] - heat.rect["y"]) / frame.rect["height"] == pytest.approx(3, abs=0.05)
+    assert not driver.find_element("id", "layer").is_displayed()
+    driver = look("index.html", scripts=False)
+    assert len(css(driver, "table.classes tbody tr")) == len(NAMES)
+    assert css(driver, "thead button") == []
+    assert not driver.find_element("id", "find").is_displayed()
+
+
+def test_keyboard_reaches_the_contents_first(look):
+    driver = look("index.html")
+    driver.switch_to.active_element.send_keys("\ue004")  # tab
+    assert driver.switch_to.active_element.get_attribute("class") == "skip"
+    assert driver.switch_to.active_element.rect["x"] >= 0
