@@ -1,0 +1,137 @@
+"""The whole story on generated data: a tag is planted, a model learns it, the audit finds it."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jobs.command import console, run_command
+from jobs.flows import compute
+from pipeline.config import load_config
+from pipeline.evaluation import Epoch, Recipe, ShapesSet, Tag, Trained, train_cached, write_shapes
+from pipeline.evaluation.train import MEAN, MODEL, STD
+
+_THREADS = 4
+"""More threads slow the training of so small a model down."""
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where everything is written.")] = Path(
+        "flowatlas-demo"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer images and a smaller model.")
+    ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="The same images without the planted tag.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the images and of the training.")] = 0,
+) -> None:
+    """Generate labelled images with a planted tag, train a model, audit both, write the report.
+
+    Everything after the training is what a real run does, through the same code. The training is
+    cached in the folder and the run resumes, so a second demo takes seconds.
+    """
+    size = "-quick" if quick else ""
+    place = folder / f"{'control' if control else 'planted'}{size}-{seed}"
+    recipe = Recipe(depth=4, epochs=14, batch_size=32, seed=seed) if quick else Recipe(seed=seed)
+    shapes = _generate(place / "data", 800 if quick else 2000, None if control else Tag(), seed)
+    trained = _train(shapes, recipe, folder / "models")
+    config = load_config(_configure(place, shapes, trained, recipe))
+    compute(config)
+    _explain(config.run)
+
+
+def _generate(data: Path, images: int, tag: Tag | None, seed: int) -> ShapesSet:
+    shapes = write_shapes(data, images=images, seed=seed, tag=tag)
+    planted = "no tag"
+    if tag:
+        planted = f"a tag on {tag.share:.0%} of class “{shapes.classes[tag.label]}”"
+    console.print(
+        f"{images:,} images in {len(shapes.classes)} classes, {planted}; {data}",
+        highlight=False,
+        markup=False,
+    )
+    return shapes
+
+
+def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(min(threads, _THREADS))
+    bar = Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs, loss {task.fields[loss]:.2f}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("training", total=recipe.epochs, loss=float("nan"))
+
+    def show(epoch: Epoch) -> None:
+        bar.update(task, completed=epoch.done, loss=epoch.loss)
+        if not console.is_terminal and (epoch.done % 4 == 0 or epoch.done == epoch.of):
+            console.print(
+                f"training: epoch {epoch.done} of {epoch.of}, loss {epoch.loss:.2f}",
+                highlight=False,
+            )
+
+    try:
+        with bar:
+            trained = train_cached(shapes, recipe, cache, show)
+    finally:
+        torch.set_num_threads(threads)
+    how = "trained earlier" if trained.cached else "trained from scratch"
+    console.print(f"model {how}: {trained.accuracy:.1%} of the images right", highlight=False)
+    return trained
+
+
+def _configure(place: Path, shapes: ShapesSet, trained: Trained, recipe: Recipe) -> Path:
+    """Write the configuration of the run as a user would, with paths relative to its folder."""
+    config = {
+        "run": "run",
+        "dataset": {
+            "source": os.path.relpath(shapes.images, place),
+            "boxes": os.path.relpath(shapes.boxes, place),
+        },
+        "model": {
+            "name": MODEL,
+            "weights": os.path.relpath(trained.weights, place),
+            "options": recipe.options(),
+            "input": {
+                "size": [recipe.size, recipe.size],
+                "mean": [MEAN] * 3,
+                "std": [STD] * 3,
+                "crop_pct": 1.0,
+            },
+        },
+        "cluster": {"actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+    }
+    path = place / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _explain(uri: str) -> None:
+    """Aggregate, audit and report the run; print the first finding and where the report is."""
+    from pipeline.atlas import aggregate
+    from pipeline.audit import audit
+    from pipeline.report import write_report
+    from pipeline.store import open_run
+
+    run = open_run(uri)
+    aggregate(run)
+    findings = audit(run)
+    report = write_report(run)
+    first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
+    console.print(f"first finding: {first}", highlight=False, markup=False)
+    console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(demo)
