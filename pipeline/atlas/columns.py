@@ -63,14 +63,14 @@ def add_columns(
     sums: Mapping[str, ClassSums], members: Members, part: pa.Table, binning: Binning
 ) -> None:
     """Add a unit's summary to the sums of every table. Nulls and NaN count nowhere."""
-    width = binning.offsets[-1]
+    *offsets, width = binning.offsets
     for table, total in sums.items():
         group = members.classes[table]
         total.admit(group[members.ok & (group >= 0)])
     for j, column in enumerate(binning.columns):
         values = column_values(part, column.name)
         known = members.ok & ~np.isnan(values)
-        code = binning.offsets[j] + bin_codes(values, column.kind)
+        code = offsets[j] + bin_codes(values, column.kind)
         fixed, square = fixed_value(values, column.kind)
         for table, total in sums.items():
             used = known & (members.classes[table] >= 0)
@@ -120,8 +120,9 @@ class ColumnStatistics:
 def finish_columns(total: ClassSums, binning: Binning) -> tuple[ColumnStatistics, ...]:
     """Turn the sums of a group of columns into histograms, means and variances."""
     finished = []
+    offsets = binning.offsets
     for j, column in enumerate(binning.columns):
-        histogram = total["histogram"][:, binning.offsets[j] : binning.offsets[j + 1]]
+        histogram = total["histogram"][:, offsets[j] : offsets[j + 1]]
         count = histogram.sum(axis=1)
         weight = np.where(count > 0, count, np.nan) * float(ONE)
         mean = total["total"][:, j] / weight

@@ -2,7 +2,8 @@
 
 A leaf takes a stretch of consecutive units and adds them to one state in place, because a state
 (every class present, every layer) is often larger than a unit: one state per unit would spend its
-time moving zeros. What leaves a task is never changed afterwards, so a cluster may repeat any task.
+time moving zeros. There are as many stretches as threads, so as many states are held at once.
+What leaves a task is never changed afterwards, so a cluster may repeat any task.
 """
 
 import os
@@ -15,9 +16,6 @@ import dask
 from pipeline.store.layout import Unit
 
 State = TypeVar("State")
-
-_STRETCHES_PER_WORKER = 2
-"""Enough to even out the workers, few enough to hold all states at once."""
 
 
 def fold(
@@ -40,10 +38,7 @@ def fold(
     """
     cluster = _cluster_threads() if workers is None else None
     threads = workers or cluster or os.cpu_count() or 1
-    tasks = [
-        dask.delayed(leaf, pure=False)(stretch)
-        for stretch in stretches(units, _STRETCHES_PER_WORKER * threads)
-    ]
+    tasks = [dask.delayed(leaf, pure=False)(stretch) for stretch in stretches(units, threads)]
     while len(tasks) > 1:
         pairs = zip(tasks[::2], tasks[1::2], strict=False)
         merged = [dask.delayed(merge, pure=False)(*pair) for pair in pairs]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.atlas.members import Members
 from pipeline.atlas.sums import ONE, ClassSums, Shapes
 
-BLOCK = 16
+BLOCK = 8
 """Images worked on at once: their float64 intermediates stay in the cache."""
 
 Float = NDArray[np.float64]

@@ -105,10 +105,10 @@ def distances(
         ok = members.ok[lo : lo + BLOCK] & (layers_used > 0)
         for table, mean in means.items():
             group = members.classes[table][lo : lo + BLOCK]
-            apart = np.zeros(flow.shape[:2])
-            for i in np.flatnonzero(ok & (group >= 0)):
-                apart[i] = np.abs(flow[i] - mean[group[i]].reshape(layers, -1)).sum(axis=1)
-            apart[~defined] = 0
+            gap = mean[group].reshape(flow.shape)
+            gap -= flow
+            apart = np.abs(gap, out=gap).sum(axis=2)
+            apart[~defined | (group < 0)[:, None]] = 0
             key = np.rint(apart.sum(axis=1) / np.maximum(layers_used, 1) * (ONE / 2))
             found[table][lo : lo + BLOCK] = np.where(ok & (group >= 0), key, -1)
     return found
