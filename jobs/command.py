@@ -27,6 +27,3 @@ def run_app(app: typer.Typer) -> None:
     except FlowatlasError as error:
         _errors.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _errors.print("stopped; run the same command again to go on", markup=False)
-        sys.exit(1)

@@ -19,8 +19,12 @@ def compute(config: RunConfig) -> None:
     """Compute a run and say how it went."""
     from pipeline.engine import run_flows
 
-    with FlowProgress(console) as progress:
-        totals = run_flows(config, on_start=progress.started, on_receipt=progress.receipt)
+    try:
+        with FlowProgress(console) as progress:
+            totals = run_flows(config, on_start=progress.started, on_receipt=progress.receipt)
+    except KeyboardInterrupt:
+        console.print("stopped; what is done is kept: run the same command again to go on")
+        raise typer.Exit(1) from None
     told = ", ".join(f"{count:,} {reason}" for reason, count in totals.reasons.items())
     console.print(
         f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"

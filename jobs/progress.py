@@ -15,7 +15,11 @@ _LINE_SECONDS = 15.0
 
 
 class FlowProgress:
-    """Shows what ``run_flows`` reports; the rate counts this driver's own rows only."""
+    """Shows what ``run_flows`` reports.
+
+    The rate counts this driver's own rows, from its first finished unit on: what the workers take
+    to start says nothing about the time left.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -30,7 +34,8 @@ class FlowProgress:
         )
         self._task = self._bar.add_task("flows", total=None)
         self._begin = self._told = time.monotonic()
-        self._rows = self._resumed = self._done = self.quarantined = 0
+        self._rows = self._resumed = self._done = 0
+        self._first = (0, self._begin)
 
     def __enter__(self) -> "FlowProgress":
         self._bar.start()
@@ -60,18 +65,26 @@ class FlowProgress:
 
     def receipt(self, receipt: Receipt) -> None:
         """Count a finished unit."""
-        self._done += receipt.hi - receipt.lo
-        self.quarantined += receipt.quarantined
-        rate = self._done / (time.monotonic() - self._begin)
+        rows, now = receipt.hi - receipt.lo, time.monotonic()
+        if not self._done:
+            self._first = (rows, now)
+        self._done += rows
+        rate = self._rate(now)
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
         self._bar.update(self._task, completed=completed, rate=rate, left=left)
-        now = time.monotonic()
         if not self._live and (now - self._told > _LINE_SECONDS or completed == self._rows):
             self._told = now
             self._console.print(
                 f"{completed:,} of {self._rows:,} images, {_speed(rate, left)}", highlight=False
             )
+
+    def _rate(self, now: float) -> float:
+        """Return rows per second since the first unit, or up to it if there is only that one."""
+        rows, then = self._first
+        if self._done > rows and now > then:
+            return (self._done - rows) / (now - then)
+        return self._done / (now - self._begin)
 
 
 class _Rate(ProgressColumn):

@@ -1,0 +1,34 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engine.plan import MIN_UNIT_ROWS, bytes_per_image, choose_unit_rows, plan_run
+from tests.store.runs import spec_of
+
+
+def test_the_sizes_that_large_datasets_get() -> None:
+    vit = bytes_per_image(12, (14, 14), "float16")
+    assert vit == 4704
+    assert choose_unit_rows(10**9, vit) == 16_384
+    assert choose_unit_rows(1_281_167, vit) == 2_048
+    assert choose_unit_rows(2_000, vit) == MIN_UNIT_ROWS
+
+
+@given(st.integers(1, 10**9), st.integers(8, 2**26))
+def test_units_are_powers_of_two_within_their_bounds(rows: int, image_bytes: int) -> None:
+    unit_rows = choose_unit_rows(rows, image_bytes)
+    assert unit_rows >= MIN_UNIT_ROWS
+    assert unit_rows & (unit_rows - 1) == 0
+    if unit_rows > MIN_UNIT_ROWS:
+        assert unit_rows * image_bytes <= 128 * 2**20
+        assert -(-rows // unit_rows) >= 512
+
+
+def test_hours_count_whole_rounds_of_units() -> None:
+    spec = spec_of(rows=50, unit_rows=16)
+    plan = plan_run(spec, batch_size=8, images_per_second=2, workers=3, price_per_hour=3)
+    assert plan.units == 4
+    assert plan.hours == 32 / 2 / 3600
+    assert plan.cost == pytest.approx(plan.hours * 9)
+    assert plan_run(spec, batch_size=8).hours is None
+    assert plan.map_bytes == 50 * 2 * 12 * 2

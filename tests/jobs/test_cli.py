@@ -1,0 +1,83 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.store import open_run
+from tests.engine.datasets import small_config
+
+
+def flowatlas(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_every_command_is_also_a_module() -> None:
+    listed = flowatlas("--help").stdout
+    for name in ("demo", "plan", "flows", "aggregate", "audit", "report", "verify"):
+        assert name in listed
+        assert hasattr(importlib.import_module(f"jobs.{name}"), name)
+
+
+@pytest.mark.parametrize("arguments", [["flows"], ["nonsense"], ["verify", "--no-such-option"]])
+def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
+    assert flowatlas(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["aggregate", "audit", "report", "verify"])
+def test_a_missing_run_is_one_line_and_exit_code_one(command: str, tmp_path: Path) -> None:
+    result = flowatlas(command, str(tmp_path / "nowhere"))
+    assert result.returncode == 1
+    assert "there is no run at" in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_errors_of_a_configuration_are_all_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("run: r\ndataset: {sourse: x}\nmodel: {name: m}\nflow: {batch_size: 0}\n")
+    result = flowatlas("flows", str(path))
+    assert result.returncode == 1
+    for field in ("dataset.source", "dataset.sourse", "flow.batch_size"):
+        assert field in result.stderr.replace("\n", "")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    planned = flowatlas("plan", str(path), "--rate", "10", "--actors", "4", "--price", "2")
+    assert planned.returncode == 0, planned.stderr
+    assert "40" in planned.stdout
+    assert "5 of 8 rows" in planned.stdout
+    assert "warning: 5 units keep 4 actors busy unevenly" in planned.stdout
+    assert not Path(config.run).exists()
+    for command, argument in [
+        ("flows", str(path)),
+        ("aggregate", config.run),
+        ("audit", config.run),
+        ("report", config.run),
+        ("verify", config.run),
+    ]:
+        result = flowatlas(command, argument)
+        assert result.returncode == 0, result.stderr
+    run = open_run(config.run)
+    assert run.finished
+    assert run.atlas("label").count.tolist() == [14, 13, 13]
+    assert (Path(config.run) / "report/index.html").stat().st_size > 1000
+
+
+def test_a_step_out_of_turn_says_what_comes_first(tmp_path: Path) -> None:
+    from pipeline.engine import run_flows
+
+    config = small_config(tmp_path)
+    run_flows(config)
+    for command in ("audit", "report"):
+        result = flowatlas(command, config.run)
+        assert result.returncode == 1
+        assert "flowatlas" in result.stderr
+        assert "Traceback" not in result.stderr

@@ -1,0 +1,29 @@
+import io
+
+from rich.console import Console
+
+from jobs.progress import FlowProgress, _speed
+from pipeline.engine import Started
+from pipeline.store import Receipt
+from tests.store.runs import spec_of
+
+
+def receipt_of(unit: int, lo: int, hi: int) -> Receipt:
+    return Receipt(unit, lo, hi, "", (), hi - lo, 0, {})
+
+
+def test_a_log_gets_a_first_and_a_last_line() -> None:
+    out = io.StringIO()
+    with FlowProgress(Console(file=out, width=200)) as progress:
+        progress.started(Started(spec_of(), rows_done=16, units_todo=3, workers=2))
+        for unit in spec_of().units[1:]:
+            progress.receipt(receipt_of(unit.id, unit.lo, unit.hi))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "50 images in 4 units, 16 done earlier; 2 layers of 3×4 cells; 2 workers"
+    assert lines[-1].startswith("50 of 50 images")
+    assert "0:00 left" in lines[-1]
+
+
+def test_time_left_is_read_as_a_clock() -> None:
+    assert _speed(12.34, 59.6) == "12.3 images/s, 1:00 left"
+    assert _speed(1, 3 * 3600 + 61) == "1.0 images/s, 3:01:01 left"

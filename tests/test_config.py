@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import RunConfig, content_hash, load_config
+from pipeline.errors import ConfigError
+
+TEXT = (
+    "run: out\ndataset: {source: images, boxes: b.csv}\nmodel: {name: m, weights: w.safetensors}\n"
+)
+
+
+def test_local_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(TEXT)
+    config = load_config(path)
+    assert config.run == str(tmp_path / "out")
+    assert config.dataset.source == str(tmp_path / "images")
+    assert config.dataset.boxes == str(tmp_path / "b.csv")
+    assert config.model.weights == str(tmp_path / "w.safetensors")
+
+
+def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "run: s3://b/run\ndataset: {source: s3://b/x.tar, classes: imagenet-1k}\nmodel: {name: m}\n"
+    )
+    config = load_config(path)
+    assert (config.run, config.dataset.source) == ("s3://b/run", "s3://b/x.tar")
+    assert (config.dataset.classes, config.model.weights) == ("imagenet-1k", "pretrained")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "must hold a mapping"),
+        ("run: [", "not valid YAML"),
+        (TEXT + "nonsense: 1\n", "nonsense: Extra inputs"),
+        (TEXT + "flow: {precision: float8}\n", "flow.precision"),
+        (TEXT + "cluster: {actors: 0}\n", "cluster.actors"),
+        (TEXT + "limits: {quarantine: 2}\n", "limits.quarantine"),
+        ("run: r\n", "dataset: Field required; model: Field required"),
+    ],
+)
+def test_every_error_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_hash_is_of_what_determines_the_data() -> None:
+    base = {"run": "a", "dataset": {"source": "s"}, "model": {"name": "m"}}
+    config = RunConfig.model_validate(base)
+    same = [
+        {"run": "b"},
+        {"cluster": {"actors": 7}},
+        {"limits": {"quarantine": 0.5, "attempts": 9}},
+    ]
+    other = [
+        {"flow": {"batch_size": 3}},
+        {"unit_rows": 64},
+        {"limits": {"max_pixels": 5}},
+        {"model": {"name": "n"}},
+    ]
+    assert all(RunConfig.model_validate({**base, **c}).hash() == config.hash() for c in same)
+    assert all(RunConfig.model_validate({**base, **c}).hash() != config.hash() for c in other)
+
+
+def test_canonical_json_ignores_the_order_of_keys() -> None:
+    assert content_hash({"a": 1, "b": [1, 2]}) == content_hash({"b": [1, 2], "a": 1})
+    assert content_hash({"a": [1, 2]}) != content_hash({"a": [2, 1]})
