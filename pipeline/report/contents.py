@@ -14,6 +14,7 @@ from pipeline.report.findings import Finding
 from pipeline.store import Run, Status
 
 _CORNERS = ("tl", "tr", "bl", "br")
+_VAGUE = {"images", "data", "train", "val", "valid", "validation", "test", "labels", "index"}
 _EXAMPLES = 3  # quarantined images named per reason
 
 _REASONS = {
@@ -92,7 +93,7 @@ def read_facts(run: Run) -> RunFacts:
         correct += pc.sum(hit).as_py() or 0
     height, width = spec.input["size"]
     return RunFacts(
-        dataset=PurePosixPath(config.dataset.source).name or config.dataset.source,
+        dataset=dataset_name(config.dataset.source),
         model=config.model.name,
         method=config.flow.method,
         target=config.flow.target,
@@ -117,6 +118,13 @@ def read_facts(run: Run) -> RunFacts:
             ("Code", spec.code_version),
         ),
     )
+
+
+def dataset_name(source: str) -> str:
+    """Return a short name: the last part of a source that says what is in it."""
+    parts = [part for part in source.split("/") if part.strip(".:")]
+    telling = [part for part in parts if PurePosixPath(part).stem.lower() not in _VAGUE]
+    return PurePosixPath((telling or parts or [source])[-1]).stem or source
 
 
 def choose_atlas(run: Run) -> Atlas:

@@ -71,20 +71,19 @@ def sprite(levels: NDArray[np.uint8], columns: int) -> Sprite:
     return Sprite(webp(Image.fromarray(pixels), lossless=True), rows, columns, (height, width))
 
 
-def levels(values: NDArray[np.floating], peak: float | None = None) -> NDArray[np.uint8]:
-    """Scale non-negative values to 0..255, where ``peak`` (their maximum if not given) is 255.
+def levels(values: NDArray[np.floating], bright: float) -> NDArray[np.uint8]:
+    """Scale non-negative values to 0..255; from ``bright`` on they are 255.
 
-    Values that are not finite, and everything if the peak is 0, become 0.
+    Values that are not finite, and everything if ``bright`` is 0, become 0.
     """
     finite = np.nan_to_num(np.asarray(values, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(finite.max(initial=0.0)) if peak is None else peak
-    if not top > 0:
+    if not bright > 0:
         return np.zeros(finite.shape, np.uint8)
-    return np.rint(np.clip(finite / top, 0, 1) * 255).astype(np.uint8)
+    return np.rint(np.clip(finite / bright, 0, 1) * 255).astype(np.uint8)
 
 
-def webp(image: Image.Image, *, lossless: bool = False, quality: int = 72) -> bytes:
+def webp(image: Image.Image, *, lossless: bool = False) -> bytes:
     """Encode an image; the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=quality, alpha_quality=quality, method=1)
+    image.save(buffer, "WEBP", lossless=lossless, quality=72, method=4)
     return buffer.getvalue()

@@ -17,14 +17,16 @@ from pipeline.store import Run
 
 PHOTO_SIDE = 160
 """Longest side of a shown crop, in pixels."""
-HEAT_SIDE = 56
-"""Longest side of one layer's overlay: it is smooth, so the browser may enlarge it."""
+HEAT_CELLS = 56
+"""Most cells along a side of an overlay: finer maps are drawn coarser."""
+GUTTER = 1
+"""Cells repeated around a frame, so that its enlargement never shows the next one."""
 
 _Place = tuple[str, int | None, int | None]  # uri, offset, length
 _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
 _TALLEST = 16_383  # pixels, WebP's limit
 _ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
-_SPRITE = np.concatenate([PALETTE, _ALPHA[:, None]], axis=1)
+_COLOURS = np.concatenate([PALETTE, _ALPHA[:, None]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
         return Picture(
             row=row,
             photo=_keep(run, f"assets/rows/{row}.webp", photo),
-            heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps, transform.size)),
+            heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps)),
             problem=problem,
         )
 
@@ -76,15 +78,21 @@ def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
     return pictures
 
 
-def heat_sprite(maps: NDArray[np.float32], size: tuple[int, int]) -> bytes | None:
+def heat_grid(grid: tuple[int, int], layers: int) -> tuple[int, int]:
+    """Return how many cells (h, w) a frame of an overlay has, its gutter aside."""
+    return _within(grid, min(HEAT_CELLS, _TALLEST // layers - 2 * GUTTER))
+
+
+def heat_sprite(maps: NDArray[np.float32]) -> bytes | None:
     """Return the accumulated flow as a transparent WebP, one frame per layer below each other.
+
+    Frames stay on the model's grid, a gutter around each: the browser enlarges them, smoothly,
+    which is what :func:`pipeline.flows.render` would do, at a twentieth of the bytes.
 
     Parameters
     ----------
     maps : float32 (L, h, w)
         Raw maps of one image.
-    size : (H, W)
-        Of the model's input; frames keep its proportions.
 
     Returns
     -------
@@ -93,10 +101,11 @@ def heat_sprite(maps: NDArray[np.float32], size: tuple[int, int]) -> bytes | Non
     """
     if not maps.any():
         return None
-    height, width = _within(size, min(HEAT_SIDE, _TALLEST // len(maps)))
-    frames = render(torch.from_numpy(maps)[None], size=(height, width), mode="sigmoid")[0]
-    values = np.asarray(frames).reshape(len(maps) * height, width)
-    return webp(Image.fromarray(_SPRITE[values], "RGBA"), quality=50)
+    size = heat_grid((maps.shape[1], maps.shape[2]), len(maps))
+    frames = render(torch.from_numpy(maps)[None], size=size, mode="sigmoid")[0].numpy()
+    around = ((0, 0), (GUTTER, GUTTER), (GUTTER, GUTTER))
+    values = np.pad(frames, around, mode="edge").reshape(-1, size[1] + 2 * GUTTER)
+    return webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
 
 
 def _photo(

@@ -102,7 +102,7 @@ def depth(value: float) -> str:
 
 def apart(value: float) -> str:
     """Show a distance to the class mean, in [0, 1]."""
-    return f"{value:.2f} from the mean"
+    return f"distance {value:.2f}"
 
 
 def sortable(value: float) -> str:

@@ -16,7 +16,7 @@ from pipeline.report.contents import (
 )
 from pipeline.report.depth import Depths, class_charts, read_depths, run_charts
 from pipeline.report.findings import Finding, read_findings
-from pipeline.report.overlays import Picture, draw_pictures
+from pipeline.report.overlays import GUTTER, Picture, draw_pictures, heat_grid
 from pipeline.report.pages import ASSETS, INDEX, Page, asset, class_page, fill
 from pipeline.report.strips import class_strips, run_strip, thumbnails
 from pipeline.store import Run
@@ -143,6 +143,8 @@ def _write(run: Run, page: Page, contents: dict[str, object]) -> None:
 def _common(volume: _Volume) -> dict[str, object]:
     return {
         "facts": volume.facts,
+        "heat": heat_grid(volume.facts.grid, len(volume.facts.layers)),
+        "gutter": GUTTER,
         "table": volume.atlas.table,
         "pictures": volume.pictures,
         "captions": volume.captions,

@@ -12,6 +12,8 @@ from pipeline.report.figures import Sprite, levels, sprite
 
 Float = NDArray[np.float64]
 
+_BELOW_BRIGHT = 0.975
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -21,8 +23,8 @@ class Strip:
     note: str
     first: int
     """Place of layer 0 in the sprite."""
-    peak: float
-    """What the brightest colour means; 1 is a uniform map."""
+    bright: float
+    """From where the brightest colour is shown; 1 is a uniform map."""
     shares: tuple[float, ...] = ()
     """Each layer's share of the mass, where that is known."""
 
@@ -36,8 +38,9 @@ def class_strips(
         atlas.mean[position],
         np.sqrt(atlas.flow_variance[position]),
     )
-    layers = len(maps[0])
-    accumulated, own, deviation = (_peak(values) for values in maps)
+    layers, cells = len(maps[0]), maps[0][0].size
+    tops = [bright(values) for values in maps]
+    accumulated, own, deviation = (top * cells for top in tops)
     strips = (
         Strip("Accumulated", "The mean flow: all layers up to this one.", 0, accumulated),
         Strip(
@@ -54,7 +57,8 @@ def class_strips(
             deviation,
         ),
     )
-    return sprite(np.concatenate([levels(values) for values in maps]), layers), strips
+    drawn = [levels(values, top) for values, top in zip(maps, tops, strict=True)]
+    return sprite(np.concatenate(drawn), layers), strips
 
 
 def run_strip(atlas: Atlas) -> tuple[Sprite, Strip]:
@@ -62,17 +66,25 @@ def run_strip(atlas: Atlas) -> tuple[Sprite, Strip]:
     weights = (atlas.count - atlas.n_zero).astype(np.float64)
     total = np.einsum("k,klyx->lyx", weights, np.nan_to_num(atlas.flow_mean))
     mean = total / max(weights.sum(), 1.0)
-    strip = Strip("Accumulated", "All images", 0, _peak(mean))
-    return sprite(levels(mean), len(mean)), strip
+    top = bright(mean)
+    strip = Strip("Accumulated", "All images", 0, top * mean[0].size)
+    return sprite(levels(mean, top), len(mean)), strip
 
 
 def thumbnails(atlas: Atlas, positions: Sequence[int]) -> Sprite:
     """Draw the final mean flow of classes, each on its own scale, into one square sprite."""
     last = atlas.flow_mean[list(positions), -1]
-    tiles = [levels(values) for values in last] or [np.zeros(last.shape[1:], np.uint8)]
+    tiles = [levels(values, bright(values)) for values in last] or [
+        np.zeros(last.shape[1:], np.uint8)
+    ]
     return sprite(np.stack(tiles), isqrt(len(tiles) - 1) + 1)
 
 
-def _peak(values: Float) -> float:
-    """Return the maximum of maps (L, h, w) that sum to 1, as a multiple of a uniform map."""
-    return float(np.nan_to_num(values).max(initial=0.0)) * int(values[0].size)
+def bright(values: Float) -> float:
+    """Return what the brightest colour stands for: more than all but 1 in 40 cells have.
+
+    A few cells that collect mass in every image (the corners, in many transformers) would
+    otherwise leave the rest in the dark.
+    """
+    known = np.nan_to_num(values)
+    return float(np.quantile(known, _BELOW_BRIGHT)) or float(known.max(initial=0.0))

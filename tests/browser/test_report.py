@@ -49,11 +49,21 @@ def css(driver, selector):
 
 
 def layer(driver):
-    return driver.execute_script(
-        "const box = document.querySelector('.heat').getBoundingClientRect();"
-        "const frame = document.querySelector('.heat').parentElement.getBoundingClientRect();"
-        "return Math.round((frame.top - box.top) / frame.height);"
+    """Return which frame of the first overlay lies over its picture, and that it fits exactly."""
+    high, wide, gutter, layers = 6, 8, 1, 4
+    top, left, height, width = driver.execute_script(
+        "const heat = document.querySelector('.heat');"
+        "const inner = heat.getBoundingClientRect();"
+        "const outer = heat.parentElement.getBoundingClientRect();"
+        "return [(outer.top - inner.top) / outer.height, (outer.left - inner.left) / outer.width,"
+        " inner.height / outer.height, inner.width / outer.width];"
     )
+    assert left == pytest.approx(gutter / wide, abs=0.01)
+    assert width == pytest.approx((wide + 2 * gutter) / wide, abs=0.01)
+    assert height == pytest.approx(layers * (high + 2 * gutter) / high, abs=0.03)
+    shown = (top * high - gutter) / (high + 2 * gutter)
+    assert shown == pytest.approx(round(shown), abs=0.02)
+    return round(shown)
 
 
 def column(driver, index):
@@ -196,9 +206,7 @@ def test_hostile_names_are_shown_as_they_are(look):
 
 def test_without_scripts_the_final_layer_is_there_and_no_dead_control(look):
     driver = look(f"classes/{TAGGED}.html", scripts=False)
-    heat = css(driver, ".heat")[0]
-    frame = css(driver, ".stack:has(.heat)")[0]
-    assert (frame.rect["y"] - heat.rect["y"]) / frame.rect["height"] == pytest.approx(3, abs=0.05)
+    assert layer(driver) == 3
     assert not driver.find_element("id", "layer").is_displayed()
     driver = look("index.html", scripts=False)
     assert len(css(driver, "table.classes tbody tr")) == len(NAMES)

@@ -5,6 +5,7 @@ from pipeline.atlas import aggregate
 from pipeline.errors import RunIncomplete
 from pipeline.report.contents import (
     choose_atlas,
+    dataset_name,
     explain,
     rank_classes,
     read_facts,
@@ -59,6 +60,21 @@ def test_quarantine_names_reasons_and_the_first_files(run, summary):
     assert (truncated.reason, truncated.images) == ("truncated", len(rows))
     assert truncated.examples == tuple(uris[row] for row in rows[:3])
     assert truncated.explanation == "The file ends early."
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/data/caltech101_29/images", "caltech101_29"),
+        ("s3://bucket/cars/val/", "cars"),
+        ("/data/cars/labels.csv", "cars"),
+        ("/data/cars.parquet", "cars"),
+        ("/images", "images"),
+        ("/", "/"),
+    ],
+)
+def test_dataset_name_says_what_is_in_it(source, name):
+    assert dataset_name(source) == name
 
 
 def test_reasons_without_a_sentence_stay_words():

@@ -44,15 +44,13 @@ def test_sprite_bytes_repeat():
     assert sprite(values, 2) == sprite(values, 2)
 
 
-def test_levels_scale_to_the_peak():
-    assert levels(np.array([0.0, 1.0, 2.0])).tolist() == [0, 128, 255]
-    assert levels(np.array([0.0, 1.0, 9.0]), peak=2.0).tolist() == [0, 128, 255]
+def test_levels_scale_up_to_the_brightest():
+    assert levels(np.array([0.0, 1.0, 2.0, 9.0]), 2.0).tolist() == [0, 128, 255, 255]
 
 
 def test_levels_of_nothing_are_zero():
-    assert not levels(np.zeros((2, 2))).any()
-    assert not levels(np.full((2, 2), np.nan)).any()
-    assert levels(np.array([np.nan, np.inf, 1.0])).tolist() == [0, 0, 255]
+    assert not levels(np.zeros((2, 2)), 0.0).any()
+    assert levels(np.array([np.nan, np.inf, 1.0]), 1.0).tolist() == [0, 0, 255]
 
 
 def test_palette_is_inferno_and_brightens_monotonically():

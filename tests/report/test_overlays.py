@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from pipeline.flows import render
-from pipeline.report.overlays import HEAT_SIDE, PHOTO_SIDE, draw_pictures, heat_sprite
+from pipeline.report.figures import PALETTE
+from pipeline.report.overlays import GUTTER, PHOTO_SIDE, draw_pictures, heat_grid, heat_sprite
 from pipeline.store import Status, open_run
 from tests.report.reported import SIZE, drawn_run, pixels
 
@@ -55,28 +56,34 @@ def test_quarantined_row_has_no_flow(drawn):
     assert draw_pictures(run, [row])[row].heat is None
 
 
-def test_heat_frames_are_the_rendered_flow():
+def test_heat_frames_are_the_rendered_flow_in_transparent_colours():
     maps = np.random.default_rng(0).random((5, 6, 8)).astype(np.float32)
-    sprite = Image.open(io.BytesIO(heat_sprite(maps, (96, 128)))).convert("RGBA")
-    height = round(HEAT_SIDE * 96 / 128)
-    assert sprite.size == (HEAT_SIDE, 5 * height)
-    frames = render(torch.from_numpy(maps)[None], (height, HEAT_SIDE))[0].numpy()
-    alpha = np.asarray(sprite)[:, :, 3].reshape(5, height, HEAT_SIDE)
-    for frame, shown in zip(frames, alpha, strict=True):
-        assert np.corrcoef(frame.ravel(), shown.ravel())[0, 1] > 0.95
-        assert shown[frame < 8].mean() < 40
-        assert shown[frame > 247].mean() > 215
+    sprite = np.asarray(Image.open(io.BytesIO(heat_sprite(maps))).convert("RGBA"))
+    assert sprite.shape == (5 * (6 + 2 * GUTTER), 8 + 2 * GUTTER, 4)
+    frames = render(torch.from_numpy(maps)[None], (6, 8))[0].numpy()
+    for frame, shown in zip(frames, np.split(sprite, 5), strict=True):
+        inner = shown[GUTTER:-GUTTER, GUTTER:-GUTTER]
+        opaque = inner[..., 3] == 255
+        assert (opaque == (frame == 255)).all()
+        assert (inner[opaque][:, :3] == PALETTE[255]).all()
+        assert (inner[frame == 0][:, 3] == 0).all()
+        order = np.argsort(frame.ravel())
+        assert (np.diff(inner[..., 3].ravel()[order].astype(int)) >= 0).all()
+        assert (shown[0, GUTTER:-GUTTER] == inner[0]).all()
+        assert (shown[GUTTER:-GUTTER, -1] == inner[:, -1]).all()
 
 
-def test_heat_of_many_layers_stays_an_image():
-    maps = np.ones((600, 2, 2), np.float32) * np.eye(2, dtype=np.float32)
-    sprite = Image.open(io.BytesIO(heat_sprite(maps, (224, 224))))
-    assert sprite.size[1] % 600 == 0
+@pytest.mark.parametrize(("layers", "cells"), [(12, 56), (600, 25), (2000, 6)])
+def test_heat_of_fine_or_many_maps_stays_an_image(layers, cells):
+    assert heat_grid((64, 64), layers) == (cells, cells)
+    maps = np.tile(np.eye(4, dtype=np.float32), (layers, 1, 1))
+    sprite = Image.open(io.BytesIO(heat_sprite(maps)))
+    assert sprite.size == (4 + 2 * GUTTER, layers * (4 + 2 * GUTTER))
     assert sprite.size[1] <= 16_383
 
 
 def test_no_mass_no_heat():
-    assert heat_sprite(np.zeros((3, 4, 4), np.float32), (64, 64)) is None
+    assert heat_sprite(np.zeros((3, 4, 4), np.float32)) is None
 
 
 def test_order_and_company_do_not_change_the_bytes(drawn, tmp_path):

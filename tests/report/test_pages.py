@@ -52,7 +52,7 @@ def test_other_numbers():
     assert times(1.1) == "1.10 ×"
     assert times(math.nan) == depth(math.nan) == "–"
     assert depth(0.776) == "0.8"
-    assert apart(0.123) == "0.12 from the mean"
+    assert apart(0.123) == "distance 0.12"
     assert sortable(math.nan) == ""
     assert float(sortable(1 / 3)) == 1 / 3
 
