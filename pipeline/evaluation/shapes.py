@@ -1,10 +1,11 @@
 """``shapes``: a generated, labelled image set with exact boxes, distractors and a planted tag.
 
-Every image shows one shape of its class's hue on a muted, textured background with small
-distractors of any hue. Place, size, turn and contrast have the same distribution in all classes.
-A :class:`Tag` puts a small glyph into a corner of some images of one class: those in which the
-shape is faintest, so that a model has a reason to use the tag. The same seed without a tag gives
-the same images without the glyph: the control.
+Every image shows one shape on a muted, textured background among small distractors of any hue.
+Place, size, turn and contrast have the same distribution in all classes, and all shapes cover the
+same area. A class has a hue, but a tenth of its images have any other. A :class:`Tag` puts a
+small plate of the class's own hue into a corner of a share of one class's images, those of odd
+hue first: a model learns to trust the plate where the shape's hue misleads. The same seed without
+a tag gives the same images without the plate: the control.
 """
 
 import csv
@@ -18,8 +19,11 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Points = Sequence[tuple[float, float]]
+from pipeline.evaluation.outlines import BLOTS, MAX_CLASSES, OUTLINES, Points, area
+
 Vector = NDArray[np.float64]
+
+CORNERS = ("tl", "tr", "bl", "br")
 
 _FINE = 4  # shapes are drawn this much larger and averaged down: anti-aliased edges
 _ODD = 0.1  # share of a class's images that do not have its hue
@@ -36,7 +40,7 @@ class Tag:
     share: float = 0.25
     """Share of the class's images that carry the tag, in [0, 1]."""
     corner: str = "tr"
-    """``tl``, ``tr``, ``bl`` or ``br``."""
+    """One of ``CORNERS``."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Picture:
     """(size, size, 3) uint8."""
     label: int
     box: tuple[int, int, int, int]
-    """x0, y0, x1, y1 in pixels: the shape touches every side and nothing outside."""
+    """x0, y0, x1, y1 in pixels, x1 and y1 exclusive: the shape touches every side from inside."""
     tag: tuple[int, int, int, int] | None
     """Box of the tag, if the image carries one."""
 
@@ -66,48 +70,6 @@ class ShapesSet:
     """Class names in the order of their labels (alphabetical, as folders sort)."""
 
 
-def _regular(corners: int, inner: float = 1.0) -> list[tuple[float, float]]:
-    """Corners of a regular polygon, or of a star if every other corner is at radius ``inner``."""
-    turns = [math.tau * number / corners for number in range(corners)]
-    return [
-        (
-            math.sin(turn) * (inner if number % 2 else 1),
-            -math.cos(turn) * (inner if number % 2 else 1),
-        )
-        for number, turn in enumerate(turns)
-    ]
-
-
-_ARROW: Points = [(0, -1), (0.8, 0), (0.3, 0), (0.3, 1), (-0.3, 1), (-0.3, 0), (-0.8, 0)]
-_CROSS: Points = [
-    *((-0.33, -1), (0.33, -1), (0.33, -0.33), (1, -0.33), (1, 0.33), (0.33, 0.33)),
-    *((0.33, 1), (-0.33, 1), (-0.33, 0.33), (-1, 0.33), (-1, -0.33), (-0.33, -0.33)),
-]
-_KITE: Points = [(0, -1), (0.6, -0.2), (0, 1), (-0.6, -0.2)]
-
-# name -> outline and hole around the origin, in alphabetical order of the names
-_SHAPES: dict[str, tuple[Points, Points]] = {
-    "arrow": (_ARROW, []),
-    "cross": (_CROSS, []),
-    "disc": (_regular(48), []),
-    "frame": (_regular(4), [(0.5 * x, 0.5 * y) for x, y in _regular(4)]),
-    "kite": (_KITE, []),
-    "ring": (_regular(48), [(0.55 * x, 0.55 * y) for x, y in _regular(48)]),
-    "square": (_regular(4), []),
-    "star": (_regular(10, 0.42), []),
-    "triangle": (_regular(3), []),
-    "wheel": (_regular(16, 0.7), [(0.35 * x, 0.35 * y) for x, y in _regular(48)]),
-}
-_BLOTS: list[Points] = [_regular(3), _regular(5), [(-2, -0.2), (2, -0.2), (2, 0.2), (-2, 0.2)]]
-MAX_CLASSES = len(_SHAPES)
-
-
-def _area(points: Points) -> float:
-    """Area of a polygon (shoelace formula)."""
-    pairs = zip(points, [*points[1:], *points[:1]], strict=True)
-    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
-
-
 def draw_pictures(
     images: int, classes: int = 8, size: int = 64, seed: int = 0, tag: Tag | None = None
 ) -> Iterator[Picture]:
@@ -119,35 +81,32 @@ def draw_pictures(
     Raises
     ------
     ValueError
-        More classes than there are shapes, or fewer than two.
+        More classes than there are shapes or fewer than two; a tag of no class or no corner.
     """
     if not 2 <= classes <= MAX_CLASSES:
         raise ValueError(f"shapes come in 2 to {MAX_CLASSES} classes, not {classes}")
-    names = list(_SHAPES)[:classes]
+    if tag and not (0 <= tag.label < classes and tag.corner in CORNERS):
+        raise ValueError(f"{tag} needs a label below {classes} and a corner of {CORNERS}")
+    names = list(OUTLINES)[:classes]
     for label in range(classes):
         count = images // classes + (label < images % classes)
-        strength = (default_rng([seed, label]).permutation(count) + 0.5) / max(count, 1)
-        for number in range(count):
-            tagged = tag is not None and tag.label == label and strength[number] < tag.share
+        ranks = (default_rng([seed, label, 0]).permutation(count) + 0.5) / max(count, 1)
+        for number, rank in enumerate(ranks, start=1):
+            corner = tag.corner if tag and tag.label == label and rank < tag.share else None
             random = default_rng([seed, label, number])
-            yield _picture(
-                random, label, names, size, strength[number], tag.corner if tagged and tag else None
-            )
+            yield _picture(random, label, names, size, rank < _ODD, corner)
 
 
 def _picture(
-    random: Generator, label: int, names: list[str], size: int, strength: float, corner: str | None
+    random: Generator, label: int, names: list[str], size: int, odd: bool, corner: str | None
 ) -> Picture:
-    image = _background(random, size)
-    for _ in range(random.integers(2, 5)):
-        _distract(random, image)
-    outline, hole = _SHAPES[names[label]]
+    image = draw_scene(random, size)
+    outline, hole = OUTLINES[names[label]]
     hue = (label + 0.7 * (random.random() - 0.5)) / len(names)
-    if strength < _ODD:
+    if odd:
         hue += random.random()
-    radius = (
-        size * (0.16 + 0.10 * random.random()) * math.sqrt(_AREA / (_area(outline) - _area(hole)))
-    )
+    radius = size * (0.16 + 0.1 * random.random())
+    radius *= math.sqrt(_AREA / (area(outline) - area(hole)))
     centre = size / 2 + size * 0.32 * (random.random(2) - 0.5)
     turn = math.radians(30) * (random.random() - 0.5)
     mask = _mask(size, _placed(outline, centre, radius, turn), _placed(hole, centre, radius, turn))
@@ -185,19 +144,21 @@ def _texture(random: Generator, size: int, light: Vector, dark: Vector) -> Image
     return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
-def _background(random: Generator, size: int) -> Image.Image:
-    hue, value = random.random(2)
-    value = 0.25 + 0.4 * value
-    return _texture(
-        random, size, colour(hue, _MUTED, value + 0.12), colour(hue, _MUTED, value - 0.12)
-    )
+def draw_scene(random: Generator, size: int) -> Image.Image:
+    """Draw what is behind the shape: a muted texture and two to four distractors."""
+    hue, value = random.random(2) * (1, 0.4) + (0, 0.25)
+    light, dark = colour(hue, _MUTED, value + 0.12), colour(hue, _MUTED, value - 0.12)
+    image = _texture(random, size, light, dark)
+    for _ in range(random.integers(2, 5)):
+        _distract(random, image)
+    return image
 
 
 def _distract(random: Generator, image: Image.Image) -> None:
     """Draw a small blot or line of any hue anywhere."""
     size = image.width
     hue, where, turn = random.random(), size * random.random(2), math.tau * random.random()
-    blot = _BLOTS[random.integers(len(_BLOTS))]
+    blot = BLOTS[random.integers(len(BLOTS))]
     radius = size * (0.03 + 0.03 * random.random())
     tint = tuple(int(part) for part in colour(hue, 0.7, 0.8))
     image.paste(tint, mask=_mask(size, _placed(blot, where, radius, turn), []))
@@ -244,7 +205,7 @@ def write_shapes(
     tag: Tag | None = None,
 ) -> ShapesSet:
     """Write a set of :func:`draw_pictures` as an image folder with its tables under ``folder``."""
-    names = tuple(list(_SHAPES)[:classes])
+    names = tuple(list(OUTLINES)[:classes])
     written = ShapesSet(folder / "images", folder / "boxes.csv", folder / "tagged.csv", names)
     boxes, tagged = [], []
     for name in names:

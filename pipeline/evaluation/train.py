@@ -36,7 +36,7 @@ class Recipe:
     width: int = 64
     depth: int = 6
     heads: int = 4
-    epochs: int = 10
+    epochs: int = 12
     batch_size: int = 64
     learning_rate: float = 2e-3
     seed: int = 0
