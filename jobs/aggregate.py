@@ -18,8 +18,8 @@ def aggregate(
     opened = open_run(run)
     opened.require_finished()
     fold(opened, workers=workers)
-    atlas = opened.atlas("label")
-    console.print(f"atlas of {len(atlas.classes):,} classes; {run}/atlas", markup=False)
+    seen = int((opened.atlas("label").count > 0).sum())
+    console.print(f"atlas of {seen:,} labelled classes; {run.rstrip('/')}/atlas", markup=False)
 
 
 if __name__ == "__main__":

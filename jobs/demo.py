@@ -130,7 +130,7 @@ def _explain(uri: str) -> None:
     report = write_report(run)
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
     console.print(f"first finding: {first}", highlight=False, markup=False)
-    console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report: {uri}/{report}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ def report(run: Annotated[str, typer.Argument(help="Folder or URL of an audited 
     from pipeline.report import write_report
     from pipeline.store import open_run
 
-    console.print(f"report: {write_report(open_run(run))}", markup=False, soft_wrap=True)
+    page = write_report(open_run(run))
+    console.print(f"report: {run.rstrip('/')}/{page}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
