@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from jobs.cli import app
+from pipeline.store import open_run
+
+pytestmark = pytest.mark.slow
+
+
+def _demo(folder: Path, *options: str) -> Result:
+    threads = torch.get_num_threads()
+    result = CliRunner().invoke(app, ["demo", str(folder), "--quick", *options])
+    assert result.exception is None, result.output
+    assert result.exit_code == 0, result.output
+    assert torch.get_num_threads() == threads
+    return result
+
+
+def _said(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def test_the_planted_class_is_the_first_finding(folder):
+    said = _said(_demo(folder))
+    run = open_run(str(folder / "planted-quick-0" / "run"))
+    first = run.findings().to_pylist()[0]
+    assert first["class_name"] == "disc"
+    assert first["statistic"].startswith("corner_tr_flow")
+    assert first["severity"] == "high"
+    assert f"first finding: {first['sentence']}" in said
+    page = folder / "planted-quick-0" / "run" / "report" / "index.html"
+    assert "disc" in page.read_text(encoding="utf-8")
+    assert "report/index.html" in said
+    summary = run.summary().to_table(columns=["correct"])["correct"].to_pylist()
+    accuracy = sum(summary) / len(summary)
+    assert len(summary) == 800
+    assert accuracy > 0.88
+    assert f"{accuracy:.1%} of the images right" in said
+
+
+def test_a_second_demo_trains_and_computes_nothing(folder):
+    said = _said(_demo(folder))
+    assert "model trained earlier" in said
+    assert "training:" not in said
+    assert "800 done earlier" in said
+    assert "first finding: “disc”" in said
+
+
+def test_the_control_is_silent(folder):
+    said = _said(_demo(folder, "--control"))
+    assert "first finding: no finding" in said
+    assert open_run(str(folder / "control-quick-0" / "run")).findings().num_rows == 0
