@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-ASSETS = ("report.css", "report.js")
+ASSETS = ("report.css", "pictures.css", "report.js")
 
 
 @dataclass(frozen=True)
