@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,9 +13,6 @@ from jobs.flows import compute
 from pipeline.config import load_config
 from pipeline.evaluation import Epoch, Recipe, ShapesSet, Tag, Trained, train_cached, write_shapes
 from pipeline.evaluation.train import MEAN, MODEL, STD
-
-_THREADS = 4
-"""More threads slow the training of so small a model down."""
 
 
 def demo(
@@ -60,8 +56,6 @@ def _generate(data: Path, images: int, tag: Tag | None, seed: int) -> ShapesSet:
 
 
 def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(min(threads, _THREADS))
     bar = Progress(
         TextColumn("training"),
         BarColumn(),
@@ -81,11 +75,8 @@ def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
                 highlight=False,
             )
 
-    try:
-        with bar:
-            trained = train_cached(shapes, recipe, cache, show)
-    finally:
-        torch.set_num_threads(threads)
+    with bar:
+        trained = train_cached(shapes, recipe, cache, show)
     how = "trained earlier" if trained.cached else "trained from scratch"
     console.print(f"model {how}: {trained.accuracy:.1%} of the images right", highlight=False)
     return trained

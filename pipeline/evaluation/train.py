@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,10 +132,11 @@ def train_vit(
     Returns
     -------
     nn.Module
-        In evaluation mode. The same on the same machine with as many threads; elsewhere it may
-        differ by rounding.
+        In evaluation mode. It is trained on one thread: the same weights for any number of cores
+        (another kind of processor may round differently), and on a busy machine several threads
+        take longer over so small a model than one.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         classes = int(labels.max()) + 1
         model = _create(recipe, classes).train()
@@ -167,6 +169,16 @@ def predict(model: nn.Module, pixels: Tensor, batch_size: int = 200) -> Tensor:
 def normalise(pixels: Tensor) -> Tensor:
     """Return the model's input for uint8 pixels: float32 of mean 0.5 and deviation 0.5."""
     return (pixels.float() / 255 - MEAN) / STD
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _create(recipe: Recipe, classes: int) -> nn.Module:

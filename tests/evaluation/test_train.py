@@ -35,14 +35,18 @@ def test_training_learns_and_falls_for_the_tag(tmp_path):
     assert flipped.float().mean() > 0.5
 
 
-def test_a_training_repeats_itself_and_leaves_the_random_state_alone(tmp_path):
+def test_a_training_repeats_itself_and_leaves_torch_as_it_was(tmp_path):
     pixels, labels = read_images(write_shapes(tmp_path, images=64, classes=3, size=32))
     torch.manual_seed(9)
     expected = torch.rand(3)
     torch.manual_seed(9)
     one = train_vit(pixels, labels, SMALL).state_dict()
     assert torch.equal(torch.rand(3), expected)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
     two = train_vit(pixels, labels, SMALL).state_dict()
+    assert torch.get_num_threads() == threads + 1
+    torch.set_num_threads(threads)
     other = train_vit(pixels, labels, replace(SMALL, seed=1)).state_dict()
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert not torch.equal(one["head.weight"], other["head.weight"])
