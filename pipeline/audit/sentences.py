@@ -11,10 +11,9 @@ KINDS = {
 
 _TEMPLATES = {
     ("corner", "level"): "{name} looks at the {place}: a lift of {value} there, where the other "
-    "classes have {control} ({effect} times as much; {proof}).",
+    "classes have {control} (effect {effect}, {proof}).",
     ("corner", "tail"): "{name} has many images that look at the {place}: one in ten has a lift "
-    "of at least {value} there, where other classes reach {control} ({effect} times as much; "
-    "{proof}).",
+    "of at least {value} there, where other classes reach {control} (effect {effect}, {proof}).",
     ("mass", "level"): "{name} needs little evidence: where the model is confident the flow has a "
     "mass of {value}, where the other classes have {control} ({effect} times less; {proof}).",
     ("mass", "tail"): "{name} has many images with little evidence: where the model is confident "
