@@ -50,7 +50,7 @@ def _read(path: Path, num_classes: int) -> list[str]:
         return _by_index(content, num_classes, path)
     if not isinstance(content, list):
         raise ConfigError(f"dataset.classes: {path} must hold a list, or an object index → name")
-    return [str(name).strip() for name in content if str(name).strip()]
+    return [_text(name).strip() for name in content if _text(name).strip()]
 
 
 def _by_index(content: dict[str, Any], num_classes: int, path: Path) -> list[str]:
@@ -61,5 +61,10 @@ def _by_index(content: dict[str, Any], num_classes: int, path: Path) -> list[str
                 f"dataset.classes: {path} has the key {key!r}, but the model's classes are "
                 f"0 … {num_classes - 1}"
             )
-        names[int(key)] = str(name)
+        names[int(key)] = _text(name)
     return names
+
+
+def _text(name: object) -> str:
+    """Return a name that can be written as UTF-8; JSON may smuggle in halves of a character."""
+    return str(name).encode("utf-8", "replace").decode("utf-8")

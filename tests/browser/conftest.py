@@ -1,5 +1,6 @@
 """A headless Chromium and a report for it; tests skip where there is no Chromium."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +35,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not browser or not driver:
-        pytest.skip("no chromium with its chromedriver here")
+        missing = "no chromium with its chromedriver here"
+        if os.environ.get("FLOWATLAS_REQUIRE_BROWSER"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):

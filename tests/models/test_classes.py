@@ -58,3 +58,11 @@ def test_files_that_do_not_fit(tmp_path, file, content, sentence):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         class_names(str(tmp_path / "none.txt"), 2)
+
+
+def test_half_characters_become_question_marks(tmp_path: Path) -> None:
+    path = tmp_path / "names.json"
+    path.write_text('["a\\ud800b", "c"]')
+    assert class_names(str(path), 2) == ("a?b", "c")
+    path.write_text('{"1": "\\udfff"}')
+    assert class_names(str(path), 2) == ("class 0", "?")

@@ -1,0 +1,74 @@
+"""A whole run beside plain forward+backward of its model: ``python -m tests.bench.bench_run CONFIG``.
+
+Both sides use as many processes, with as many threads each, as the configuration's actors. The
+plain side trains on random inputs of the run's batch size: no reading, no decoding, no maps, no
+measures, no storing.
+"""
+
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+
+from pipeline.config import RunConfig, load_config
+from pipeline.engine import run_flows
+from pipeline.models import load_model
+from pipeline.store import Receipt, open_run
+
+_SECONDS = 20.0
+
+
+def plain(config: RunConfig, threads: int) -> float:
+    """Return images per second of forward and backward into all parameters, in this process."""
+    torch.set_num_threads(threads)
+    loaded = load_model(config.model.name, config.model.weights, config.model.options)
+    model = loaded.model.requires_grad_(True)
+    images = torch.randn(
+        config.flow.batch_size, 3, *(config.model.input.size or loaded.input["size"])
+    )
+    images_done, begin = -config.flow.batch_size, 0.0
+    while images_done <= 0 or time.perf_counter() - begin < _SECONDS:
+        model.zero_grad()
+        model(images).max(1).values.sum().backward()
+        images_done += config.flow.batch_size
+        if not images_done:  # the first batch warms up
+            begin = time.perf_counter()
+    return images_done / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    """Print the rates, their ratio, and bytes per image on disk."""
+    config = load_config(sys.argv[1])
+    actors, threads = int(config.cluster.actors), int(config.cluster.cpus_per_actor)
+    receipts: list[Receipt] = []
+    begin = time.perf_counter()
+    totals = run_flows(config, on_receipt=receipts.append)
+    wall = time.perf_counter() - begin
+    busy = sum(sum(receipt.seconds.values()) for receipt in receipts) / actors
+    with ProcessPoolExecutor(actors, multiprocessing.get_context("spawn")) as processes:
+        rate = sum(processes.map(plain, [config] * actors, [threads] * actors))
+    rows = sum(receipt.hi - receipt.lo for receipt in receipts)
+    stages = {k for receipt in receipts for k in receipt.seconds}
+    told = {k: sum(receipt.seconds.get(k, 0) for receipt in receipts) / actors for k in stages}
+    objects = [item for receipt in receipts for item in receipt.objects]
+    maps = sum(item.size for item in objects if "flows.zarr" in item.path)
+    print(f"{totals.ok} ok, {totals.quarantined} quarantined, {wall:.1f} s with start and index")
+    print(f"run {rows / busy:.1f} images/s, plain forward+backward {rate:.1f} images/s")
+    print(f"ratio {rows / busy / rate:.2f}; seconds per actor: {told}")
+    print(
+        f"bytes per image: maps {maps / rows:.0f}, "
+        f"summary {sum(item.size for item in objects) / rows - maps / rows:.0f}"
+    )
+    table = open_run(config.run).summary().to_table().to_pandas()
+    print(f"top-1 {table['correct'].mean():.4f}")
+    if "box_area" in table:
+        print(
+            f"box energy {table['box_energy_flow'].mean():.4f}, box area {table['box_area'].mean():.4f}, "
+            f"lift {table['box_lift_flow'].mean():.3f}, hit {table['box_hit_flow'].mean():.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
