@@ -1,4 +1,4 @@
-"""A whole run beside plain forward+backward of its model: ``python -m tests.bench.bench_run CONFIG``.
+"""A run beside plain forward+backward of its model (``python -m tests.bench.bench_run CONFIG``).
 
 Both sides use as many processes, with as many threads each, as the configuration's actors. The
 plain side trains on random inputs of the run's batch size: no reading, no decoding, no maps, no
@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import pyarrow.compute as pc
 import torch
 
 from pipeline.config import RunConfig, load_config
@@ -61,13 +62,11 @@ def main() -> None:
         f"bytes per image: maps {maps / rows:.0f}, "
         f"summary {sum(item.size for item in objects) / rows - maps / rows:.0f}"
     )
-    table = open_run(config.run).summary().to_table().to_pandas()
-    print(f"top-1 {table['correct'].mean():.4f}")
-    if "box_area" in table:
-        print(
-            f"box energy {table['box_energy_flow'].mean():.4f}, box area {table['box_area'].mean():.4f}, "
-            f"lift {table['box_lift_flow'].mean():.3f}, hit {table['box_hit_flow'].mean():.4f}"
-        )
+    table = open_run(config.run).summary().to_table()
+    shown = ["correct", "box_energy_flow", "box_area", "box_lift_flow", "box_hit_flow"]
+    for name in shown:
+        if name in table.column_names:
+            print(f"mean {name} {pc.mean(table[name]).as_py():.4f}")
 
 
 if __name__ == "__main__":

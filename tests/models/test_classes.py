@@ -60,7 +60,7 @@ def test_a_missing_file(tmp_path):
         class_names(str(tmp_path / "none.txt"), 2)
 
 
-def test_half_characters_become_question_marks(tmp_path: Path) -> None:
+def test_half_characters_become_question_marks(tmp_path):
     path = tmp_path / "names.json"
     path.write_text('["a\\ud800b", "c"]')
     assert class_names(str(path), 2) == ("a?b", "c")
