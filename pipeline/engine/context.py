@@ -37,8 +37,8 @@ class Context:
 
 
 @contextmanager
-def open_context(uri: str, *, threads: int, device: str | None = None) -> Iterator[Context]:
-    """Open a run for computing: load its model and put the flow's hooks in place.
+def open_context(uri: str, *, threads: int) -> Iterator[Context]:
+    """Open a run for computing, on the GPU if this process sees one: model and hooks in place.
 
     Parameters
     ----------
@@ -46,8 +46,6 @@ def open_context(uri: str, *, threads: int, device: str | None = None) -> Iterat
         A run that ``create_run`` has written.
     threads : int
         CPU threads for decoding and for torch.
-    device : str, optional
-        ``cuda`` where the worker has a GPU, else ``cpu``.
 
     Raises
     ------
@@ -57,7 +55,7 @@ def open_context(uri: str, *, threads: int, device: str | None = None) -> Iterat
     torch.set_num_threads(threads)
     run = open_run(uri)
     config = run.config
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = load_model(config.model.name, config.model.weights, config.model.options)
     if loaded.weights_sha256 != run.spec.weights_sha256:
         raise RunConflict(

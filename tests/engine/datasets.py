@@ -9,6 +9,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pipeline.config import RunConfig
+from pipeline.engine import Prepared, prepare
+from pipeline.store import create_run, open_store
 
 MODEL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 
@@ -55,3 +57,11 @@ def small_config(folder: Path, run: str = "run", **changes: object) -> RunConfig
         "cluster": {"engine": "local"},
     }
     return RunConfig.model_validate({**content, **changes})
+
+
+def created_run(config: RunConfig) -> Prepared:
+    """Write everything of a run but its units."""
+    prepared = prepare(config)
+    store = open_store(config.run, create=True)
+    create_run(store, prepared.spec, prepared.index.rows, prepared.index.boxes)
+    return prepared

@@ -10,11 +10,11 @@ import pytest
 import ray
 
 from pipeline.config import ClusterConfig
-from pipeline.engine import Engine, Job, LocalEngine, prepare, run_flows
+from pipeline.engine import Engine, Job, LocalEngine, run_flows
 from pipeline.engine.pool import RayEngine
 from pipeline.errors import ConfigError, QuarantineExceeded, RunConflict, UnitFailed
-from pipeline.store import RunLock, Unit, create_run, open_run, open_store
-from tests.engine.datasets import small_config, write_images
+from pipeline.store import RunLock, Unit, open_run, open_store
+from tests.engine.datasets import created_run, small_config, write_images
 from tests.engine.trees import tree
 from tests.images.broken import write_broken
 
@@ -100,9 +100,7 @@ def test_a_unit_that_always_fails_stops_the_run_and_keeps_the_rest(
     engine: Engine, tmp_path: Path
 ) -> None:
     config = small_config(tmp_path)
-    prepared = prepare(config)
-    store = open_store(config.run, create=True)
-    create_run(store, prepared.spec, prepared.index.rows, prepared.index.boxes)
+    prepared = created_run(config)
     impossible = Unit(1, 3, 9)
     good = prepared.spec.units[0]
     with pytest.raises(UnitFailed, match=r"unit 1 .* failed 2 times.*not one shard"):
@@ -113,13 +111,7 @@ def test_a_unit_that_always_fails_stops_the_run_and_keeps_the_rest(
 
 def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    prepared = prepare(config)
-    create_run(
-        open_store(config.run, create=True),
-        prepared.spec,
-        prepared.index.rows,
-        prepared.index.boxes,
-    )
+    prepared = created_run(config)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ConfigError, match="does not load as plain tensors"):
         list(engine.run(Job(config.run, attempts=3), prepared.spec.units))
@@ -127,13 +119,7 @@ def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path
 
 def test_actors_are_pinned_to_their_gpus_and_threads(cluster: None, tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    prepared = prepare(config)
-    create_run(
-        open_store(config.run, create=True),
-        prepared.spec,
-        prepared.index.rows,
-        prepared.index.boxes,
-    )
+    prepared = created_run(config)
     with pool(2, gpus=1, cpus=2) as engine:
         receipts = engine.run(Job(config.run, attempts=1), prepared.spec.units)
         next(receipts)
