@@ -80,14 +80,14 @@ def create_group(run: Run, table: str, columns: Sequence[Column]) -> None:
         scale = np.asarray(edges(kind))
         names = [column.name for column in columns if column.kind == kind]
         shape = (len(names), len(run.spec.classes), len(scale) - 1)
-        _create(group, f"edges_{kind}", scale, ("edge",))
+        _create(group, f"edges_{kind}", scale, (f"{kind}_edge",))
         group.create_array(
             f"histogram_{kind}",
             shape=shape,
             chunks=(1, *shape[1:]),
             dtype="int64",
             compressors=ZstdCodec(level=3),
-            dimension_names=("column", "class", "bin"),
+            dimension_names=(f"{kind}_column", "class", f"{kind}_bin"),
             attributes={"columns": names},
         )
 

@@ -23,13 +23,21 @@ def test_plain_zarr_reads_the_group_with_named_dimensions(run):
         assert axes[name] == ("class", "layer", "y", "x")
     assert axes["zero"] == axes["flow_zero"] == ("class", "layer")
     assert axes["column_mean"] == axes["column_variance"] == ("column", "class")
-    assert axes["histogram_ratio"] == ("column", "class", "bin")
+    assert axes["histogram_ratio"] == ("ratio_column", "class", "ratio_bin")
     assert group.attrs["layers"] == ["blocks.0", "blocks.1"]
     for kind in set(group.attrs["columns"].values()):
         assert np.array_equal(group[f"edges_{kind}"][...], edges(kind))
         named = [name for name, own in group.attrs["columns"].items() if own == kind]
         assert group[f"histogram_{kind}"].attrs["columns"] == named
         assert group[f"histogram_{kind}"].shape[0] == len(named)
+
+
+def test_a_dimension_has_one_size_so_that_xarray_reads_the_group(run):
+    group = zarr.open_group(f"{run.uri}/atlas/label.zarr", mode="r")
+    sizes = {}
+    for name, array in group.arrays():
+        for axis, size in zip(array.metadata.dimension_names, array.shape, strict=True):
+            assert sizes.setdefault(axis, size) == size, (name, axis)
 
 
 def test_typical_images_are_ranked_per_class_and_kind(run):
