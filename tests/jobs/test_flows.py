@@ -30,7 +30,7 @@ def start(config: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # A shell's background job ignores Ctrl-C and hands that down; a driver of a person does not.
+        # A job in a shell's background ignores Ctrl-C and hands that down.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
