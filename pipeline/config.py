@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,7 +168,7 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
     def place(value: str | None) -> str | None:
         if value is None or "://" in value or Path(value).is_absolute():
             return value
-        return str(folder / value)
+        return os.path.normpath(folder / value)
 
     dataset = config.dataset.model_copy(
         update={
