@@ -27,6 +27,7 @@ from pipeline.store import (
     create_run,
     finalize,
     open_store,
+    reopen,
     valid_receipts,
 )
 
@@ -160,6 +161,7 @@ def run_flows(
         todo = [unit for unit in spec.units if unit.id not in done]
         rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())
         if todo:
+            reopen(store)
             with _engine(config, engine) as chosen:
                 on_start(Started(spec, rows_done, len(todo), chosen.workers))
                 for receipt in chosen.run(Job(config.run, config.limits.attempts), todo):

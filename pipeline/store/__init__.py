@@ -1,6 +1,6 @@
 """The run on disk: one layout for local folders and object stores, receipts last."""
 
-from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize
+from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock
 from pipeline.store.objects import open_store
@@ -25,6 +25,7 @@ __all__ = [
     "finalize",
     "open_run",
     "open_store",
+    "reopen",
     "valid_receipts",
     "verify",
 ]

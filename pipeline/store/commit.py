@@ -27,7 +27,7 @@ from pipeline.store.layout import (
     receipt_path,
     summary_path,
 )
-from pipeline.store.objects import read, sweep, write, write_once
+from pipeline.store.objects import delete, read, sweep, write, write_once
 from pipeline.store.receipts import Receipt, discard, load_receipt, valid_receipts
 
 
@@ -155,6 +155,11 @@ def commit_unit(
     if not write_once(store, receipt_path(unit.id), receipt.to_bytes()):
         return load_receipt(store, unit.id) or receipt
     return receipt
+
+
+def reopen(store: ObjectStore) -> None:
+    """Take the mark of completion off a run of which units have to be computed again."""
+    delete(store, SUCCESS)
 
 
 @dataclass(frozen=True)

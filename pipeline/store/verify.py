@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from obstore.store import ObjectStore
 
-from pipeline.store.layout import SUCCESS, RunSpec, Unit, receipt_path
+from pipeline.store.commit import reopen
+from pipeline.store.layout import RunSpec, Unit, receipt_path
 from pipeline.store.objects import delete, exists, read
 from pipeline.store.receipts import Receipt, load_receipt, valid_receipts
 
@@ -40,7 +41,7 @@ def verify(store: ObjectStore, spec: RunSpec, *, deep: bool = False) -> Verifica
             problems.append(Problem(unit.id, _why_not_done(store, spec, unit)))
         elif deep and (rotten := _rotten(store, receipt)):
             delete(store, receipt_path(unit.id))
-            delete(store, SUCCESS)
+            reopen(store)
             problems.append(
                 Problem(unit.id, f"{', '.join(rotten)}: content is not what was written")
             )

@@ -13,7 +13,7 @@ from pipeline.config import ClusterConfig
 from pipeline.engine import Engine, Job, LocalEngine, run_flows
 from pipeline.engine.pool import RayEngine
 from pipeline.errors import ConfigError, QuarantineExceeded, RunConflict, UnitFailed
-from pipeline.store import RunLock, Unit, open_run, open_store
+from pipeline.store import Receipt, RunLock, Unit, open_run, open_store
 from tests.engine.datasets import created_run, small_config, write_images
 from tests.engine.trees import tree
 from tests.images.broken import write_broken
@@ -173,8 +173,15 @@ def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
     (folder / "receipts/00000002.json").unlink()
     (folder / "flows.zarr/maps/c/4/0/0/0").write_bytes(b"torn")
     units: list[int] = []
-    run_flows(config, on_receipt=lambda receipt: units.append(receipt.unit))
+    finished: list[bool] = []
+
+    def note(receipt: Receipt) -> None:
+        units.append(receipt.unit)
+        finished.append(open_run(config.run).finished)
+
+    run_flows(config, on_receipt=note)
     assert sorted(units) == [2, 4]
+    assert finished == [False, False]
     assert tree(config.run) == expected
 
 
