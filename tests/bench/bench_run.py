@@ -57,9 +57,7 @@ def main() -> None:
     maps = sum(item.size for item in objects if "flows.zarr" in item.path)
     print(f"{totals.ok} ok, {totals.quarantined} quarantined, {wall:.1f} s with start and index")
     print(f"plain forward+backward {rate:.1f} images/s; seconds per actor: {told}")
-    print(
-        f"reading to measures, without commit and start: {rows / busy:.1f}, {rows / busy / rate:.2f}"
-    )
+    print(f"read to measure, without commit and start: {rows / busy:.1f}, {rows / busy / rate:.2f}")
     print(f"everything, with index, start and commit: {rows / wall:.1f}, {rows / wall / rate:.2f}")
     print(
         f"bytes per image: maps {maps / rows:.0f}, "
