@@ -2,6 +2,16 @@
 
 from pipeline.models.anatomy import Anatomy, anatomy
 from pipeline.models.classes import class_names
+from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddings
 from pipeline.models.load import LoadedModel, load_model
 
-__all__ = ["Anatomy", "LoadedModel", "anatomy", "class_names", "load_model"]
+__all__ = [
+    "Anatomy",
+    "EmbeddingRecorder",
+    "LoadedModel",
+    "anatomy",
+    "class_names",
+    "embed",
+    "load_model",
+    "recorded_embeddings",
+]

@@ -1,0 +1,81 @@
+"""A model's embedding of an image: the vector that its classifier reads.
+
+The one definition for stored features, memory banks and similarity methods: timm's
+``forward_head(forward_features(images), pre_logits=True)``. It includes whatever the model has
+between its last activations and its classifier (a norm, a projector); a model without a
+classifier returns it as its output.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UnsupportedModel
+
+
+def embed(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the embeddings of images (B, 3, H, W): (B, C) in the model's type, in the graph.
+
+    Raises
+    ------
+    UnsupportedModel
+        The model is not of timm's form, features first and then a head.
+    """
+    _require_head(model)
+    return model.forward_head(model.forward_features(images), pre_logits=True)  # type: ignore[operator, no-any-return]
+
+
+class EmbeddingRecorder:
+    """Holds ``last``, the embeddings (B, C) float32 of the model's last forward pass."""
+
+    def __init__(self) -> None:
+        self._last: Tensor | None = None
+
+    @property
+    def last(self) -> Tensor:
+        """Embeddings of the last pass; UnsupportedModel if the pass did not use the head."""
+        if self._last is None:
+            raise UnsupportedModel(
+                "the method ran the model without its forward_head, so there is no embedding to "
+                "store; use flow.features: false"
+            )
+        return self._last
+
+    def note(self, embedding: Tensor) -> None:
+        """Remember the embeddings of a pass."""
+        self._last = embedding.detach().float()
+
+
+@contextmanager
+def recorded_embeddings(model: nn.Module) -> Iterator[EmbeddingRecorder]:
+    """Record the embeddings of every forward pass on its way, at the cost of a second pooling.
+
+    Raises
+    ------
+    UnsupportedModel
+        See :func:`embed`.
+    """
+    _require_head(model)
+    recorder, head = EmbeddingRecorder(), model.forward_head
+
+    def forward_head(features: Any, *args: Any, **options: Any) -> Any:
+        with torch.no_grad():
+            recorder.note(head(features, pre_logits=True))  # type: ignore[operator]
+        return head(features, *args, **options)  # type: ignore[operator]
+
+    model.forward_head = forward_head  # type: ignore[assignment]
+    try:
+        yield recorder
+    finally:
+        del model.forward_head
+
+
+def _require_head(model: nn.Module) -> None:
+    if not hasattr(model, "forward_head") or not hasattr(model, "forward_features"):
+        raise UnsupportedModel(
+            f"{type(model).__name__} has no forward_features and forward_head, so it is not known "
+            "what its classifier reads; use a model of timm"
+        )
