@@ -1,6 +1,8 @@
-"""The three Zarr arrays of a run, one shard of each per unit."""
+"""The Zarr arrays of a run, one shard of each per unit."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import zarr
@@ -11,11 +13,24 @@ from zarr.core.buffer import Buffer
 from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
-from pipeline.store.layout import DIMENSIONS, FLOWS, MAPS, SCALE, STATUS, RunSpec, Unit, shard_paths
+from pipeline.store.layout import (
+    DIMENSIONS,
+    FEATURES,
+    FLOWS,
+    MAPS,
+    MAPS_LABEL,
+    SCALE,
+    SCALE_LABEL,
+    STATUS,
+    RunSpec,
+    Unit,
+)
 from pipeline.store.receipts import StoredObject
 
 _CHUNK_ROWS = 512
 """Rows of an inner chunk: what a reader of one image has to decode."""
+
+_SCALED = {MAPS: SCALE, MAPS_LABEL: SCALE_LABEL}
 
 
 class _RecordingStore(WrapperStore[ZarrStore[ObjectStore]]):
@@ -37,7 +52,7 @@ def stored_object(path: str, content: bytes) -> StoredObject:
 
 
 def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
-    """Write the metadata of maps, scale and status; the same bytes however often it is called."""
+    """Write the metadata of the run's arrays; the same bytes however often it is called."""
     group = zarr.open_group(
         ZarrStore(store),
         path=FLOWS,
@@ -48,19 +63,18 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
             "value": "maps * scale is the raw map: not accumulated, not normalised",
         },
     )
-    rows, unit_rows, layers = spec.rows, spec.unit_rows, len(spec.layers)
+    rows, unit_rows = spec.rows, spec.unit_rows
     chunk_rows = _chunk_rows(unit_rows)
-    shapes = {MAPS: (layers, *spec.grid), SCALE: (layers,), STATUS: ()}
-    dtypes = {MAPS: spec.dtype, SCALE: "float32", STATUS: "uint8"}
-    for name, shape in shapes.items():
+    dtypes = {MAPS: spec.dtype, MAPS_LABEL: spec.dtype, STATUS: "uint8"}
+    for name, shape in spec.arrays.items():
         if name in group:
             continue
         group.create_array(
             name,
             shape=(rows, *shape),
             shards=(unit_rows, *shape),
-            chunks=(chunk_rows if name == MAPS else unit_rows, *shape),
-            dtype=dtypes[name],
+            chunks=(chunk_rows if name in (*_SCALED, FEATURES) else unit_rows, *shape),
+            dtype=dtypes.get(name, "float32"),
             compressors=ZstdCodec(level=3, checksum=True),
             dimension_names=DIMENSIONS[name],
             fill_value=0,
@@ -73,43 +87,40 @@ def _chunk_rows(unit_rows: int) -> int:
 
 
 def write_shards(
-    store: ObjectStore,
-    spec: RunSpec,
-    unit: Unit,
-    maps: NDArray[np.float32],
-    status: NDArray[np.uint8],
+    store: ObjectStore, spec: RunSpec, unit: Unit, arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[StoredObject, ...]:
     """Write a unit's shard of every array and return what was stored.
 
     Parameters
     ----------
-    maps : (n, L, h, w) float32, raw
-    status : (n,) uint8
+    arrays : name → values
+        The maps raw, (n, L, h, w) float32 each; status (n,) uint8; features (n, C) float32.
 
     Raises
     ------
     ValueError
-        The rows are not exactly one shard. Zarr would merge a part into a shard without a word,
-        and two writers of one shard lose rows.
+        An array is missing or does not fit, or the rows are not exactly one shard. Zarr would
+        merge a part into a shard without a word, and two writers of one shard lose rows.
     """
     if unit.lo % spec.unit_rows or len(unit) != min(spec.unit_rows, spec.rows - unit.lo):
         raise ValueError(f"rows [{unit.lo}, {unit.hi}) are not one shard of {spec.unit_rows} rows")
-    if maps.shape != (len(unit), len(spec.layers), *spec.grid) or status.shape != (len(unit),):
-        raise ValueError(f"unit {unit.id}: maps {maps.shape} or status {status.shape} do not fit")
+    contents = dict(arrays)
+    for name in _SCALED.keys() & arrays.keys():
+        maps = np.asarray(arrays[name], np.float32)
+        scale = contents[_SCALED[name]] = power_of_two_scale(maps)
+        contents[name] = (maps / scale[:, :, None, None]).astype(spec.dtype)
+    shapes = {name: content.shape for name, content in contents.items()}
+    wanted = {name: (len(unit), *shape) for name, shape in spec.arrays.items()}
+    if shapes != wanted:
+        raise ValueError(f"unit {unit.id}: arrays {shapes} do not fit {wanted}")
     recorder = _RecordingStore(ZarrStore(store))
-    scale = power_of_two_scale(maps)
-    contents = {
-        MAPS: (maps / scale[:, :, None, None]).astype(spec.dtype),
-        SCALE: scale,
-        STATUS: status,
-    }
-    for name, content in contents.items():
+    for name in wanted:
         # Without this a shard of zeros (all images quarantined) would not be written at all.
         array = zarr.open_array(recorder, path=f"{FLOWS}/{name}", mode="r+").with_config(
             {"write_empty_chunks": True}
         )
-        array[unit.lo : unit.hi] = content
-    return tuple(recorder.written[path] for path in shard_paths(unit.id).values())
+        array[unit.lo : unit.hi] = contents[name]
+    return tuple(recorder.written[path] for path in spec.shard_paths(unit.id).values())
 
 
 def power_of_two_scale(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +18,13 @@ from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.layout import (
     BOXES,
+    FEATURES,
     INDEX,
     MANIFEST,
+    MAPS,
+    MAPS_LABEL,
     RUN,
+    STATUS,
     SUCCESS,
     RunSpec,
     Status,
@@ -33,11 +38,27 @@ from pipeline.store.receipts import Receipt, discard, load_receipt, valid_receip
 
 @dataclass(frozen=True)
 class UnitData:
-    """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part."""
+    """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part.
+
+    ``label_maps``, like ``maps``, and ``features`` (n, C) float32 belong to runs that store them.
+    """
 
     maps: NDArray[np.float32]
     status: NDArray[np.uint8]
     summary: pa.Table
+    label_maps: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What goes into the Zarr arrays, by name."""
+        known: dict[str, NDArray[Any] | None] = {
+            MAPS: self.maps,
+            STATUS: self.status,
+            MAPS_LABEL: self.label_maps,
+            FEATURES: self.features,
+        }
+        return {name: values for name, values in known.items() if values is not None}
 
 
 def create_run(store: ObjectStore, spec: RunSpec, index: pa.Table, boxes: pa.Table) -> None:
@@ -134,8 +155,8 @@ def commit_unit(
     Whatever an interrupted attempt left is deleted first (deleting, because overwriting a torn
     shard would read it). If a receipt appears meanwhile, the same bytes are there already.
     """
-    discard(store, unit.id)
-    objects = write_shards(store, spec, unit, data.maps, data.status)
+    discard(store, spec, unit.id)
+    objects = write_shards(store, spec, unit, data.arrays)
     part = parquet_bytes(data.summary)
     write(store, summary_path(unit.id), part)
     reasons = Counter(reason for reason in data.summary["reason"].to_pylist() if reason)

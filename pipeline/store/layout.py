@@ -6,7 +6,8 @@
     zarr.json                  makes the run a Zarr group: flows.zarr and the atlases are in it
     index/00000000.parquet     row, uri, offset, length, label, split
     boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image
-    flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,)
+    flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,);
+                               where asked for maps_label, scale_label, features (image, channel)
     summary/00000012.parquet   one row per image of unit 12, flat columns
     receipts/00000012.json     last object of unit 12: sizes and hashes of the others
     manifest.json, _SUCCESS    written when every unit has a receipt
@@ -31,7 +32,15 @@ INDEX = "index/00000000.parquet"
 BOXES = "boxes/00000000.parquet"
 FLOWS = "flows.zarr"
 MAPS, SCALE, STATUS = "maps", "scale", "status"
-DIMENSIONS = {MAPS: ("image", "layer", "y", "x"), SCALE: ("image", "layer"), STATUS: ("image",)}
+MAPS_LABEL, SCALE_LABEL, FEATURES = "maps_label", "scale_label", "features"
+DIMENSIONS = {
+    MAPS: ("image", "layer", "y", "x"),
+    SCALE: ("image", "layer"),
+    STATUS: ("image",),
+    MAPS_LABEL: ("image", "layer", "y", "x"),
+    SCALE_LABEL: ("image", "layer"),
+    FEATURES: ("image", "channel"),
+}
 
 
 class Status(IntEnum):
@@ -72,14 +81,6 @@ def receipt_path(unit: int) -> str:
     return f"receipts/{unit:08d}.json"
 
 
-def shard_paths(unit: int) -> dict[str, str]:
-    """Return the path of a unit's shard in every array."""
-    return {
-        name: f"{FLOWS}/{name}/c/" + "/".join([str(unit)] + ["0"] * (len(axes) - 1))
-        for name, axes in DIMENSIONS.items()
-    }
-
-
 @dataclass(frozen=True)
 class Column:
     """A per-image statistic and the kind that fixes its histogram (see ``measures.columns``)."""
@@ -94,7 +95,10 @@ class RunSpec:
 
     ``config`` is the identity of the configuration (``RunConfig.identity``), ``root`` what the
     index's URIs are relative to, ``input`` the model's evaluation transform, ``classes`` the names
-    of the model's outputs (index = class), ``dtype`` the type of the stored maps.
+    of the model's outputs (index = class), ``dtype`` the type of the stored maps. ``label_maps``
+    says that every image has a second flow, for its label; ``channels`` is the width of the stored
+    embeddings (0: none); ``references`` the hash of the run whose embeddings images are compared
+    with.
     """
 
     config: dict[str, Any]
@@ -111,6 +115,9 @@ class RunSpec:
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
     dtype: str = "float16"
+    label_maps: bool = False
+    channels: int = 0
+    references: str | None = None
     format: int = FORMAT
 
     @property
@@ -122,6 +129,24 @@ class RunSpec:
     def units(self) -> tuple[Unit, ...]:
         """The units of the run, in order of rows."""
         return units_of(self.rows, self.unit_rows)
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """The run's Zarr arrays: name → shape of one image."""
+        layers, maps = (len(self.layers),), (len(self.layers), *self.grid)
+        shapes: dict[str, tuple[int, ...]] = {MAPS: maps, SCALE: layers, STATUS: ()}
+        if self.label_maps:
+            shapes |= {MAPS_LABEL: maps, SCALE_LABEL: layers}
+        if self.channels:
+            shapes[FEATURES] = (self.channels,)
+        return shapes
+
+    def shard_paths(self, unit: int) -> dict[str, str]:
+        """Return the path of a unit's shard in every array of the run."""
+        return {
+            name: f"{FLOWS}/{name}/c/" + "/".join([str(unit)] + ["0"] * len(shape))
+            for name, shape in self.arrays.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

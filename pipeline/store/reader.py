@@ -1,7 +1,7 @@
 """``open_run``: a run as a person or a later step reads it."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,20 @@ from zarr.storage import ObjectStore as ZarrStore
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
 from pipeline.store.commit import load_spec
-from pipeline.store.layout import BOXES, FLOWS, INDEX, MAPS, SCALE, STATUS, SUCCESS, RunSpec, Unit
+from pipeline.store.layout import (
+    BOXES,
+    FEATURES,
+    FLOWS,
+    INDEX,
+    MAPS,
+    MAPS_LABEL,
+    SCALE,
+    SCALE_LABEL,
+    STATUS,
+    SUCCESS,
+    RunSpec,
+    Unit,
+)
 from pipeline.store.layout import summary_path as _summary_path
 from pipeline.store.objects import exists, local_folder, open_store, read, write
 
@@ -86,10 +99,31 @@ class Run:
         """Zarr array (image,): 0 missing, 1 ok, 2 quarantined."""
         return self._group[STATUS]
 
-    def read_maps(self, lo: int, hi: int) -> NDArray[np.float32]:
-        """Return the raw maps of rows ``[lo, hi)``, shape (n, L, h, w)."""
-        maps = np.asarray(self.maps[lo:hi], dtype=np.float32)
-        maps *= np.asarray(self.scale[lo:hi])[:, :, None, None]
+    @property
+    def features(self) -> Any:
+        """Zarr array (image, channel), float32: the model's embedding of every image.
+
+        Raises ``RunIncomplete`` where the run stores none.
+        """
+        if not self.spec.channels:
+            raise RunIncomplete(f"{self.uri} stores no features; compute it with flow.features")
+        return self._group[FEATURES]
+
+    def read_maps(
+        self, lo: int, hi: int, target: Literal["predicted", "label"] = "predicted"
+    ) -> NDArray[np.float32]:
+        """Return the raw maps of rows ``[lo, hi)``, shape (n, L, h, w).
+
+        ``predicted`` are the run's maps, whatever its ``flow.target``; ``label`` are the second
+        maps of a run with ``flow.target: both`` (``RunIncomplete`` for any other run).
+        """
+        if target == "label" and not self.spec.label_maps:
+            raise RunIncomplete(
+                f"{self.uri} has no maps of the label; compute it with flow.target: both"
+            )
+        names = (MAPS_LABEL, SCALE_LABEL) if target == "label" else (MAPS, SCALE)
+        maps, scale = (np.array(self._group[name][lo:hi], np.float32) for name in names)
+        maps *= scale[:, :, None, None]
         return maps
 
     def index(self) -> pa.Table:

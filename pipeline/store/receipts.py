@@ -8,7 +8,7 @@ from typing import Any
 
 from obstore.store import ObjectStore
 
-from pipeline.store.layout import FLOWS, RunSpec, Unit, receipt_path, shard_paths, summary_path
+from pipeline.store.layout import FLOWS, RunSpec, Unit, receipt_path, summary_path
 from pipeline.store.objects import delete, read, sizes
 
 _READERS = 16
@@ -59,10 +59,10 @@ class Receipt:
             raise ValueError(f"not a receipt: {error}") from error
 
 
-def discard(store: ObjectStore, unit: int) -> None:
+def discard(store: ObjectStore, spec: RunSpec, unit: int) -> None:
     """Remove a unit's objects, the receipt first, so that no receipt ever outlives its data."""
     delete(store, receipt_path(unit))
-    for path in (*shard_paths(unit).values(), summary_path(unit)):
+    for path in (*spec.shard_paths(unit).values(), summary_path(unit)):
         delete(store, path)
 
 
@@ -80,7 +80,8 @@ def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
 
     def check(number: int) -> Receipt | None:
         receipt = load_receipt(store, number)
-        return receipt if receipt and _fits(receipt, units[number], run_hash, stored) else None
+        fits = receipt and _fits(receipt, spec, units[number], run_hash, stored)
+        return receipt if fits else None
 
     with ThreadPoolExecutor(_READERS) as readers:
         found = zip(listed, readers.map(check, listed), strict=True)
@@ -95,11 +96,13 @@ def load_receipt(store: ObjectStore, unit: int) -> Receipt | None:
         return None
 
 
-def _fits(receipt: Receipt, unit: Unit, run_hash: str, stored: Mapping[str, int]) -> bool:
+def _fits(
+    receipt: Receipt, spec: RunSpec, unit: Unit, run_hash: str, stored: Mapping[str, int]
+) -> bool:
     return (
         receipt.run_hash == run_hash
         and (receipt.unit, receipt.lo, receipt.hi) == (unit.id, unit.lo, unit.hi)
         and {item.path for item in receipt.objects}
-        == {*shard_paths(unit.id).values(), summary_path(unit.id)}
+        == {*spec.shard_paths(unit.id).values(), summary_path(unit.id)}
         and all(stored.get(item.path) == item.size for item in receipt.objects)
     )

@@ -58,4 +58,9 @@ def data_of(unit: Unit, spec: RunSpec, quarantined: tuple[int, ...] = ()) -> Uni
     table = pa.table(
         {f.name: columns.get(f.name, pa.nulls(len(unit), f.type)) for f in schema}, schema=schema
     )
-    return UnitData(maps, status, table)
+    more = {}
+    if spec.label_maps:
+        more["label_maps"] = np.flip(maps, axis=3).copy()
+    if spec.channels:
+        more["features"] = rng.standard_normal((len(unit), spec.channels)).astype(np.float32)
+    return UnitData(maps, status, table, **more)

@@ -40,7 +40,7 @@ def test_xarray_finds_names_and_zarr_the_values() -> None:
         create_arrays(store, spec)
         for unit in spec.units:
             data = data_of(unit, spec)
-            write_shards(store, spec, unit, data.maps, data.status)
+            write_shards(store, spec, unit, data.arrays)
         group = zarr.open_group(f"{folder}/flows.zarr", mode="r")
         maps, scale = group["maps"], group["scale"]
         assert maps.metadata.dimension_names == ("image", "layer", "y", "x")
@@ -60,8 +60,20 @@ def test_rows_that_are_not_one_shard_are_refused(unit: Unit, tmp_path: object) -
     before = sizes(store, "flows.zarr")
     data = data_of(unit, spec)
     with pytest.raises(ValueError, match="not one shard"):
-        write_shards(store, spec, unit, data.maps, data.status)
+        write_shards(store, spec, unit, data.arrays)
     assert sizes(store, "flows.zarr") == before
+
+
+@pytest.mark.parametrize("change", [{"channels": 4}, {"label_maps": True}, {"grid": (4, 3)}])
+def test_arrays_that_are_not_the_runs_are_refused(
+    change: dict[str, object], tmp_path: object
+) -> None:
+    spec = spec_of(**change)
+    store = open_store(str(tmp_path))
+    create_arrays(store, spec)
+    unit = spec.units[0]
+    with pytest.raises(ValueError, match="do not fit"):
+        write_shards(store, spec, unit, data_of(unit, spec_of()).arrays)
 
 
 def test_a_shard_of_zeros_is_written_all_the_same(tmp_path: object) -> None:
@@ -70,6 +82,6 @@ def test_a_shard_of_zeros_is_written_all_the_same(tmp_path: object) -> None:
     create_arrays(store, spec)
     unit = spec.units[0]
     data = data_of(unit, spec, quarantined=tuple(range(16)))
-    stored = write_shards(store, spec, unit, data.maps, data.status)
+    stored = write_shards(store, spec, unit, data.arrays)
     assert all(item.size > 0 for item in stored)
     assert {item.path: item.size for item in stored}.items() <= sizes(store, "flows.zarr").items()

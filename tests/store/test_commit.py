@@ -41,6 +41,49 @@ def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
     )
 
 
+def test_label_maps_and_features_are_kept_where_asked_for(tmp_path: Path) -> None:
+    spec = spec_of(label_maps=True, channels=5)
+    write_run(tmp_path, spec)
+    run = open_run(str(tmp_path))
+    assert run.spec == spec
+    data = data_of(spec.units[3], spec)
+    lo, hi = spec.units[3].lo, spec.units[3].hi
+    assert len(valid_receipts(run.store, spec)) == 4
+    np.testing.assert_array_equal(run.features[lo:hi], data.features)
+    for target, expected in (("predicted", data.maps), ("label", data.label_maps)):
+        np.testing.assert_allclose(
+            run.read_maps(lo, hi, target=target),
+            expected,
+            rtol=2**-11,
+            atol=expected.max() * 2**-24,
+        )
+
+
+def test_what_a_run_does_not_store_is_said(tmp_path: Path) -> None:
+    write_run(tmp_path, spec_of())
+    run = open_run(str(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "flows.zarr").iterdir() if path.is_dir()) == [
+        "maps",
+        "scale",
+        "status",
+    ]
+    with pytest.raises(RunIncomplete, match=r"flow\.target: both"):
+        run.read_maps(0, 1, target="label")
+    with pytest.raises(RunIncomplete, match=r"flow\.features"):
+        _ = run.features
+
+
+@pytest.mark.parametrize("lost", ["maps_label/c/2/0/0/0", "scale_label/c/2/0", "features/c/2/0"])
+def test_a_unit_without_one_of_its_arrays_is_not_done(tmp_path: Path, lost: str) -> None:
+    spec = spec_of(label_maps=True, channels=5)
+    write_run(tmp_path, spec)
+    before = tree(tmp_path)
+    (tmp_path / "flows.zarr" / lost).unlink()
+    assert 2 not in valid_receipts(open_store(str(tmp_path)), spec)
+    commit_unit(open_store(str(tmp_path)), spec, spec.units[2], data_of(spec.units[2], spec))
+    assert tree(tmp_path) == before
+
+
 def test_committing_twice_changes_nothing(tmp_path: Path) -> None:
     spec = spec_of()
     write_run(tmp_path, spec)
