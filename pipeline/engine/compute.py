@@ -13,7 +13,13 @@ from torch import Tensor
 from pipeline.engine.batch import LoadedImage
 from pipeline.engine.context import Context
 from pipeline.flows import Flow
-from pipeline.measures import Predictions, measure, predictions
+from pipeline.measures import (
+    Predictions,
+    measure,
+    measure_pixels,
+    perceptual_hash,
+    predictions,
+)
 from pipeline.store import RunSpec, Status, UnitData
 from pipeline.store.layout import summary_schema
 
@@ -42,7 +48,8 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context) -> ComputedBat
     for place, loaded in enumerate(batch):
         if loaded.pixels is not None:
             pixels[place] = loaded.pixels
-    inputs = context.transform.normalise(torch.from_numpy(pixels).to(context.device))
+    shown = torch.from_numpy(pixels).to(context.device)
+    inputs = context.transform.normalise(shown)
     targets = None
     if by_label:
         labels = [loaded.image.label or 0 for loaded in batch]
@@ -52,11 +59,12 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context) -> ComputedBat
     flow = replace(flow, maps=flow.maps.float(), logits=flow.logits.float())
     columns = {column.name for column in spec.columns}
     boxes = _padded(batch, context.device) if "box_area" in columns else None
-    said, measured = predictions(flow.logits), measure(flow, boxes)
+    said, measured = predictions(flow.logits), measure(flow, boxes) | measure_pixels(shown)
     reasons = _reasons(batch, flow, by_label)
     maps = flow.maps.cpu().numpy()
     maps[[reason is not None for reason in reasons]] = 0
-    return ComputedBatch(batch, reasons, maps, _on_host(said, flow, measured))
+    values = _on_host(said, flow, measured) | {"phash": perceptual_hash(shown).cpu().numpy()}
+    return ComputedBatch(batch, reasons, maps, values)
 
 
 def _padded(batch: Sequence[LoadedImage], device: torch.device) -> Tensor:
@@ -101,7 +109,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         for name in batches[0].values
     }
     labels = pa.array([item.image.label for item in loaded], pa.int32())
-    said = pa.array(values.pop("pred"), mask=bad)
+    said, hashes = pa.array(values.pop("pred"), mask=bad), values.pop("phash")
     status = np.where(bad, Status.QUARANTINED, Status.OK).astype(np.uint8)
     columns = {
         "row": [item.image.row for item in loaded],
@@ -113,6 +121,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         "correct": pa.compute.equal(said, labels),
         "width": [item.width for item in loaded],
         "height": [item.height for item in loaded],
+        "phash": pa.array(hashes, mask=bad | (hashes == 0)),
     } | {name: pa.array(column, mask=bad | np.isnan(column)) for name, column in values.items()}
     schema = summary_schema(spec.columns)
     arrays = [pa.array(columns[field.name], field.type) for field in schema]

@@ -16,7 +16,7 @@ from pipeline.engine.plan import bytes_per_image, choose_unit_rows
 from pipeline.errors import ConfigError
 from pipeline.flows import create_flow
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
-from pipeline.measures import columns
+from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel, class_names, load_model
 from pipeline.store import (
     Column,
@@ -57,7 +57,7 @@ def prepare(config: RunConfig) -> Prepared:
     layers, grid, extras = _probe(config, loaded, transform)
     names = _names(config, source, loaded.num_classes)
     _check_labels(config, index, loaded.num_classes)
-    measured = columns(len(layers), bool(index.boxes.num_rows), extras)
+    measured = columns(len(layers), bool(index.boxes.num_rows), extras) | PIXEL_COLUMNS
     unit_rows = config.unit_rows or choose_unit_rows(
         index.rows.num_rows, bytes_per_image(len(layers), grid, config.flow.store)
     )

@@ -178,6 +178,7 @@ _SUMMARY_HEAD = [
     pa.field("correct", pa.bool_()),
     pa.field("width", pa.int32()),
     pa.field("height", pa.int32()),
+    pa.field("phash", pa.int64()),
 ]
 
 

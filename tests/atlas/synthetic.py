@@ -188,6 +188,7 @@ def _unit_data(drawn: Drawn, unit: Unit, spec: RunSpec) -> UnitData:
         "correct": _where(ok, part.pred == part.label),
         "width": _where(ok, np.full(len(unit), 320)),
         "height": _where(ok, np.full(len(unit), 240)),
+        "phash": pa.nulls(len(unit), pa.int64()),
         **{name: _where(ok, column.numpy()) for name, column in measured.items()},
     }
     return UnitData(part.maps, part.status, _table(summary, summary_schema(spec.columns)))
