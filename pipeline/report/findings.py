@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.audit.findings import EVIDENCE
@@ -19,7 +19,8 @@ class Finding:
     """0 is the gravest."""
     kind: str
     severity: str
-    class_id: int
+    class_id: int | None
+    """None where a finding is about the whole run."""
     class_name: str
     statistic: str
     supporting: tuple[str, ...]
@@ -29,6 +30,10 @@ class Finding:
     """(name, value) of what the sentence rests on, as far as it is defined."""
     evidence: tuple[int, ...]
     """Rows, the strongest first."""
+
+    def shortened(self, most: int) -> "Finding":
+        """Return the finding with at most ``most`` rows of evidence."""
+        return replace(self, evidence=self.evidence[:most])
 
 
 def read_findings(run: Run, evidence: int) -> tuple[Finding, ...]:

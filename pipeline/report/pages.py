@@ -34,6 +34,11 @@ def class_page(class_id: int) -> Page:
     return Page(f"classes/{class_id:d}.html", "class.html")
 
 
+def finding_page(rank: int) -> Page:
+    """Return the page of a finding."""
+    return Page(f"findings/{rank + 1:d}.html", "finding.html")
+
+
 def fill(page: Page, contents: dict[str, Any]) -> bytes:
     """Return a page as UTF-8; characters that have no encoding become question marks."""
     text = _environment().get_template(page.template).render(page=page, **contents)
@@ -64,7 +69,10 @@ def _environment() -> Environment:
         "apart": apart,
         "sortable": sortable,
     }
-    environment.globals["class_path"] = lambda class_id: class_page(class_id).path
+    environment.globals |= {
+        "class_path": lambda class_id: class_page(class_id).path,
+        "finding_path": lambda rank: finding_page(rank).path,
+    }
     return environment
 
 

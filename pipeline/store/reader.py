@@ -30,7 +30,15 @@ from pipeline.store.layout import (
     Unit,
 )
 from pipeline.store.layout import summary_path as _summary_path
-from pipeline.store.objects import exists, local_folder, open_store, read, write
+from pipeline.store.objects import (
+    delete,
+    exists,
+    local_folder,
+    open_store,
+    read,
+    sizes,
+    write,
+)
 
 if TYPE_CHECKING:
     from pipeline.atlas import Atlas
@@ -169,6 +177,14 @@ class Run:
     def write(self, path: str, content: bytes) -> None:
         """Write an object of the run, whole."""
         write(self.store, path, content)
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Return the paths of all objects under a prefix, sorted."""
+        return tuple(sorted(sizes(self.store, prefix)))
+
+    def delete(self, path: str) -> None:
+        """Delete an object of the run; deleting what does not exist is no error."""
+        delete(self.store, path)
 
     def exists(self, path: str) -> bool:
         """Return whether the run has the object."""

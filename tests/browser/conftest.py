@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.store import Run
 from tests.report.reported import reported_run
 
 _FLAGS = (
@@ -23,10 +24,13 @@ _FLAGS = (
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("browsed") / "run"
-    reported_run(folder)
-    return folder / "report"
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return reported_run(tmp_path_factory.mktemp("browsed") / "run")
+
+
+@pytest.fixture(scope="session")
+def report(run: Run) -> Path:
+    return Path(run.uri) / "report"
 
 
 @pytest.fixture(scope="session")

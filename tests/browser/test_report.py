@@ -1,13 +1,15 @@
+import base64
 import json
 from itertools import pairwise
 
 import pytest
+from selenium.webdriver.support.select import Select
 
 from tests.report.reported import HOSTILE, NAMES, TAGGED
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("index.html", *(f"classes/{number}.html" for number in range(len(NAMES))))
+PAGES = ("index.html", "findings/1.html", *(f"classes/{n}.html" for n in range(len(NAMES))))
 LOAD_ALL = """
 const done = arguments[0];
 const images = [...document.images];
@@ -94,7 +96,7 @@ def test_page_opens_from_disk_without_complaint_and_asks_nobody(look, page):
 
 
 @pytest.mark.parametrize("width", [320, 390, 700, 1280])
-@pytest.mark.parametrize("page", ["index.html", *PAGES[1 + TAGGED : 8]])
+@pytest.mark.parametrize("page", ["index.html", "findings/1.html", *PAGES[2 + TAGGED : 9]])
 def test_nothing_is_wider_than_the_screen(look, page, width):
     driver = look(page, width=width)
     shown, needed = driver.execute_script(
@@ -105,7 +107,7 @@ def test_nothing_is_wider_than_the_screen(look, page, width):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("page", ["index.html", f"classes/{TAGGED}.html"])
+@pytest.mark.parametrize("page", ["index.html", f"classes/{TAGGED}.html", "findings/1.html"])
 def test_text_can_be_read_by_day_and_by_night(look, page, dark):
     driver = look(page, dark=dark)
     paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -219,3 +221,40 @@ def test_keyboard_reaches_the_contents_first(look):
     driver.switch_to.active_element.send_keys("\ue004")  # tab
     assert driver.switch_to.active_element.get_attribute("class") == "skip"
     assert driver.switch_to.active_element.rect["x"] >= 0
+
+
+def test_findings_are_filtered_by_kind_and_severity(look, run):
+    driver = look("index.html")
+    shown = "return [...document.querySelectorAll('.finding')].filter((f) => !f.hidden).length"
+    everything = driver.execute_script(shown)
+    assert everything == min(40, len(run.findings()))
+    for name in ("kind", "severity"):
+        values = run.findings()[name].to_pylist()
+        fields = driver.find_elements("id", name)
+        assert bool(fields) == (len(set(values)) > 1)
+        for field in fields:
+            for value in set(values):
+                Select(field).select_by_value(value)
+                assert driver.execute_script(shown) == values.count(value)
+            Select(field).select_by_value("")
+    assert driver.execute_script(shown) == everything
+
+
+def test_a_finding_has_its_own_page_with_a_layer_slider(look):
+    driver = look("index.html")
+    link = css(driver, ".finding .more a")[0]
+    driver.execute_script("arguments[0].click()", link)
+    assert driver.current_url.endswith("findings/1.html")
+    assert layer(driver) == 3
+    driver.find_element("id", "layer").send_keys("\ue011")  # home
+    assert layer(driver) == 0
+    css(driver, ".crumbs a")[0].click()
+    assert driver.current_url.endswith("index.html#findings")
+
+
+def test_pages_print_to_pdf_with_their_maps(look):
+    driver = look(f"classes/{TAGGED}.html")
+    driver.execute_async_script(LOAD_ALL)
+    content = base64.b64decode(driver.print_page())
+    assert content.startswith(b"%PDF-")
+    assert content.count(b"/Subtype /Image") >= 3

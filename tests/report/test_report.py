@@ -1,13 +1,16 @@
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
+from pipeline.report.mistakes import read_mistakes
 from pipeline.store import open_run
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run
@@ -60,7 +63,46 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_there_is_a_page_for_every_class_and_its_name_is_a_number(pages):
     expected = {f"classes/{number}.html" for number in range(len(NAMES))}
-    assert pages.keys() == {"index.html"} | expected
+    found = {name for name in pages if name.startswith("findings/")}
+    assert pages.keys() - found == {"index.html"} | expected
+
+
+def test_every_finding_has_a_page_with_its_evidence(run, pages):
+    findings = run.findings()
+    assert len([name for name in pages if name.startswith("findings/")]) == len(findings)
+    page = pages["findings/1.html"]
+    assert findings["sentence"][0].as_py() in page.text
+    rows = run.table("audit/evidence.parquet").filter(pc.field("finding") == 0)["row"]
+    for row in rows.to_pylist()[:10]:
+        assert re.search(rf"row {row}\b", page.text)
+    assert "findings/1.html" in pages["index.html"].values("href")
+
+
+def test_wrong_images_are_on_the_page_of_their_class(run, pages):
+    for label, ranked in read_mistakes(run, 6).items():
+        text = pages[f"classes/{label}.html"].text
+        assert "takes for something else" in text
+        for row, _ in ranked:
+            assert re.search(rf"row {row}\b", text)
+
+
+def test_numbers_are_beside_the_pages(run, report):
+    findings = json.loads((report / "data/findings.json").read_text())
+    assert [entry["sentence"] for entry in findings] == run.findings()["sentence"].to_pylist()
+    classes = json.loads((report / "data/classes.json").read_text())
+    assert {entry["name"] for entry in classes} == set(NAMES)
+    assert sum(entry["images"] for entry in classes) == run.atlas("label").count.sum()
+
+
+def test_pages_of_an_earlier_report_do_not_stay(tmp_path):
+    run = drawn_run(tmp_path / "run", images=64)
+    aggregate(run)
+    audit(run)
+    run.write("report/findings/99.html", b"old")
+    run.write("report/notes.txt", b"somebody's own")
+    write_report(run)
+    assert not run.exists("report/findings/99.html")
+    assert run.read("report/notes.txt") == b"somebody's own"
 
 
 def test_every_reference_is_a_file_of_the_report(report, pages):

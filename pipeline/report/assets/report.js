@@ -13,12 +13,14 @@ function overlay() {
   const frames = [...document.querySelectorAll("[data-layer]")];
   let timer = 0;
 
+  const names = slider.dataset.layers.split("\n");
+
   const show = () => {
     root.setProperty("--layer", slider.value);
     for (const frame of frames) frame.classList.toggle("now", frame.dataset.layer === slider.value);
-    const frame = frames[Number(slider.value)];
-    name.textContent = `${slider.value} · ${frame.title}`;
-    slider.setAttribute("aria-valuetext", frame.title);
+    const layer = names[Number(slider.value)];
+    name.textContent = `${slider.value} · ${layer}`;
+    slider.setAttribute("aria-valuetext", layer);
   };
   const stop = () => {
     clearInterval(timer);
@@ -99,6 +101,22 @@ function findable() {
   });
 }
 
+function filterable() {
+  const choices = ["kind", "severity"].map((id) => document.getElementById(id)).filter(Boolean);
+  const findings = [...document.querySelectorAll(".findings > .finding")];
+  const left = document.getElementById("left");
+  const apply = () => {
+    let count = 0;
+    for (const finding of findings) {
+      finding.hidden = choices.some(({ id, value }) => value && finding.dataset[id] !== value);
+      count += finding.hidden ? 0 : 1;
+    }
+    left.textContent = count < findings.length ? `${count} of ${findings.length}` : "";
+  };
+  for (const choice of choices) choice.addEventListener("change", apply);
+}
+
 overlay();
 findable();
+filterable();
 document.querySelectorAll("table[data-sortable]").forEach(sortable);

@@ -1,0 +1,92 @@
+"""Everything a report draws on, read from the run once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.atlas import Atlas
+from pipeline.report.captions import Caption, read_captions
+from pipeline.report.contents import (
+    ClassFacts,
+    RunFacts,
+    choose_atlas,
+    explain,
+    rank_classes,
+    read_facts,
+)
+from pipeline.report.depth import Depths, read_depths
+from pipeline.report.findings import Finding, read_findings
+from pipeline.report.mistakes import Ranked, read_mistakes
+from pipeline.report.overlays import GUTTER, Picture, draw_pictures, heat_grid
+from pipeline.store import Run
+
+SHOWN = 6
+"""Typical, untypical and wrong images of a class."""
+EVIDENCE = 24
+"""Images on a finding's own page; elsewhere it shows the first ``SHOWN``."""
+FINDINGS = 40
+"""Findings with a page of their own; each class's page has all of its own."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The contents of a report; ``typical``, ``untypical`` and ``mistakes`` are by class id."""
+
+    run: Run
+    atlas: Atlas
+    facts: RunFacts
+    classes: tuple[ClassFacts, ...]
+    findings: tuple[Finding, ...]
+    depths: Depths
+    typical: dict[int, Ranked]
+    untypical: dict[int, Ranked]
+    mistakes: dict[int, Ranked]
+    pictures: dict[int, Picture]
+    captions: dict[int, Caption]
+
+    def common(self) -> dict[str, object]:
+        """Return what every template needs."""
+        return {
+            "facts": self.facts,
+            "heat": heat_grid(self.facts.grid, len(self.facts.layers)),
+            "gutter": GUTTER,
+            "shown": SHOWN,
+            "listed": min(FINDINGS, len(self.findings)),
+            "table": self.atlas.table,
+            "pictures": self.pictures,
+            "captions": self.captions,
+            "explain": explain,
+            "paged": {fact.id for fact in self.classes},
+        }
+
+
+def gather(run: Run) -> Volume:
+    """Read a run that has an atlas and an audit, and draw the pictures of the rows it shows."""
+    found = read_findings(run, EVIDENCE)
+    atlas = choose_atlas(run)
+    findings = tuple(
+        finding if finding.rank < FINDINGS else finding.shortened(SHOWN) for finding in found
+    )
+    classes = rank_classes(atlas, findings)
+    typical = {fact.id: _ranked(atlas.typical(fact.id, SHOWN)) for fact in classes}
+    untypical = {fact.id: _ranked(atlas.atypical(fact.id, SHOWN)) for fact in classes}
+    mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
+    rows = {row for finding in findings for row in finding.evidence}
+    for shown in (typical, untypical, mistakes):
+        rows |= {row for images in shown.values() for row, _ in images}
+    return Volume(
+        run=run,
+        atlas=atlas,
+        facts=read_facts(run),
+        classes=classes,
+        findings=findings,
+        depths=read_depths(atlas),
+        typical=typical,
+        untypical=untypical,
+        mistakes=mistakes,
+        pictures=draw_pictures(run, rows),
+        captions=read_captions(run, rows),
+    )
+
+
+def _ranked(found: tuple[Iterable[int], Iterable[float]]) -> Ranked:
+    return tuple((int(row), float(distance)) for row, distance in zip(*found, strict=True))
