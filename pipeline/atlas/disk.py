@@ -26,8 +26,8 @@ from pipeline.atlas.sums import ONE
 from pipeline.atlas.typical import Extremes, Ranked
 from pipeline.measures import edges
 from pipeline.store import Column, Run
-from pipeline.store.commit import parquet_bytes
 from pipeline.store.objects import delete, sizes
+from pipeline.store.parquet import parquet_bytes
 
 FOLDER = "atlas"
 TYPICAL = f"{FOLDER}/typical.parquet"

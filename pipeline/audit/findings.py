@@ -11,7 +11,7 @@ from pipeline.audit.sentences import KINDS, sentence
 from pipeline.audit.shortcut import Finding, find_shortcuts
 from pipeline.errors import RunIncomplete
 from pipeline.store import Run
-from pipeline.store.commit import parquet_bytes
+from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
 EVIDENCE = "audit/evidence.parquet"

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-import pyarrow.compute as pc
 import timm
 import torch
 
@@ -23,21 +22,26 @@ from pipeline.store import (
     Receipt,
     RunLock,
     RunSpec,
+    Spool,
     Totals,
     create_run,
     finalize,
+    is_run,
     open_store,
     reopen,
+    stored_scan,
     valid_receipts,
 )
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: what it is, and its index."""
+    """A run that can start: what it is, and what the scan of its dataset found."""
 
     spec: RunSpec
     index: Index
+    parts: Spool | None
+    """What the scan wrote; None where the run holds it already and nothing has changed."""
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -51,15 +55,15 @@ def prepare(config: RunConfig) -> Prepared:
     ConfigError, DatasetError, UnsupportedModel
     """
     source = open_source(config.dataset)
-    index = build_index(source)
+    index, parts = _index(config, source)
     loaded = load_model(config.model.name, config.model.weights, config.model.options)
     transform = InputTransform.from_dict(_input(config, loaded))
     layers, grid, extras = _probe(config, loaded, transform)
     names = _names(config, source, loaded.num_classes)
     _check_labels(config, index, loaded.num_classes)
-    measured = columns(len(layers), bool(index.boxes.num_rows), extras) | PIXEL_COLUMNS
+    measured = columns(len(layers), bool(index.boxes), extras) | PIXEL_COLUMNS
     unit_rows = config.unit_rows or choose_unit_rows(
-        index.rows.num_rows, bytes_per_image(len(layers), grid, config.flow.store)
+        index.rows, bytes_per_image(len(layers), grid, config.flow.store)
     )
     spec = RunSpec(
         config=config.identity(),
@@ -70,7 +74,7 @@ def prepare(config: RunConfig) -> Prepared:
         weights_sha256=loaded.weights_sha256,
         fingerprint=index.fingerprint,
         root=source.root,
-        rows=index.rows.num_rows,
+        rows=index.rows,
         unit_rows=unit_rows,
         layers=layers,
         grid=grid,
@@ -79,7 +83,20 @@ def prepare(config: RunConfig) -> Prepared:
         columns=tuple(Column(name, kind) for name, kind in measured.items()),
         dtype=config.flow.store,
     )
-    return Prepared(spec, index)
+    return Prepared(spec, index, parts)
+
+
+def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
+    """Return the index the run has if its dataset's listing is the same, else a new scan."""
+    listing = source.listing()
+    if listing is not None and is_run(config.run):
+        known = stored_scan(open_store(config.run))
+        if known and known["listing"] == listing:
+            return Index(**known["index"]), None
+    parts = Spool()
+    index = build_index(source, parts.add)
+    parts.finish({"listing": listing, "index": asdict(index)})
+    return index, parts
 
 
 def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
@@ -109,14 +126,13 @@ def _names(config: RunConfig, source: Source, num_classes: int) -> tuple[str, ..
 
 
 def _check_labels(config: RunConfig, index: Index, num_classes: int) -> None:
-    labels = index.rows["label"]
-    highest = pc.max(labels).as_py()
+    highest = index.highest_label
     if highest is not None and highest >= num_classes:
         raise ConfigError(
             f"the dataset has the label {highest}, but {config.model.name} has only {num_classes} "
             "outputs; map the dataset's classes to the model's with dataset.labels"
         )
-    if config.flow.target == "label" and labels.null_count == len(labels):
+    if config.flow.target == "label" and not index.labelled:
         raise ConfigError("flow.target is label, but the dataset has no labels; use predicted")
 
 
@@ -156,7 +172,7 @@ def run_flows(
     spec = prepared.spec
     store = open_store(config.run, create=True)
     with RunLock(store):
-        create_run(store, spec, prepared.index.rows, prepared.index.boxes)
+        create_run(store, spec, prepared.parts)
         done = valid_receipts(store, spec)
         todo = [unit for unit in spec.units if unit.id not in done]
         rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())

@@ -3,13 +3,14 @@
 from pipeline.images.decode import REASONS, Decoded, decode
 from pipeline.images.entry import Entry, Source
 from pipeline.images.fetch import Fetcher
-from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, Index, build_index
+from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
 from pipeline.images.sources import open_source
 from pipeline.images.transform import InputTransform
 
 __all__ = [
     "BOXES_SCHEMA",
     "INDEX_SCHEMA",
+    "PART_ROWS",
     "REASONS",
     "Decoded",
     "Entry",

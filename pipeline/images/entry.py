@@ -26,7 +26,7 @@ class Entry:
 
 
 class Source(Protocol):
-    """A dataset that can be listed. A new kind of dataset is one more class with these three."""
+    """A dataset that can be listed. A new kind of dataset is one more class with these."""
 
     @property
     def root(self) -> str:
@@ -36,6 +36,13 @@ class Source(Protocol):
     @property
     def class_names(self) -> dict[int, str]:
         """Label → name as far as the dataset itself names its classes; may be empty."""
+        ...
+
+    def listing(self) -> str | None:
+        """Return a hash of all that a scan depends on, where it costs much less than the scan.
+
+        Two equal ones promise equal scans. None: there is no cheaper way than to scan.
+        """
         ...
 
     def scan(self) -> Iterator[Entry]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,24 +27,29 @@ BOXES_SCHEMA = pa.schema(
     + [pa.field(name, pa.float32(), nullable=False) for name in ("x0", "y0", "x1", "y1")]
 )
 
-_CHUNK = 65_536
+PART_ROWS = 65_536
+"""Rows of a part of an index, and all that is held in memory of it."""
+
+Sink = Callable[[int, pa.Table, pa.Table], None]
+"""Keeps a part: its number, its rows, their boxes."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """Rows in storage order, boxes in order of rows, and what they hash to (32 hex digits)."""
+    """What a scan found: how many images, boxes, labels, and what they hash to (32 hex digits)."""
 
-    rows: pa.Table
-    boxes: pa.Table
+    rows: int
+    boxes: int
+    labelled: int
+    highest_label: int | None
     fingerprint: str
 
 
-def build_index(source: Source) -> Index:
-    """Scan a source and number its images 0, 1, 2, ….
+def build_index(source: Source, keep: Sink) -> Index:
+    """Scan a source, number its images 0, 1, 2, … and hand them out part by part.
 
     The fingerprint is blake2b-128 over uri, offset, length, label, split and boxes of every row in
-    order; the root is no part of it, so a dataset may move. Memory: the two Arrow tables and one
-    chunk of 65,536 entries.
+    order; the root is no part of it, so a dataset may move. Memory: one part.
 
     Raises
     ------
@@ -52,29 +57,27 @@ def build_index(source: Source) -> Index:
         The source is empty or contradicts itself (see ``Source.scan``).
     """
     digest = hashlib.blake2b(b"flowatlas index 1", digest_size=16)
-    rows: list[pa.RecordBatch] = []
-    boxes: list[pa.RecordBatch] = []
-    first = 0
-    for chunk in _chunks(source.scan()):
+    rows = boxes = labelled = 0
+    highest: int | None = None
+    for part, chunk in enumerate(_chunks(source.scan())):
         digest.update(b"".join(map(_canonical, chunk)))
-        rows.append(_rows(chunk, first))
-        boxes.append(_boxes(chunk, first))
-        first += len(chunk)
-    if not first:
+        keep(part, _rows(chunk, rows), _boxes(chunk, rows))
+        labels = [entry.label for entry in chunk if entry.label is not None]
+        highest = max(labels, default=None) if highest is None else max(highest, *labels, -1)
+        rows += len(chunk)
+        boxes += sum(len(entry.boxes) for entry in chunk)
+        labelled += len(labels)
+    if not rows:
         raise DatasetError(f"there are no images in {source.root}; check dataset.source")
-    return Index(
-        pa.Table.from_batches(rows, INDEX_SCHEMA),
-        pa.Table.from_batches(boxes, BOXES_SCHEMA),
-        digest.hexdigest(),
-    )
+    return Index(rows, boxes, labelled, highest, digest.hexdigest())
 
 
 def _chunks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    while chunk := list(islice(entries, _CHUNK)):
+    while chunk := list(islice(entries, PART_ROWS)):
         yield chunk
 
 
-def _rows(chunk: Sequence[Entry], first: int) -> pa.RecordBatch:
+def _rows(chunk: Sequence[Entry], first: int) -> pa.Table:
     columns = [
         range(first, first + len(chunk)),
         [entry.uri for entry in chunk],
@@ -83,18 +86,18 @@ def _rows(chunk: Sequence[Entry], first: int) -> pa.RecordBatch:
         [entry.label for entry in chunk],
         [entry.split for entry in chunk],
     ]
-    return _batch(columns, INDEX_SCHEMA)
+    return _table(columns, INDEX_SCHEMA)
 
 
-def _boxes(chunk: Sequence[Entry], first: int) -> pa.RecordBatch:
+def _boxes(chunk: Sequence[Entry], first: int) -> pa.Table:
     numbers = [number for number, entry in enumerate(chunk, first) for _ in entry.boxes]
     boxes = [box for entry in chunk for box in entry.boxes]
-    return _batch([numbers, *([box[axis] for box in boxes] for axis in range(4))], BOXES_SCHEMA)
+    return _table([numbers, *([box[axis] for box in boxes] for axis in range(4))], BOXES_SCHEMA)
 
 
-def _batch(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.RecordBatch:
+def _table(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
     arrays = [pa.array(values, type) for values, type in zip(columns, schema.types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _canonical(entry: Entry) -> bytes:

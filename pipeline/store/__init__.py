@@ -1,9 +1,10 @@
 """The run on disk: one layout for local folders and object stores, receipts last."""
 
 from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
+from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock
-from pipeline.store.objects import open_store
+from pipeline.store.objects import is_run, open_store
 from pipeline.store.reader import Run, open_run
 from pipeline.store.receipts import Receipt, valid_receipts
 from pipeline.store.verify import Problem, Verification, verify
@@ -15,6 +16,7 @@ __all__ = [
     "Run",
     "RunLock",
     "RunSpec",
+    "Spool",
     "Status",
     "Totals",
     "Unit",
@@ -23,9 +25,11 @@ __all__ = [
     "commit_unit",
     "create_run",
     "finalize",
+    "is_run",
     "open_run",
     "open_store",
     "reopen",
+    "stored_scan",
     "valid_receipts",
     "verify",
 ]

@@ -1,6 +1,5 @@
 """The commit protocol: data first, the receipt last, every step repeatable."""
 
-import io
 import json
 import platform
 from collections import Counter
@@ -10,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
+from pipeline.store.changes import what_changed
+from pipeline.store.index import Spool
 from pipeline.store.layout import (
-    BOXES,
     FEATURES,
-    INDEX,
     MANIFEST,
     MAPS,
     MAPS_LABEL,
@@ -33,6 +31,7 @@ from pipeline.store.layout import (
     summary_path,
 )
 from pipeline.store.objects import delete, read, sweep, write, write_once
+from pipeline.store.parquet import parquet_bytes
 from pipeline.store.receipts import Receipt, discard, load_receipt, valid_receipts
 
 
@@ -61,8 +60,10 @@ class UnitData:
         return {name: values for name, values in known.items() if values is not None}
 
 
-def create_run(store: ObjectStore, spec: RunSpec, index: pa.Table, boxes: pa.Table) -> None:
+def create_run(store: ObjectStore, spec: RunSpec, index: Spool | None) -> None:
     """Write run.json, the index and the arrays' metadata, or check that they are this very run's.
+
+    ``index`` is None if the run is known to hold it.
 
     Raises
     ------
@@ -72,9 +73,15 @@ def create_run(store: ObjectStore, spec: RunSpec, index: pa.Table, boxes: pa.Tab
     sweep(store)
     content = json.dumps(spec.to_json(), indent=1, sort_keys=True).encode()
     if not write_once(store, RUN, content):
-        check_same_run(load_spec(store), spec)
-    write(store, INDEX, parquet_bytes(index))
-    write(store, BOXES, parquet_bytes(boxes))
+        stored = load_spec(store)
+        if index and stored.fingerprint != spec.fingerprint and same_source(stored, spec):
+            raise RunConflict(
+                "the dataset has changed since this run began: "
+                f"{what_changed(store, index.store)}; choose another run folder, or restore it"
+            )
+        check_same_run(stored, spec)
+    if index:
+        index.move_into(store)
     create_arrays(store, spec)
 
 
@@ -107,6 +114,11 @@ def check_same_run(stored: RunSpec, wanted: RunSpec) -> None:
     )
 
 
+def same_source(stored: RunSpec, wanted: RunSpec) -> bool:
+    """Return whether both read the dataset in the same way; what it held may still differ."""
+    return stored.root == wanted.root and stored.config["dataset"] == wanted.config["dataset"]
+
+
 def _flat(content: object, prefix: str = "") -> dict[str, object]:
     if not isinstance(content, Mapping):
         return {prefix: content}
@@ -120,25 +132,6 @@ def _flat(content: object, prefix: str = "") -> dict[str, object]:
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """Return a table as Parquet: zstd, dictionaries for text only, no time stamps.
-
-    Bounds are kept for ``row`` alone, by which rows are looked up, and no Arrow schema beside
-    Parquet's own: with two hundred columns these would be a third of a small unit's part.
-    """
-    sink = io.BytesIO()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
-        write_statistics=["row"],
-        store_schema=False,
-        row_group_size=65_536,
-    )
-    return sink.getvalue()
 
 
 def commit_unit(

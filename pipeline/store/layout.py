@@ -4,8 +4,9 @@
 
     run.json                   what the run is (RunSpec), written once
     zarr.json                  makes the run a Zarr group: flows.zarr and the atlases are in it
-    index/00000000.parquet     row, uri, offset, length, label, split
-    boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image
+    index/00000000.parquet     row, uri, offset, length, label, split; 65,536 rows a part
+    boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image; of the same rows
+    index.json                 what was scanned, written when all parts are there
     flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,);
                                where asked for maps_label, scale_label, features (image, channel)
     summary/00000012.parquet   one row per image of unit 12, flat columns
@@ -28,8 +29,9 @@ RUN = "run.json"
 LOCK = "lock.json"
 MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
-INDEX = "index/00000000.parquet"
-BOXES = "boxes/00000000.parquet"
+INDEX = "index"
+BOXES = "boxes"
+SCAN = "index.json"
 FLOWS = "flows.zarr"
 MAPS, SCALE, STATUS = "maps", "scale", "status"
 MAPS_LABEL, SCALE_LABEL, FEATURES = "maps_label", "scale_label", "features"
@@ -69,6 +71,16 @@ def units_of(rows: int, unit_rows: int) -> tuple[Unit, ...]:
         Unit(number, lo, min(lo + unit_rows, rows))
         for number, lo in enumerate(range(0, rows, unit_rows))
     )
+
+
+def index_path(part: int) -> str:
+    """Return the path of a part of the index."""
+    return f"{INDEX}/{part:08d}.parquet"
+
+
+def box_path(part: int) -> str:
+    """Return the path of the boxes of a part of the index."""
+    return f"{BOXES}/{part:08d}.parquet"
 
 
 def summary_path(unit: int) -> str:

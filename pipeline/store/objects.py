@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import obstore
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 
 from pipeline.errors import FlowatlasError
+from pipeline.remote import is_remote, local, open_url
+from pipeline.store.layout import RUN
 
 _STAGED = re.compile(r"#\d+$")
 """How a local write is named until it is complete and renamed; a killed process leaves some."""
@@ -23,17 +25,21 @@ def open_store(uri: str, *, create: bool = False) -> ObjectStore:
     FlowatlasError
         The folder does not exist (and ``create`` is False) or the URL has an unknown scheme.
     """
-    if "://" in uri and not uri.startswith("file://"):
-        try:
-            return from_url(uri)
-        except Exception as error:
-            raise FlowatlasError(f"cannot open {uri}: {error}") from error
-    folder = Path(uri.removeprefix("file://"))
+    if is_remote(uri):
+        return open_url(uri)
+    folder = Path(local(uri))
     if not create and not folder.is_dir():
         raise FlowatlasError(
             f"there is no run at {folder}; compute it with: flowatlas flows CONFIG"
         )
     return LocalStore(folder.resolve(), mkdir=True)
+
+
+def is_run(uri: str) -> bool:
+    """Return whether a run has been begun there."""
+    if is_remote(uri):
+        return exists(open_url(uri), RUN)
+    return (Path(local(uri)) / RUN).is_file()
 
 
 def local_folder(store: ObjectStore) -> Path | None:

@@ -15,11 +15,10 @@ from zarr.storage import ObjectStore as ZarrStore
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
 from pipeline.store.commit import load_spec
+from pipeline.store.index import box_rows, index_parts, index_rows
 from pipeline.store.layout import (
-    BOXES,
     FEATURES,
     FLOWS,
-    INDEX,
     MAPS,
     MAPS_LABEL,
     SCALE,
@@ -135,23 +134,20 @@ class Run:
         return maps
 
     def index(self) -> pa.Table:
-        """Return the index: row, uri, offset, length, label, split."""
-        return self.table(INDEX)
+        """Return the whole index: row, uri, offset, length, label, split."""
+        return pa.concat_tables(index_parts(self.store))
 
     def boxes(self) -> pa.Table:
-        """Return the boxes: row, x0, y0, x1, y1 in pixels of the upright image."""
-        return self.table(BOXES)
+        """Return all boxes: row, x0, y0, x1, y1 in pixels of the upright image."""
+        return box_rows(self.store, 0, self.spec.rows)
 
     def index_rows(self, lo: int, hi: int) -> pa.Table:
         """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
-        return self._rows(INDEX, lo, hi)
+        return index_rows(self.store, lo, hi)
 
     def box_rows(self, lo: int, hi: int) -> pa.Table:
         """Return the boxes of rows ``[lo, hi)``."""
-        return self._rows(BOXES, lo, hi)
-
-    def _rows(self, path: str, lo: int, hi: int) -> pa.Table:
-        return pq.read_table(self._place(path), filters=[("row", ">=", lo), ("row", "<", hi)])
+        return box_rows(self.store, lo, hi)
 
     def _place(self, path: str) -> str:
         """Return the path or URL by which pyarrow finds an object of the run."""

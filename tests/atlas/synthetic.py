@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config import DatasetConfig, ModelConfig, RunConfig
-from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA
+from pipeline.images.index import INDEX_SCHEMA
 from pipeline.measures import columns, measure
 from pipeline.store import (
     Column,
@@ -25,6 +25,7 @@ from pipeline.store import (
     open_store,
 )
 from pipeline.store.layout import summary_schema
+from tests.store.runs import spooled
 
 QUARANTINED = 0.01
 WRONG = 0.1
@@ -108,7 +109,7 @@ def synthetic_run(
         "split": pa.nulls(images),
     }
     store = open_store(str(folder), create=True)
-    create_run(store, spec, _table(index, INDEX_SCHEMA), BOXES_SCHEMA.empty_table())
+    create_run(store, spec, spooled(_table(index, INDEX_SCHEMA)))
     for unit in spec.units:
         commit_unit(store, spec, unit, _unit_data(drawn, unit, spec))
     finalize(store, spec, quarantine_limit=1)

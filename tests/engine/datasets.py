@@ -63,5 +63,5 @@ def created_run(config: RunConfig) -> Prepared:
     """Write everything of a run but its units."""
     prepared = prepare(config)
     store = open_store(config.run, create=True)
-    create_run(store, prepared.spec, prepared.index.rows, prepared.index.boxes)
+    create_run(store, prepared.spec, prepared.parts)
     return prepared

@@ -195,7 +195,10 @@ def test_a_changed_dataset_is_refused(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     run_flows(config)
     write_images(tmp_path / "images", images=43)
-    with pytest.raises(RunConflict, match=r"fingerprint.*rows \(was 40, is 43\)"):
+    (tmp_path / "images/class_1/0001.png").unlink()
+    (tmp_path / "images/class_2/0002.png").write_bytes(b"another")
+    told = r"1 removed \('class_1/0001.png'\), 3 added \(.*\), 1 changed \('class_2/0002.png'\)"
+    with pytest.raises(RunConflict, match=told):
         run_flows(config)
 
 

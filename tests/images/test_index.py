@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.errors import DatasetError
 from pipeline.images import index as module
 from pipeline.images.entry import Entry
-from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, build_index
+from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA
+from tests.images.indexed import indexed
 
 counts = st.none() | st.integers(0, 2**40)
 corners = st.floats(-1e6, 1e6, width=32)
@@ -36,19 +37,32 @@ class Listed:
     def class_names(self) -> dict[int, str]:
         return {}
 
+    def listing(self) -> None:
+        return None
+
     def scan(self) -> Iterator[Entry]:
         return iter(self.entries)
 
 
+def fingerprint(source: Listed) -> str:
+    return indexed(source).index.fingerprint
+
+
 @given(st.lists(entries, min_size=1, max_size=9), st.integers(1, 4))
 def test_nothing_is_lost_whatever_the_chunks(content: list[Entry], chunk: int) -> None:
-    whole = build_index(Listed(tuple(content)))
+    whole = indexed(Listed(tuple(content)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", chunk)
-        index = build_index(Listed(tuple(content)))
+        patch.setattr(module, "PART_ROWS", chunk)
+        index = indexed(Listed(tuple(content)))
     assert index.rows.equals(whole.rows)
     assert index.boxes.equals(whole.boxes)
-    assert index.fingerprint == whole.fingerprint
+    assert index.index == whole.index
+    labels = [entry.label for entry in content if entry.label is not None]
+    assert (index.index.rows, index.index.boxes) == (len(content), index.boxes.num_rows)
+    assert (index.index.labelled, index.index.highest_label) == (
+        len(labels),
+        max(labels, default=None),
+    )
     assert (index.rows.schema, index.boxes.schema) == (INDEX_SCHEMA, BOXES_SCHEMA)
     boxes: list[list[tuple[float, ...]]] = [[] for _ in content]
     for box in index.boxes.to_pylist():
@@ -61,7 +75,7 @@ def test_nothing_is_lost_whatever_the_chunks(content: list[Entry], chunk: int) -
 
 @given(st.lists(entries, min_size=1, max_size=4), st.lists(entries, min_size=1, max_size=4))
 def test_different_datasets_have_different_fingerprints(a: list[Entry], b: list[Entry]) -> None:
-    same = build_index(Listed(tuple(a))).fingerprint == build_index(Listed(tuple(b))).fingerprint
+    same = fingerprint(Listed(tuple(a))) == fingerprint(Listed(tuple(b)))
     assert same == (repr(a) == repr(b) or a == b)
 
 
@@ -79,23 +93,22 @@ def test_different_datasets_have_different_fingerprints(a: list[Entry], b: list[
 def test_every_field_counts(change: dict[str, object]) -> None:
     entry = Entry("a", None, 5, 0, "val", ())
     other = replace(entry, **change)
-    prints = {build_index(Listed((one,))).fingerprint for one in (entry, other)}
-    prints.add(build_index(Listed((entry, other))).fingerprint)
-    prints.add(build_index(Listed((other, entry))).fingerprint)
+    prints = {fingerprint(Listed((one,))) for one in (entry, other)}
+    prints.add(fingerprint(Listed((entry, other))))
+    prints.add(fingerprint(Listed((other, entry))))
     assert len(prints) == 4
 
 
 def test_the_root_is_no_part_of_the_fingerprint() -> None:
     content = (Entry("a"), Entry("b"))
-    moved = build_index(Listed(content, "/elsewhere"))
-    assert moved.fingerprint == build_index(Listed(content)).fingerprint
+    assert fingerprint(Listed(content, "/elsewhere")) == fingerprint(Listed(content))
 
 
 def test_the_fingerprint_is_the_same_tomorrow() -> None:
     content = (Entry("a/ü.jpg", 512, 99, 7, "val", ((0.5, 1.0, 2.0, 3.0),)), Entry("b"))
-    assert build_index(Listed(content)).fingerprint == "0475b8ecfff1c0556f73e92a78b2e868"
+    assert fingerprint(Listed(content)) == "0475b8ecfff1c0556f73e92a78b2e868"
 
 
 def test_an_empty_source_is_an_error() -> None:
     with pytest.raises(DatasetError, match="no images in /images"):
-        build_index(Listed(()))
+        indexed(Listed(()))

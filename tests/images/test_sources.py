@@ -7,10 +7,11 @@ import pytest
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.images import build_index, open_source
+from pipeline.images import open_source
 from pipeline.images.folder import FolderSource
 from pipeline.images.table import TableSource
 from tests.images.gallery import class_folders
+from tests.images.indexed import indexed
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_boxes_of_files_that_are_not_there_fail_the_index(images: Path, tmp_path
     (tmp_path / "boxes.csv").write_text("path,x0,y0,x1,y1\n1.jpg,1,2,3,4\n")
     source = open_source(DatasetConfig(source=str(images), boxes=str(tmp_path / "boxes.csv")))
     with pytest.raises(DatasetError, match=r"1 boxes belong to 1 files .*'1\.jpg'"):
-        build_index(source)
+        indexed(source)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_wrong_configurations_say_what_to_do(
 @pytest.mark.photographs
 def test_real_boxes_find_their_photographs(photographs: Path) -> None:
     folder = photographs / "imagenet_val_1300"
-    index = build_index(
+    index = indexed(
         open_source(
             DatasetConfig(
                 source=str(folder / "labels.csv"),

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import RunConfig
-from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA
-from pipeline.store import Column, RunSpec, Unit, UnitData
+from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS
+from pipeline.store import Column, RunSpec, Spool, Unit, UnitData
 from pipeline.store.layout import summary_schema
 
 COLUMNS = (Column("mass_l00", "mass"), Column("gini_l00", "fraction"))
@@ -34,11 +34,21 @@ def spec_of(rows: int = 50, unit_rows: int = 16, **changes: object) -> RunSpec:
     return RunSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def index_of(spec: RunSpec) -> tuple[pa.Table, pa.Table]:
+def index_of(spec: RunSpec) -> Spool:
     """Return an index without labels, and no boxes."""
     columns = [pa.array(range(spec.rows), pa.int64()), pa.array(map(str, range(spec.rows)))]
     columns += [pa.nulls(spec.rows, field.type) for field in list(INDEX_SCHEMA)[2:]]
-    return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA), BOXES_SCHEMA.empty_table()
+    return spooled(pa.Table.from_arrays(columns, schema=INDEX_SCHEMA))
+
+
+def spooled(rows: pa.Table, boxes: pa.Table | None = None) -> Spool:
+    """Return an index as a scan would leave it; boxes are those of the first part."""
+    spool, none = Spool(), BOXES_SCHEMA.empty_table()
+    for part, first in enumerate(range(0, len(rows), PART_ROWS)):
+        own = boxes if boxes is not None and part == 0 else none
+        spool.add(part, rows.slice(first, PART_ROWS), own)
+    spool.finish({})
+    return spool
 
 
 def data_of(unit: Unit, spec: RunSpec, quarantined: tuple[int, ...] = ()) -> UnitData:

@@ -20,7 +20,7 @@ from tests.store.runs import data_of, index_of, spec_of
 
 def write_run(folder: Path, spec: RunSpec, quarantined: tuple[int, ...] = ()) -> None:
     store = open_store(str(folder), create=True)
-    create_run(store, spec, *index_of(spec))
+    create_run(store, spec, index_of(spec))
     for unit in spec.units:
         commit_unit(store, spec, unit, data_of(unit, spec, quarantined if unit.id == 0 else ()))
 
@@ -142,7 +142,7 @@ def test_a_conflict_names_what_differs(tmp_path: Path) -> None:
     write_run(tmp_path, spec_of())
     other = spec_of(weights_sha256="other", grid=(2, 2), code_version="2")
     with pytest.raises(RunConflict) as caught:
-        create_run(open_store(str(tmp_path)), other, *index_of(other))
+        create_run(open_store(str(tmp_path)), other, index_of(other))
     assert "weights_sha256 (was w, is other)" in str(caught.value)
     assert "grid" in str(caught.value)
     assert "code_version" not in str(caught.value)

@@ -1,0 +1,86 @@
+"""The index of a run: parts of 65,536 rows, written as they are scanned, read by slices."""
+
+import json
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+from obstore.store import LocalStore, ObjectStore
+
+from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS
+from pipeline.store.layout import BOXES, INDEX, SCAN, box_path, index_path
+from pipeline.store.objects import read, sizes, write
+from pipeline.store.parquet import parquet_bytes, rows_between
+
+_ROW_GROUP = 8_192
+"""What a unit reads at least: about 100 kB of URIs."""
+
+
+class Spool:
+    """The parts of a scan, on this machine's disk until their run is created (``$TMPDIR``).
+
+    A run's folder is no place for them: until the scan has ended nobody knows whether that run is
+    of this dataset. The parts disappear with the object.
+    """
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="flowatlas-index-")
+        self.store: ObjectStore = LocalStore(self._folder.name)
+        self._sizes: dict[str, int] = {}
+        self._scan: dict[str, Any] = {}
+
+    def add(self, part: int, rows: pa.Table, boxes: pa.Table) -> None:
+        """Keep a part: the rows ``[part * PART_ROWS, …)`` and their boxes."""
+        for path, table in ((index_path(part), rows), (box_path(part), boxes)):
+            content = parquet_bytes(table, _ROW_GROUP)
+            write(self.store, path, content)
+            self._sizes[path] = len(content)
+
+    def finish(self, scan: dict[str, Any]) -> None:
+        """Say what the scan found (plain JSON types), by which a later one recognises it."""
+        self._scan = scan
+
+    def move_into(self, store: ObjectStore) -> None:
+        """Write the parts into a run that lacks them; what was scanned goes last."""
+        content = json.dumps({"scan": self._scan, "parts": self._sizes}, indent=1, sort_keys=True)
+        if stored_scan(store) == self._scan and read(store, SCAN) == content.encode():
+            return
+        for path in self._sizes:
+            write(store, path, read(self.store, path))
+        write(store, SCAN, content.encode())
+
+
+def stored_scan(store: ObjectStore) -> dict[str, Any] | None:
+    """Return what the scan of a run's index found; None unless all of its parts are there."""
+    try:
+        content = json.loads(read(store, SCAN))
+        scan, parts = content["scan"], content["parts"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    found = {**sizes(store, INDEX), **sizes(store, BOXES)}
+    whole = all(found.get(path) == size for path, size in parts.items())
+    return scan if whole and isinstance(scan, dict) else None
+
+
+def index_parts(store: ObjectStore) -> Iterator[pa.Table]:
+    """Yield the parts of an index in order of rows."""
+    for path in sorted(sizes(store, INDEX)):
+        yield rows_between(store, path, 0, 2**63 - 1)
+
+
+def index_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:
+    """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
+    return _between(store, index_path, INDEX_SCHEMA, lo, hi)
+
+
+def box_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:
+    """Return the boxes of rows ``[lo, hi)``."""
+    return _between(store, box_path, BOXES_SCHEMA, lo, hi)
+
+
+def _between(store: ObjectStore, path: Any, schema: pa.Schema, lo: int, hi: int) -> pa.Table:
+    if hi <= lo:
+        return schema.empty_table()
+    parts = range(lo // PART_ROWS, (hi - 1) // PART_ROWS + 1)
+    return pa.concat_tables([rows_between(store, path(part), lo, hi) for part in parts])
