@@ -9,10 +9,11 @@ classes has, because with eight classes a z of 5 is not as rare as it is with a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, lgamma, log
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
+from scipy.stats import false_discovery_control
 
 from pipeline.audit.readings import Reading
 
@@ -80,45 +81,12 @@ def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) ->
 
 def upper_tail(t: float, degrees: float) -> float:
     """Return the probability that Student's t with ``degrees`` > 0 of freedom exceeds ``t``."""
-    square = t * t
-    half = _incomplete_beta(
-        degrees / 2, 0.5, degrees / (degrees + square), square / (degrees + square)
-    )
-    return half / 2 if t > 0 else 1 - half / 2
-
-
-def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
-    """Regularised incomplete beta function by its continued fraction (modified Lentz).
-
-    ``y`` is 1 - x, given so that no digit of it is lost where x is nearly 1.
-    """
-    if x <= 0 or y <= 0:
-        return float(y <= 0)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, y, x)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(y)) / a
-    tiny = 1e-300
-    c, d = 1.0, 1 / ((1 - (a + b) * x / (a + 1)) or tiny)
-    value = d
-    for m in range(1, 500):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 / ((1 + term * d) or tiny)
-            c = (1 + term / c) or tiny
-            value *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    return front * value
+    return float(stdtr(degrees, -t))
 
 
 def benjamini_hochberg(p: Float) -> Float:
     """Return the q-values (false discovery rate) of p-values; NaN where p is NaN."""
-    flat = p.ravel()
-    q = np.full(flat.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(flat))
-    order = known[np.argsort(flat[known], kind="stable")]
-    rank = np.arange(1, len(order) + 1)
-    steps = flat[order] * len(order) / rank
-    q[order] = np.minimum(1, np.minimum.accumulate(steps[::-1])[::-1])
-    return q.reshape(p.shape)
+    q = np.full(p.shape, np.nan)
+    known = ~np.isnan(p)
+    q[known] = false_discovery_control(p[known])
+    return q

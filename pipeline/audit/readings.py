@@ -5,6 +5,9 @@ lot, so every region is read twice: by its mean (``level``) and by its 90th perc
 Missing mass is read the same way by the mean and the 10th percentile, among the images that the
 model is confident about: low mass of an unsure model says nothing.
 
+What 2 % of a class carry moves neither: there the images are counted that look *far* into a corner
+(``share``), which a class without a tag hardly has at all.
+
 Classes differ by nature in where and how far out they look, which must not alarm. So a tail is
 scored against the median of its own class (a tag that some images carry stretches it, a habit of
 all images does not), and the level of a corner against the three other corners of its own class
@@ -50,6 +53,9 @@ class Statistic:
         return f"{self.column}_{self.aspect}"
 
 
+FAR = 4.0
+"""Lift of a corner (1/16 of the frame) that holds at least a quarter of the whole flow."""
+
 CORNERS = {
     "corner_tl_flow": "top-left corner",
     "corner_tr_flow": "top-right corner",
@@ -68,6 +74,10 @@ STATISTICS: tuple[Statistic, ...] = (
         for aspect, effect in (("level", 1.5), ("tail", 2.0))
         for column, (kind, place) in _REGIONS.items()
     ),
+    *(
+        Statistic(column, "corner", place, "share", upwards=True, effect=4.0)
+        for column, place in CORNERS.items()
+    ),
     Statistic(CONFIDENT_MASS, "mass", "mass", "level", upwards=False, effect=1.5),
     Statistic(CONFIDENT_MASS, "mass", "mass", "tail", upwards=False, effect=2.0),
     Statistic("convergence_depth", "depth", "convergence", "level", upwards=False, effect=0.5),
@@ -80,8 +90,8 @@ class Reading:
 
     ``value`` is what a person reads; ``score`` is what is compared, so that bad is up: ±log2 of
     lifts and masses (tails: less that of the class's own median; level of a corner: less the
-    median of those of the class's other corners), minus the depth. ``error`` is the standard error
-    of the score, ``images`` the number of images read.
+    median of those of the class's other corners), minus the depth, a share itself. ``error`` is the
+    standard error of the score, ``images`` the number of images read.
     """
 
     statistic: Statistic
@@ -113,14 +123,20 @@ def read(atlas: Atlas, statistic: Statistic) -> Reading:
     """Read one statistic of every class that has enough images."""
     images = atlas.column_moments(statistic.column)[2]
     with np.errstate(invalid="ignore", divide="ignore"):
-        if statistic.aspect == "level":
-            value, score, error = _level(atlas, statistic)
-        else:
-            value, score, error = _tail(atlas, statistic)
+        value, score, error = _READERS[statistic.aspect](atlas, statistic)
     few = images < LEAST_IMAGES
     for values in (value, score, error):
         values[few] = np.nan
     return Reading(statistic, value, score if statistic.upwards else -score, error, images)
+
+
+def _share(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
+    """Read the share of images whose lift is at least ``FAR``; that is a bin's edge, so exact."""
+    column = statistic.column
+    images = atlas.column_moments(column)[2]
+    far = np.searchsorted(atlas.edges(column), FAR)
+    share = atlas.histogram(column)[:, far:].sum(axis=1) / images
+    return share, share.copy(), np.sqrt(share * (1 - share) / images)
 
 
 def _level(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
@@ -142,6 +158,9 @@ def _tail(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
     score = _octaves(atlas, column, q) - _octaves(atlas, column, 0.5)
     error = np.hypot(_quantile_error(atlas, column, q), _quantile_error(atlas, column, 0.5))
     return atlas.quantile(column, q), score, error
+
+
+_READERS = {"level": _level, "tail": _tail, "share": _share}
 
 
 def _quantile_error(atlas: Atlas, column: str, q: float) -> Float:

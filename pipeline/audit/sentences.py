@@ -1,19 +1,16 @@
-"""Sentences: one per finding, every number in it taken from the finding's own columns."""
+"""Sentences of shortcuts: every number in them is one of the finding's own columns."""
 
+from pipeline.audit.numerals import figure, percent, rate
 from pipeline.audit.shortcut import Finding, Signal
-
-KINDS = {
-    "corner": "corner shortcut",
-    "border": "border shortcut",
-    "mass": "missing mass",
-    "depth": "early convergence",
-}
 
 _TEMPLATES = {
     ("corner", "level"): "{name} looks at the {place}: a lift of {value} there, where the other "
     "classes have {control} (effect {effect}, {proof}).",
     ("corner", "tail"): "{name} has many images that look at the {place}: one in ten has a lift "
     "of at least {value} there, where other classes reach {control} (effect {effect}, {proof}).",
+    ("corner", "share"): "{name} has some images that look almost only at the {place}: {share} of "
+    "them have a quarter of their flow there or more, where {expected} would be expected "
+    "({effect} times more; {proof}).",
     ("mass", "level"): "{name} needs little evidence: where the model is confident the flow has a "
     "mass of {value}, where the other classes have {control} ({effect} times less; {proof}).",
     ("mass", "tail"): "{name} has many images with little evidence: where the model is confident "
@@ -31,12 +28,14 @@ def sentence(finding: Finding, name: str) -> str:
     return _TEMPLATES[kind, signal.statistic.aspect].format(
         name=f"“{name}”",
         place=signal.statistic.place,
-        value=f"{signal.value:.3g}",
-        control=f"{signal.control:.3g}",
-        effect=f"{signal.effect:.2g}",
+        value=figure(signal.value),
+        control=figure(signal.control),
+        share=percent(signal.value),
+        expected=percent(signal.control),
+        effect=rate(signal.effect),
         proof=_proof(signal),
     )
 
 
 def _proof(signal: Signal) -> str:
-    return f"z = {signal.z:.1f}, q = {signal.q:.1g}, {signal.images} images"
+    return f"z = {signal.z:.1f}, q = {rate(signal.q)}, {signal.images} images"

@@ -1,4 +1,4 @@
-"""The common shortcut: a class whose images look at a place, or lack mass, as no other class does.
+"""Shortcuts: a class whose images look at a place, or lack mass, as no other class does.
 
 Every statistic of every class is tested against the other classes; the p-values of all of them
 share one Benjamini–Hochberg correction. What is significant *and* large enough counts, and all
@@ -12,9 +12,13 @@ import numpy as np
 
 from pipeline.audit.contrast import Contrast, benjamini_hochberg, contrast
 from pipeline.audit.readings import QUIET_LIFT, Reading, Statistic
+from pipeline.audit.shares import contrast_shares
 
 Q_LIMIT = 0.02
 """Largest false discovery rate of what is reported."""
+
+RARE = 0.1
+"""Share of a class up to which a shortcut is a rare one."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Finding:
     supporting: tuple[Signal, ...]
 
     @property
+    def kind(self) -> str:
+        """``rare`` where few images carry it, else ``shortcut``."""
+        return "rare" if self.headline.statistic.aspect == "share" else "shortcut"
+
+    @property
     def severity(self) -> str:
         """``high`` where several mechanisms agree or the effect is twice what is asked for."""
         kinds = {signal.statistic.kind for signal in (self.headline, *self.supporting)}
@@ -53,7 +62,7 @@ class Finding:
 
 def find_shortcuts(readings: Sequence[Reading]) -> tuple[Finding, ...]:
     """Return one finding per class that stands out, the gravest first."""
-    contrasts = [item for family in _families(readings) for item in contrast(family)]
+    contrasts = [item for family in _families(readings) for item in _contrast(family)]
     if not contrasts:
         return ()
     q = benjamini_hochberg(np.stack([item.p for item in contrasts]))
@@ -73,6 +82,11 @@ def _families(readings: Sequence[Reading]) -> list[list[Reading]]:
         key = (reading.statistic.kind, reading.statistic.aspect)
         families.setdefault(key, []).append(reading)
     return list(families.values())
+
+
+def _contrast(family: Sequence[Reading]) -> tuple[Contrast, ...]:
+    shared = family[0].statistic.aspect == "share"
+    return contrast_shares(family) if shared else contrast(family)
 
 
 def _signal(item: Contrast, number: int, q: float) -> Signal:
@@ -95,13 +109,24 @@ def _effect(statistic: Statistic, value: float, control: float) -> float:
         return control - value
     if statistic.kind == "mass":
         return control / value
+    if statistic.aspect == "share":
+        return value / control
     return (value + QUIET_LIFT) / (control + QUIET_LIFT)
 
 
 def _merge(signals: Sequence[Signal]) -> Finding:
-    """Make the strongest signal the headline: a place before mass and depth, which name none."""
+    """Make the strongest signal the headline: a place before mass and depth, which name none.
+
+    Where few images look there, and so no tail shows it, how many they are says most.
+    """
+    rare = not any(s.statistic.aspect == "tail" for s in signals)
     headline, *others = sorted(
-        signals, key=lambda s: (s.statistic.kind not in ("corner", "border"), -s.z)
+        signals,
+        key=lambda s: (
+            s.statistic.kind not in ("corner", "border"),
+            (s.statistic.aspect == "share") != (rare and s.value < RARE),
+            -s.z,
+        ),
     )
     return Finding(headline, tuple(others))
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import CONFIDENT
-from pipeline.audit.evidence import EVIDENCE_SCHEMA, SHOWN, evidence_table
+from pipeline.audit.entry import SHOWN
+from pipeline.audit.evidence import extreme_images
 from pipeline.audit.readings import STATISTICS
-from pipeline.audit.shortcut import Finding, Signal
+from pipeline.audit.shortcut import Signal
 from tests.atlas.synthetic import synthetic_run
 
 BY_NAME = {statistic.name: statistic for statistic in STATISTICS}
@@ -15,28 +16,26 @@ def run(tmp_path_factory):
     return synthetic_run(tmp_path_factory.mktemp("run"), images=300, classes=4, seed=5, layers=2)
 
 
-def finding(name, number):
-    return Finding(Signal(BY_NAME[name], number, 1, 1, 1, 9, 0.001, 100), ())
+def signal(name, number):
+    return Signal(BY_NAME[name], number, 1, 1, 1, 9, 0.001, 100)
 
 
 @pytest.mark.parametrize("table", ["label", "predicted"])
 def test_the_most_extreme_images_of_the_class_come_first(run, table):
-    found = evidence_table(
-        run, table, [finding("corner_tl_flow_tail", 2), finding("mass_confident_level", 1)]
-    ).to_pandas()
+    far, faint = extreme_images(
+        run, table, [signal("corner_tl_flow_tail", 2), signal("mass_confident_level", 1)]
+    )
     images = run.summary().to_table().to_pandas()
     group = images["label" if table == "label" else "pred"]
     corner = images[group == 2].sort_values(
         ["corner_tl_flow", "row"], ascending=[False, True], kind="stable"
     )
-    own = found[found["finding"] == 0]
-    assert own["row"].tolist() == corner["row"][:SHOWN].tolist()
-    assert np.array_equal(own["value"], corner["corner_tl_flow"][:SHOWN])
-    assert own["rank"].tolist() == list(range(SHOWN))
+    assert [row for row, _ in far] == corner["row"][:SHOWN].tolist()
+    assert np.array_equal([value for _, value in far], corner["corner_tl_flow"][:SHOWN])
     sure = images[(group == 1) & (images["confidence"] >= CONFIDENT) & (images["status"] == 1)]
     expected = sure.sort_values(["mass_flow", "row"], kind="stable")["row"][:SHOWN]
-    assert found[found["finding"] == 1]["row"].tolist() == expected.tolist()
+    assert [row for row, _ in faint] == expected.tolist()
 
 
-def test_no_finding_has_no_evidence(run):
-    assert evidence_table(run, "label", []).equals(EVIDENCE_SCHEMA.empty_table())
+def test_no_signal_has_no_evidence(run):
+    assert extreme_images(run, "label", []) == ()

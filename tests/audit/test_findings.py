@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.findings import FINDINGS_SCHEMA
+from pipeline.audit.entry import FINDINGS_SCHEMA
 from pipeline.errors import RunIncomplete
 from tests.atlas.synthetic import draw, synthetic_run
 
@@ -21,7 +21,7 @@ def test_a_planted_tag_is_the_first_finding(tmp_path, seed):
     assert first["finding"] == 0
     assert first["class"] == seed + 2
     assert first["class_name"] == f"class {seed + 2}"
-    assert first["kind"] == "corner shortcut"
+    assert first["kind"] == "shortcut"
     assert first["statistic"].startswith("corner_tl_flow")
     assert first["q"] < 0.01
     assert first["value"] > first["control"]

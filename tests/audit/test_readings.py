@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import CONFIDENT, aggregate
-from pipeline.audit.readings import LEAST_IMAGES, QUIET_LIFT, STATISTICS, read, read_all
+from pipeline.audit.readings import FAR, LEAST_IMAGES, QUIET_LIFT, STATISTICS, read, read_all
 from tests.atlas.synthetic import synthetic_run
 
 
@@ -35,6 +35,8 @@ def test_every_statistic_is_read_from_its_images(readings, images):
             if statistic.aspect == "tail":
                 expected = own.quantile(0.9 if statistic.upwards else 0.1)
                 assert found.value[number] == pytest.approx(expected, rel=0.16)
+            elif statistic.aspect == "share":
+                assert found.value[number] == pytest.approx((own >= FAR).mean())
             elif statistic.kind == "mass":
                 expected = np.exp(np.log(own.clip(1e-12)).mean())
                 assert found.value[number] == pytest.approx(expected)

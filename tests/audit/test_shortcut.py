@@ -26,6 +26,8 @@ def value_of(statistic, score):
         return 5 - score
     if statistic.kind == "mass":
         return 2.0**-score
+    if statistic.aspect == "share":
+        return np.clip(0.004 + score / 10, 0, 1)
     return 2.0**score - QUIET_LIFT
 
 

@@ -1,0 +1,64 @@
+"""Shares: does one class have images of a rare kind that the other classes hardly have?
+
+The number of such images in a class is compared with what the other classes lead one to expect: a
+beta-binomial count, whose spread is that of the other classes' counts, and never less than what is
+not known of their common rate. A class that looks far into every corner does so by nature: its
+own other corners raise what is expected.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import betabinom, norm
+
+from pipeline.audit.contrast import LEAST_CLASSES, Contrast, Float
+from pipeline.audit.readings import Reading
+
+LEAST_MEMBERS = 4
+"""Images of the rare kind below which there is nothing to speak of."""
+
+_LEAST_P = 1e-300
+
+
+def contrast_shares(family: Sequence[Reading]) -> tuple[Contrast, ...]:
+    """Contrast shares that are one question asked several times, say of four corners.
+
+    ``control`` is the share that is expected of the class, ``z`` the normal quantile of ``p``.
+    """
+    classes = len(family[0].value)
+    found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
+    judged = np.all([np.isfinite(reading.value) for reading in family], axis=0)
+    if judged.sum() < LEAST_CLASSES:
+        return tuple(found)
+    images = np.stack([reading.images for reading in family]).astype(np.float64)
+    counts = np.rint(np.nan_to_num([reading.value for reading in family]) * images)
+    for number in np.flatnonzero(judged):
+        others = judged.copy()
+        others[number] = False
+        rates = (counts[:, others].sum(1) + 0.5) / (images[:, others].sum(1) + 1)
+        spread = _prior_images(counts[:, others], images[:, others], rates)
+        for i, item in enumerate(found):
+            own = np.delete(counts[:, number] / images[:, number], i)
+            expected = max(rates[i], float(np.median(own)) if len(own) else 0.0)
+            k, n = counts[i, number], images[i, number]
+            tail = betabinom.sf(k - 1, n, spread * expected, spread * (1 - expected))
+            item.control[number] = expected
+            item.p[number] = max(_LEAST_P, float(tail)) if k >= LEAST_MEMBERS else 1.0
+            item.z[number] = norm.isf(item.p[number]) if k >= LEAST_MEMBERS else 0.0
+    return tuple(found)
+
+
+def _prior_images(counts: Float, images: Float, rates: NDArray[np.float64]) -> float:
+    """Return how many images the other classes' rate is worth as a beta prior.
+
+    From the excess of Pearson's chi-square over its degrees of freedom, at most all their images.
+    """
+    expected = rates[:, None] * images
+    squares = (counts - expected) ** 2 / (expected * (1 - rates[:, None]))
+    degrees = max(1, counts.size - len(rates))
+    excess = float(squares.sum()) / degrees - 1
+    most = float(images[0].sum())
+    if excess <= 0:
+        return most
+    return float(np.clip((images.mean() - 1) / excess - 1, 1.0, most))
