@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.flows import render
-from pipeline.images import Fetcher, InputTransform, decode
+from pipeline.report.crops import Crop, CropReader, Place, read_places
 from pipeline.report.figures import PALETTE, webp
 from pipeline.store import Run
 
@@ -22,7 +22,6 @@ HEAT_CELLS = 56
 GUTTER = 1
 """Cells repeated around a frame, so that its enlargement never shows the next one."""
 
-_Place = tuple[str, int | None, int | None]  # uri, offset, length
 _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
 _TALLEST = 16_383  # pixels, WebP's limit
 _ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
@@ -50,22 +49,15 @@ def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
     wanted = sorted(set(rows))
     if not wanted:
         return {}
-    index = run.index()
-    found = index.select(["uri", "offset", "length"]).take(wanted).to_pylist()
-    places: dict[int, _Place] = {
-        row: (place["uri"], place["offset"], place["length"])
-        for row, place in zip(wanted, found, strict=True)
-    }
-    fetcher, transform = Fetcher(run.spec.root), InputTransform.from_dict(run.spec.input)
-    max_pixels = run.config.limits.max_pixels
+    places, crops = read_places(run, wanted), CropReader(run)
 
-    def draw(row: int, place: _Place, maps: NDArray[np.float32]) -> Picture:
-        photo, problem = _photo(fetcher, transform, place, max_pixels)
+    def draw(row: int, place: Place, maps: NDArray[np.float32]) -> Picture:
+        crop = crops.read(place)
         return Picture(
             row=row,
-            photo=_keep(run, f"assets/rows/{row}.webp", photo),
+            photo=_keep(run, f"assets/rows/{row}.webp", _photo(crop)),
             heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps)),
-            problem=problem,
+            problem=crop.problem,
         )
 
     pictures: dict[int, Picture] = {}
@@ -108,24 +100,12 @@ def heat_sprite(maps: NDArray[np.float32]) -> bytes | None:
     return webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
 
 
-def _photo(
-    fetcher: Fetcher,
-    transform: InputTransform,
-    place: _Place,
-    max_pixels: int,
-) -> tuple[bytes | None, str | None]:
-    try:
-        data = fetcher.fetch(*place)
-    except FileNotFoundError:
-        return None, "missing"
-    except OSError:
-        return None, "unreachable"
-    decoded = decode(data, max_pixels)
-    if decoded.image is None:
-        return None, decoded.reason
-    crop = Image.fromarray(np.ascontiguousarray(transform(decoded.image).transpose(1, 2, 0)))
-    height, width = _within((crop.height, crop.width), PHOTO_SIDE)
-    return webp(crop.resize((width, height), Image.Resampling.LANCZOS)), None
+def _photo(crop: Crop) -> bytes | None:
+    if crop.pixels is None:
+        return None
+    image = Image.fromarray(np.ascontiguousarray(crop.pixels.transpose(1, 2, 0)))
+    height, width = _within((image.height, image.width), PHOTO_SIDE)
+    return webp(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _keep(run: Run, path: str, content: bytes | None) -> str | None:
