@@ -1,4 +1,4 @@
-"""The attention of every block, seen where it happens.
+"""The attention of every layer, seen where it happens.
 
 Inside a block the call of ``scaled_dot_product_attention`` has everything: queries and keys after
 their norms and rotations, values, bias and scale, and its result is the weighted sum of values.
@@ -6,7 +6,7 @@ So that call is intercepted, and nothing of a model family's own code has to be 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +17,18 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
-from pipeline.models import Anatomy
+from pipeline.models import Anatomy, Layer
+
+SLAB = 2**23  # elements of attention that may exist at a time: 32 MiB of float32
 
 
 @dataclass(frozen=True)
 class Attention:
-    """One block's attention of a batch: B images, H heads, N tokens, d channels per head.
+    """One layer's attention of a batch: B images, H heads, Q queries, N keys, d channels per head.
 
-    ``query``, ``key``, ``value`` (B, H, N, d) without gradients; ``mask`` broadcastable to
-    (B, H, N, N) or None; ``output`` (B, H, N, d) is Σ_j a[n, j]·value[j], a node of the graph.
+    ``query`` (B, H, Q, d), ``key`` and ``value`` (B, H, N, d) without gradients; ``mask``
+    broadcastable to (B, H, Q, N) or None; ``output`` (B, H, Q, d) is Σ_j a[q, j]·value[j], a node
+    of the graph.
     """
 
     query: Tensor
@@ -35,66 +38,130 @@ class Attention:
     scale: float
     output: Tensor
 
-    def rows(self, tokens: Sequence[int]) -> Tensor:
-        """Return the attention paid by some tokens (R of them), float32 (B, H, R, N)."""
-        query = self.query[:, :, list(tokens)].float() * self.scale
-        # Keys on the left: transposing the few queries copies less than transposing the keys.
-        scores = (self.key.float() @ query.transpose(-2, -1)).transpose(-2, -1)
+    def rows(self, tokens: slice) -> Tensor:
+        """Return the attention paid by some queries (R of them), (B, H, R, N).
+
+        The softmax is taken in float32, or float64 where the model computes in it.
+        """
+        exact = torch.promote_types(self.query.dtype, torch.float32)
+        query = self.query[:, :, tokens].to(exact) * self.scale
+        if query.shape[2] == 1:
+            # Keys on the left: transposing one query copies less than transposing the keys.
+            scores = (self.key.to(exact) @ query.transpose(-2, -1)).transpose(-2, -1)
+        else:
+            scores = query @ self.key.to(exact).transpose(-2, -1)
         if self.mask is None:
             return scores.softmax(dim=-1)
-        mask = self.mask if self.mask.shape[-2] == 1 else self.mask[..., list(tokens), :]
+        mask = self.mask if self.mask.shape[-2] == 1 else self.mask[..., tokens, :]
         if mask.dtype == torch.bool:
             return scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
-        return (scores + mask.float()).softmax(dim=-1)
+        return (scores + mask.to(exact)).softmax(dim=-1)
+
+    def slabs(self, tokens: slice, size: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the attention paid by some queries, a few at a time: slice and (B, H, r, N).
+
+        A slab has at most ``size`` elements (32 MiB of float32 by default), or one query.
+        """
+        images, heads, queries, _ = self.query.shape
+        first, last, _ = tokens.indices(queries)
+        step = max(1, (size or SLAB) // max(1, images * heads * self.key.shape[2]))
+        for start in range(first, last, step):
+            part = slice(start, min(start + step, last))
+            yield part, self.rows(part)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A forward pass: its ``logits``, the attention of every block, the last block's ``tokens``."""
+    """A forward pass: its ``result``, the attention of every layer, the last block's ``tokens``.
 
-    logits: Tensor
+    ``tokens`` (B, N, C) may begin with prefix tokens; ``grid`` is rows and columns of patches.
+    """
+
+    result: Tensor
     attentions: tuple[Attention, ...]
     tokens: Tensor
+    grid: tuple[int, int]
 
 
-def record(anatomy: Anatomy, forward: Callable[[], Tensor], verify: bool) -> Recording:
-    """Run ``forward`` and record the attention of every block on its way.
+def record(
+    anatomy: Anatomy,
+    forward: Callable[[Tensor], Tensor],
+    images: Tensor,
+    verify: bool,
+    graph: bool = True,
+) -> Recording:
+    """Run ``forward`` on images (B, 3, H, W) and record the attention of every layer on its way.
 
-    The graph starts at the first block's attention output: nothing before it is differentiated.
-    With ``verify`` every output projection is checked to see the weighted sum of values itself
-    (or, where the attention has a positive gate, that sum gated).
+    The graph starts at the first layer's attention output: nothing before it is differentiated,
+    and nothing at all without ``graph``. Passes under ``torch.no_grad`` within ``forward`` are
+    others' business and not recorded.
+    With ``verify`` the rows that a method reads are computed and must give, with the values, what
+    the model's own attention gave; and every output projection that sees the attention directly
+    must see exactly that.
 
     Raises
     ------
     UnsupportedModel
-        A block did not attend exactly once, or not by a plain weighted sum of values.
+        A layer did not attend exactly once, to all tokens, by a plain weighted sum of values.
     """
-    recorder = _Recorder()
+    recorder = _Recorder(graph)
     with ExitStack() as hooks:
-        for block, attention in zip(anatomy.blocks, anatomy.attentions, strict=True):
-            hooks.callback(block.register_forward_pre_hook(recorder.enter_block).remove)
-            hooks.callback(block.register_forward_hook(recorder.leave_block).remove)
-            if verify and getattr(attention, "gate", None) is None:
-                projection = attention.get_submodule("proj")
-                hooks.callback(projection.register_forward_pre_hook(recorder.verify).remove)
+        for layer in anatomy.layers:
+            hooks.callback(layer.block.register_forward_pre_hook(recorder.enter).remove)
+            hooks.callback(layer.block.register_forward_hook(recorder.leave).remove)
+            if verify and layer.direct:
+                projection = layer.attention.get_submodule("proj")
+                hooks.callback(projection.register_forward_pre_hook(recorder.compare).remove)
+        hooks.callback(anatomy.last.register_forward_hook(recorder.keep_tokens).remove)
         with recorder:
-            logits = forward()
-    if len(recorder.attentions) != len(anatomy.blocks) or recorder.tokens is None:
+            result = forward(images)
+    grid = anatomy.grid(*images.shape[-2:])
+    if len(recorder.attentions) != len(anatomy.layers) or recorder.tokens is None:
         raise UnsupportedModel(
-            f"the model ran {len(recorder.attentions)} of its {len(anatomy.blocks)} blocks; "
+            f"{anatomy.name} ran {len(recorder.attentions)} of its {len(anatomy.layers)} layers; "
             "use a model that runs every block once"
         )
-    return Recording(logits, tuple(recorder.attentions), recorder.tokens.detach())
+    for layer, attention in zip(anatomy.layers, recorder.attentions, strict=True):
+        _check_tokens(anatomy.name, layer, attention, grid)
+        if verify:
+            _check_sum(anatomy.name, layer, attention)
+    return Recording(result, tuple(recorder.attentions), recorder.tokens.detach(), grid)
+
+
+def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int, int]) -> None:
+    """Refuse an attention that sees other keys than all patches of the batch."""
+    if attention.key.shape[2] != layer.prefix + grid[0] * grid[1]:
+        raise UnsupportedModel(
+            f"{name} attends to {attention.key.shape[2]} tokens in {layer.name} where its image "
+            f"has {grid[0]} × {grid[1]} patches, so its keys are not the patches (windows, "
+            "pooled or merged tokens); use flow.method input_gradient or activation"
+        )
+
+
+def _check_sum(name: str, layer: Layer, attention: Attention) -> None:
+    """Refuse rows that do not weigh the values into what the model's attention gave."""
+    kept = attention.output.detach()
+    value = attention.value.to(torch.promote_types(kept.dtype, torch.float32))
+    tolerance = max(1e-4, 4 * torch.finfo(kept.dtype).eps) * value.abs().amax(dim=(1, 2, 3))
+    with torch.no_grad(), torch.autocast(kept.device.type, enabled=False):
+        for part, paid in attention.slabs(layer.rows):
+            difference = (paid @ value - kept[:, :, part]).abs().amax(dim=(1, 2, 3))
+            if (difference > tolerance).any():  # what is not finite is the image's fault
+                raise UnsupportedModel(
+                    f"{name} weighs its values in {layer.name} in another way than its queries "
+                    "and keys say; use flow.method input_gradient or activation"
+                )
 
 
 class _Recorder(TorchFunctionMode):
-    """Intercepts the attention's call; knows through hooks whether a block is running."""
+    """Intercepts the attention's call; knows through hooks whether a layer is running."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: bool) -> None:
         super().__init__()
+        self._graph = graph
         self.attentions: list[Attention] = []
         self.tokens: Tensor | None = None
-        self._calls: int | None = None  # of the running block
+        self._calls: int | None = None  # of the running layer
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -103,31 +170,37 @@ class _Recorder(TorchFunctionMode):
             return output
         self._calls += 1
         query, key, value, mask, scale = _arguments(*args, **kwargs)
-        if not self.attentions:
+        if self._graph and not self.attentions:
             output = output.detach().requires_grad_()
         self.attentions.append(
             Attention(query.detach(), key.detach(), value.detach(), mask, scale, output)
         )
         return output
 
-    def enter_block(self, block: nn.Module, inputs: Any) -> None:
-        self._calls = 0
+    def enter(self, block: nn.Module, inputs: Any) -> None:
+        if torch.is_grad_enabled():
+            self._calls = 0
 
-    def leave_block(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
+    def leave(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
+        if self._calls is None:
+            return
         if self._calls != 1:
             raise UnsupportedModel(
                 f"a block of the model calls scaled_dot_product_attention {self._calls} times "
-                "instead of once; use a model with plain blocks"
+                "instead of once; use flow.method input_gradient or activation"
             )
-        self._calls, self.tokens = None, output
+        self._calls = None
 
-    def verify(self, projection: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def keep_tokens(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
+        self.tokens = output
+
+    def compare(self, projection: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self._calls == 1:
             values = self.attentions[-1].output.transpose(1, 2)
-            if not torch.equal(inputs[0], values.reshape(inputs[0].shape)):
+            if not torch.equal(inputs[0].nan_to_num(), values.reshape(inputs[0].shape).nan_to_num()):
                 raise UnsupportedModel(
                     "the model changes the attention's output before its projection, so it is no "
-                    "weighted sum of values; use a model with plain attention"
+                    "weighted sum of values; use flow.method input_gradient or activation"
                 )
 
 

@@ -1,66 +1,79 @@
-"""Dynamic Accumulated Attention Map, supervised (arXiv 2503.14640): one map per block.
+"""Dynamic Accumulated Attention Map (arXiv 2503.14640): one map per layer.
 
-The attention writes T = Σ_j a[r, j]·v[j] into the class token r. With the gradient g of the
-explained logit with respect to T, patch j of a block gets
+The attention writes T[r] = Σ_j a[r, j]·v[j] into the tokens r that are read later. With the
+gradient g[r] of what is explained with respect to T[r], patch j of a layer gets
 
-    map[j] = ReLU( Σ_heads a[r, j] · ⟨v[j], ReLU(g)⟩ ).
+    map[j] = ReLU( Σ_heads Σ_r a[r, j] · ⟨v[j], g[r]⟩ ),
 
-Only the rows of the readout tokens are formed, so attention stays fused and nothing is N × N.
+supervised (explaining a logit) with ReLU(g) in place of g, self-supervised with g itself.
+
+T is the attention's own output, where Σ_j a·v = T holds whatever the model does to it before the
+projection. For plain models that is the projection's input, as in the paper. A positive gate
+behind it changes nothing (gating g or v is the same); for a norm behind it (sub-LN) the gradient
+goes through the norm.
 """
-
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.flows.attention import Attention, Recording, record
+from pipeline.flows.attention import Attention, Recording
+from pipeline.flows.bank import Bank
 from pipeline.flows.flow import Flow, check_targets
-from pipeline.flows.session import frozen, fused
-from pipeline.models import anatomy
+from pipeline.flows.transformer import TransformerMethod, graphs
+from pipeline.models import Layer, embed
 
 
-class Daam:
-    """DAAM of a class-token vision transformer.
+class Daam(TransformerMethod):
+    """DAAM of a vision transformer, supervised or, with a bank of reference features, not.
 
-    A distilled model reads two tokens; its map sums over both, as its logits do. Where a positive
-    gate follows the attention (gated attention), taking g at the attention's output equals
-    taking it at the projection's input with gated values, so T is the attention's output here.
+    The readout rows r are, by what the model reads: its class token; class and distillation token
+    (the map sums over both, as the logits do); all pooled patches for mean or maximum pooling, a
+    few rows at a time, so that no N × N matrix is ever whole; the class token of the
+    class-attention layers (CaiT, XCiT), which are then the only layers. With an attention pool
+    (SigLIP) what is read of every block are all tokens that the pool attends to, and the pool is
+    one layer more, ``attn_pool``, read in the same way at its latent query.
 
     Parameters
     ----------
     model
         A timm vision transformer in evaluation mode.
+    bank, bank_labels
+        (M, C) features of M reference images and (M,) their integer labels. With them the model
+        needs no head: the embedding is pulled towards its nearest neighbours,
+        see :class:`pipeline.flows.bank.Bank`.
+    k
+        Number of neighbours that vote.
+    temperature
+        Of the votes exp(similarity / temperature).
+    relu
+        Whether g is cut at zero; by default it is without a bank and is not with one.
 
     Raises
     ------
     UnsupportedModel
-        See :func:`pipeline.models.anatomy`.
+        See :func:`pipeline.models.anatomy`; or the model has no head and there is no bank.
+    ValueError
+        Bank and labels do not fit each other.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-        self._anatomy = anatomy(model)
-        self._session = ExitStack()
-        self._open = self._verified = False
-
-    def __enter__(self) -> Self:
-        with ExitStack() as session:
-            session.enter_context(frozen(self._model))
-            session.enter_context(fused(self._model))
-            self._session = session.pop_all()
-        self._open = True
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        model: nn.Module,
+        bank: Tensor | None = None,
+        bank_labels: Tensor | None = None,
+        k: int = 20,
+        temperature: float = 0.07,
+        relu: bool | None = None,
     ) -> None:
-        self._open = False
-        self._session.close()
+        super().__init__(model)
+        if (bank is None) != (bank_labels is None):
+            raise ValueError("give bank and bank_labels together, or neither")
+        self._bank = None
+        if bank is not None and bank_labels is not None:
+            self._bank = Bank(bank, bank_labels, k=k, temperature=temperature)
+        else:
+            self.require_head("give a bank of reference features (flow.references)")
+        self._relu = relu if relu is not None else self._bank is None
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of a batch; every image's maps are independent of its batch mates.
@@ -70,61 +83,89 @@ class Daam:
         images
             (B, 3, H, W) float, normalised, on the model's device.
         targets
-            (B,) integer classes to explain; the predicted ones if None.
+            (B,) integer classes to explain (labels of the bank, if there is one); the predicted
+            ones if None.
 
         Returns
         -------
         Flow
-            ``maps`` (B, L, h, w) float32. Extras: ``prefix_mass`` (B, L), the share [0, 1] of
-            the class token's attention that prefix tokens keep (mean over heads), and
-            ``token_norm`` (B, h, w), the L2 norm of the last block's patch tokens.
+            ``maps`` (B, L, h, w) float32; ``logits`` (B, C), with a bank the logarithms of the
+            labels' votes. Extras: ``prefix_mass`` (B, L), the share [0, 1] of the readout rows'
+            attention that prefix tokens keep (mean over heads and rows), and ``token_norm``
+            (B, h, w), the L2 norm of the last block's patch tokens.
 
         Raises
         ------
         ValueError
-            Targets that are no classes of the model, or a flow used outside its context.
+            Targets that are no classes, or a flow used outside its context.
         UnsupportedModel
             The first batch shows an attention that is no weighted sum of values.
         """
-        if not self._open:
-            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
-        check_targets(targets, len(images), self._anatomy.num_classes)
-        # An inference-mode caller would otherwise get tensors that no graph can hold.
-        with torch.inference_mode(False), torch.enable_grad():
-            recording = record(
-                self._anatomy, lambda: self._model(images.detach()), verify=not self._verified
-            )
-            self._verified = True
-            logits = recording.logits
-            target = (logits.argmax(dim=1) if targets is None else targets).to(logits.device)
-            score = logits.gather(1, target.long()[:, None]).sum()
-            gradients = torch.autograd.grad(score, [a.output for a in recording.attentions])
+        self.require_open()
+        classes = self._anatomy.num_classes if self._bank is None else self._bank.classes
+        check_targets(targets, len(images), classes)
+        with graphs():
+            recording, score, logits, target = self._ask(images, targets)
+            gradients = self.gradients(recording, score)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            return self._flow(recording, gradients, target.long(), images.shape[-2:])
+            return self._flow(recording, gradients, logits, target)
+
+    def _ask(
+        self, images: Tensor, targets: Tensor | None
+    ) -> tuple[Recording, Tensor, Tensor, Tensor]:
+        """Return the forward pass, the number to differentiate, logits and targets."""
+        if self._bank is not None:
+            recording = self.record(images, lambda batch: embed(self._model, batch))
+            answer = self._bank.ask(recording.result.detach(), targets)
+            score = (recording.result.float() * answer.weights).sum()
+            return recording, score, answer.logits, answer.target
+        recording = self.record(images)
+        logits = recording.result
+        target = (logits.argmax(dim=1) if targets is None else targets).to(logits.device).long()
+        return recording, logits.gather(1, target[:, None]).sum(), logits.detach().float(), target
 
     def _flow(
-        self, recording: Recording, gradients: tuple[Tensor, ...], target: Tensor, size: torch.Size
+        self,
+        recording: Recording,
+        gradients: tuple[Tensor, ...],
+        logits: Tensor,
+        target: Tensor,
     ) -> Flow:
-        images, grid = len(target), self._anatomy.grid(*size)
-        prefix = self._anatomy.num_prefix_tokens
-        maps, kept = [], []
-        for attention, gradient in zip(recording.attentions, gradients, strict=True):
-            paid = attention.rows(self._anatomy.readout)
-            maps.append(_contribution(attention, paid, gradient[:, :, list(self._anatomy.readout)]))
-            kept.append(paid[:, :, 0, :prefix].sum(dim=-1).mean(dim=1))
+        layers, grid = self._anatomy.layers, recording.grid
+        found = [
+            _contribution(attention, layer, gradient.relu() if self._relu else gradient)
+            for attention, layer, gradient in zip(
+                recording.attentions, layers, gradients, strict=True
+            )
+        ]
         return Flow(
-            maps=torch.stack(maps, dim=1)[..., prefix:].reshape(images, -1, *grid),
-            layers=self._anatomy.layers,
-            logits=recording.logits.detach().float(),
+            maps=torch.stack([gain for gain, _ in found], dim=1).view(len(target), -1, *grid),
+            layers=self._anatomy.names,
+            logits=logits,
             target=target,
             extras={
-                "prefix_mass": torch.stack(kept, dim=1),
-                "token_norm": recording.tokens[:, prefix:].float().norm(dim=-1).view(images, *grid),
+                "prefix_mass": torch.stack([kept for _, kept in found], dim=1),
+                "token_norm": token_norm(recording, self._anatomy.num_prefix_tokens),
             },
         )
 
 
-def _contribution(attention: Attention, paid: Tensor, gradient: Tensor) -> Tensor:
-    """Return ReLU(Σ_h Σ_r a·⟨v, ReLU(g)⟩), (B, N), from a (B, H, R, N) and g (B, H, R, d)."""
-    gain = attention.value.float() @ gradient.float().relu().transpose(-2, -1)
-    return (paid * gain.transpose(-2, -1)).sum(dim=(1, 2)).relu()
+def token_norm(recording: Recording, prefix: int) -> Tensor:
+    """Return the L2 norms of the last block's patch tokens, (B, h, w)."""
+    patches = recording.tokens[:, prefix:].float()
+    return patches.norm(dim=-1).view(len(patches), *recording.grid)
+
+
+def _contribution(attention: Attention, layer: Layer, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ReLU(Σ_h Σ_r a·⟨v, g⟩) of the patches, (B, n), and the prefix's share, (B,).
+
+    ``gradient`` is g (B, H, Q, d). Few rows of a exist at a time.
+    """
+    total, kept, rows = 0.0, 0.0, 0
+    for part, paid in attention.slabs(layer.rows):
+        value = attention.value.to(paid.dtype)
+        gain = value @ gradient[:, :, part].to(paid.dtype).transpose(-2, -1)
+        total = total + (paid * gain.transpose(-2, -1)).sum(dim=(1, 2))
+        kept = kept + paid[..., : layer.prefix].sum(dim=(1, 2, 3))
+        rows += paid.shape[1] * paid.shape[2]
+    return total[:, layer.prefix :].relu().float(), (kept / rows).float()

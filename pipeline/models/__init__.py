@@ -1,6 +1,6 @@
 """Models: load them by timm name, name their classes, know their anatomy."""
 
-from pipeline.models.anatomy import Anatomy, anatomy
+from pipeline.models.anatomy import Anatomy, Layer, anatomy
 from pipeline.models.classes import class_names
 from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddings
 from pipeline.models.load import LoadedModel, load_model
@@ -8,6 +8,7 @@ from pipeline.models.load import LoadedModel, load_model
 __all__ = [
     "Anatomy",
     "EmbeddingRecorder",
+    "Layer",
     "LoadedModel",
     "anatomy",
     "class_names",

@@ -1,0 +1,130 @@
+"""A memory bank of reference features, searched exactly, and what it says of a feature.
+
+Self-supervised DAAM (arXiv 2503.14640) explains no logit but the likeness to reference images:
+which channels of the embedding agree with the nearest neighbours of one label.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 2**24  # similarities that may exist at a time: 64 MiB of float32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a bank says of B features.
+
+    ``logits`` (B, C) float32, the logarithm of each label's votes, at least a finite floor;
+    ``target`` (B,) the explained labels; ``weights`` (B, channels) in [0, 1].
+    """
+
+    logits: Tensor
+    target: Tensor
+    weights: Tensor
+
+
+class Bank:
+    """M reference features with labels, on the device they were given on.
+
+    Parameters
+    ----------
+    features
+        (M, C), normalised here to length 1 (zeros stay zeros).
+    labels
+        (M,) integers from 0; the number of classes is the largest plus one.
+    k
+        Number of neighbours that vote, at most M are used.
+    temperature
+        Of the votes exp(cosine / temperature).
+
+    Raises
+    ------
+    ValueError
+        Features and labels do not fit each other, or the options are not positive.
+    """
+
+    def __init__(
+        self, features: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07
+    ) -> None:
+        if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+            raise ValueError(
+                f"a bank needs features (M, C) and labels (M,) of at least one image, "
+                f"not {tuple(features.shape)} and {tuple(labels.shape)}"
+            )
+        if labels.dtype.is_floating_point or int(labels.min()) < 0:
+            raise ValueError("the labels of a bank must be integers from 0 on")
+        if k < 1 or temperature <= 0:
+            raise ValueError(f"k ({k}) must be at least 1 and temperature ({temperature}) positive")
+        self._features = F.normalize(features.detach().float(), dim=1)
+        self._labels = labels.detach().long()
+        self._k, self._temperature = min(k, len(labels)), temperature
+        self.classes = int(labels.max()) + 1
+
+    def nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cosines and indices of the k nearest references, (B, k) each.
+
+        Exact, in descending order, of equal cosines the lowest index first; blockwise over the
+        bank, so memory does not grow with it. Features that are not finite are nearest to the
+        first references, with a cosine of minus infinity.
+        """
+        wanted = F.normalize(features.detach().float(), dim=1)
+        step = max(self._k, BLOCK // max(1, len(wanted)))
+        best = wanted.new_empty(len(wanted), 0)
+        index = torch.empty(len(wanted), 0, dtype=torch.long, device=wanted.device)
+        for start in range(0, len(self._features), step):
+            block = self._features[start : start + step].to(wanted.device)
+            cosine = (wanted @ block.T).nan_to_num(nan=-torch.inf)
+            place = torch.arange(start, start + len(block), device=wanted.device)
+            best = torch.cat([best, cosine], dim=1)
+            index = torch.cat([index, place.expand(len(wanted), -1)], dim=1)
+            best, kept = _top(best, min(self._k, best.shape[1]))
+            index = index.gather(1, kept)
+        return best, index
+
+    def ask(self, features: Tensor, targets: Tensor | None = None) -> Answer:
+        """Let the nearest references of features (B, C) vote, and weigh the features' channels.
+
+        With f̂ = f/‖f‖ and the neighbours of the explained label, the weights are
+        w = minmax over channels of f̂ ⊙ (their mean), all ones if that is constant. If a given
+        target has no image among the neighbours, the mean of all its references stands for them.
+        """
+        cosine, index = self.nearest(features)
+        labels = self._labels.to(index.device)[index]
+        top = cosine[:, :1].nan_to_num(neginf=0.0)
+        # Relative to the best, so that no temperature overflows.
+        votes = ((cosine - top) / self._temperature).exp()
+        votes = votes.new_zeros(len(votes), self.classes).scatter_add_(1, labels, votes)
+        logits = top / self._temperature + votes.clamp(min=torch.finfo(votes.dtype).tiny).log()
+        target = logits.argmax(dim=1) if targets is None else targets.to(logits.device).long()
+        kept = (labels == target[:, None]).float()
+        neighbours = self._features[index.to(self._features.device)].to(index.device)
+        mean = (kept[:, None] @ neighbours)[:, 0] / kept.sum(dim=1, keepdim=True).clamp(min=1)
+        if (lone := kept.sum(dim=1) == 0).any():
+            mean[lone] = torch.stack([self._mean(label) for label in target[lone].tolist()]).to(mean)
+        agreement = F.normalize(features.detach().float(), dim=1) * mean
+        return Answer(logits, target, _min_max(agreement))
+
+    def _mean(self, label: int) -> Tensor:
+        """Return the mean of a label's references, zeros if it has none."""
+        members = self._features[self._labels == label]
+        return members.sum(dim=0) / max(1, len(members))
+
+
+def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of each row in descending order and their places, ties by place."""
+    least = values.topk(k, dim=1).values[:, -1:]
+    above, ties = values > least, values == least
+    room = k - above.sum(dim=1, keepdim=True)
+    kept = above | (ties & (ties.cumsum(dim=1) <= room))
+    places = kept.nonzero()[:, 1].view(len(values), k)
+    found, order = values.gather(1, places).sort(dim=1, descending=True, stable=True)
+    return found, places.gather(1, order)
+
+
+def _min_max(values: Tensor) -> Tensor:
+    """Stretch each row to 0 … 1; rows that are constant become ones."""
+    low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
+    return torch.where(high > low, (values - low) / (high - low), torch.ones_like(values))
