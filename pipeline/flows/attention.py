@@ -57,6 +57,14 @@ class Attention:
             return scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
         return (scores + mask.to(exact)).softmax(dim=-1)
 
+    def of(self, images: slice) -> "Attention":
+        """Return the attention of some images only."""
+        mask = self.mask
+        if mask is not None and mask.ndim == 4 and len(mask) == len(self.query):
+            mask = mask[images]
+        query, key, value = self.query[images], self.key[images], self.value[images]
+        return Attention(query, key, value, mask, self.scale, self.output.detach()[images])
+
     def slabs(self, tokens: slice, size: int | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Yield the attention paid by some queries, a few at a time: slice and (B, H, r, N).
 
@@ -89,15 +97,16 @@ def record(
     images: Tensor,
     verify: bool,
     graph: bool = True,
+    every_row: bool = False,
 ) -> Recording:
     """Run ``forward`` on images (B, 3, H, W) and record the attention of every layer on its way.
 
     The graph starts at the first layer's attention output: nothing before it is differentiated,
     and nothing at all without ``graph``. Passes under ``torch.no_grad`` within ``forward`` are
     others' business and not recorded.
-    With ``verify`` the rows that a method reads are computed and must give, with the values, what
-    the model's own attention gave; and every output projection that sees the attention directly
-    must see exactly that.
+    With ``verify`` the readout rows (or with ``every_row`` all) are computed and must give, with
+    the values, what the model's own attention gave; and every output projection that sees the
+    attention directly must see exactly that.
 
     Raises
     ------
@@ -124,7 +133,8 @@ def record(
     for layer, attention in zip(anatomy.layers, recorder.attentions, strict=True):
         _check_tokens(anatomy.name, layer, attention, grid)
         if verify:
-            _check_sum(anatomy.name, layer, attention)
+            rows = slice(0, None) if every_row else layer.rows
+            _check_sum(anatomy.name, layer.name, attention, rows)
     return Recording(result, tuple(recorder.attentions), recorder.tokens.detach(), grid)
 
 
@@ -138,17 +148,17 @@ def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int
         )
 
 
-def _check_sum(name: str, layer: Layer, attention: Attention) -> None:
+def _check_sum(name: str, layer: str, attention: Attention, rows: slice) -> None:
     """Refuse rows that do not weigh the values into what the model's attention gave."""
     kept = attention.output.detach()
     value = attention.value.to(torch.promote_types(kept.dtype, torch.float32))
     tolerance = max(1e-4, 4 * torch.finfo(kept.dtype).eps) * value.abs().amax(dim=(1, 2, 3))
     with torch.no_grad(), torch.autocast(kept.device.type, enabled=False):
-        for part, paid in attention.slabs(layer.rows):
+        for part, paid in attention.slabs(rows):
             difference = (paid @ value - kept[:, :, part]).abs().amax(dim=(1, 2, 3))
             if (difference > tolerance).any():  # what is not finite is the image's fault
                 raise UnsupportedModel(
-                    f"{name} weighs its values in {layer.name} in another way than its queries "
+                    f"{name} weighs its values in {layer} in another way than its queries "
                     "and keys say; use flow.method input_gradient or activation"
                 )
 
@@ -197,7 +207,9 @@ class _Recorder(TorchFunctionMode):
     def compare(self, projection: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self._calls == 1:
             values = self.attentions[-1].output.transpose(1, 2)
-            if not torch.equal(inputs[0].nan_to_num(), values.reshape(inputs[0].shape).nan_to_num()):
+            if not torch.equal(
+                inputs[0].nan_to_num(), values.reshape(inputs[0].shape).nan_to_num()
+            ):
                 raise UnsupportedModel(
                     "the model changes the attention's output before its projection, so it is no "
                     "weighted sum of values; use flow.method input_gradient or activation"

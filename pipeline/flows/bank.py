@@ -103,7 +103,9 @@ class Bank:
         neighbours = self._features[index.to(self._features.device)].to(index.device)
         mean = (kept[:, None] @ neighbours)[:, 0] / kept.sum(dim=1, keepdim=True).clamp(min=1)
         if (lone := kept.sum(dim=1) == 0).any():
-            mean[lone] = torch.stack([self._mean(label) for label in target[lone].tolist()]).to(mean)
+            mean[lone] = torch.stack([self._mean(label) for label in target[lone].tolist()]).to(
+                mean
+            )
         agreement = F.normalize(features.detach().float(), dim=1) * mean
         return Answer(logits, target, _min_max(agreement))
 

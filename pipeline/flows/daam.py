@@ -13,6 +13,8 @@ behind it changes nothing (gating g or v is the same); for a norm behind it (sub
 goes through the norm.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -107,6 +109,7 @@ class Daam(TransformerMethod):
         with graphs():
             recording, score, logits, target = self._ask(images, targets)
             gradients = self.gradients(recording, score)
+            self._verified = True
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             return self._flow(recording, gradients, logits, target)
 
@@ -115,13 +118,12 @@ class Daam(TransformerMethod):
     ) -> tuple[Recording, Tensor, Tensor, Tensor]:
         """Return the forward pass, the number to differentiate, logits and targets."""
         if self._bank is not None:
-            recording = self.record(images, lambda batch: embed(self._model, batch))
+            recording = self.record(images, partial(embed, self._model))
             answer = self._bank.ask(recording.result.detach(), targets)
             score = (recording.result.float() * answer.weights).sum()
             return recording, score, answer.logits, answer.target
         recording = self.record(images)
-        logits = recording.result
-        target = (logits.argmax(dim=1) if targets is None else targets).to(logits.device).long()
+        logits, target = self.said(recording, targets)
         return recording, logits.gather(1, target[:, None]).sum(), logits.detach().float(), target
 
     def _flow(
@@ -145,15 +147,9 @@ class Daam(TransformerMethod):
             target=target,
             extras={
                 "prefix_mass": torch.stack([kept for _, kept in found], dim=1),
-                "token_norm": token_norm(recording, self._anatomy.num_prefix_tokens),
+                "token_norm": self.token_norm(recording),
             },
         )
-
-
-def token_norm(recording: Recording, prefix: int) -> Tensor:
-    """Return the L2 norms of the last block's patch tokens, (B, h, w)."""
-    patches = recording.tokens[:, prefix:].float()
-    return patches.norm(dim=-1).view(len(patches), *recording.grid)
 
 
 def _contribution(attention: Attention, layer: Layer, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,11 +157,13 @@ def _contribution(attention: Attention, layer: Layer, gradient: Tensor) -> tuple
 
     ``gradient`` is g (B, H, Q, d). Few rows of a exist at a time.
     """
-    total, kept, rows = 0.0, 0.0, 0
+    images, _, keys, _ = attention.key.shape
+    exact = torch.promote_types(gradient.dtype, torch.float32)
+    total, kept = gradient.new_zeros(images, keys, dtype=exact), gradient.new_zeros(images)
+    value, read = attention.value.to(exact), 0
     for part, paid in attention.slabs(layer.rows):
-        value = attention.value.to(paid.dtype)
-        gain = value @ gradient[:, :, part].to(paid.dtype).transpose(-2, -1)
-        total = total + (paid * gain.transpose(-2, -1)).sum(dim=(1, 2))
+        gain = value @ gradient[:, :, part].to(exact).transpose(-2, -1)
+        total += (paid * gain.transpose(-2, -1)).sum(dim=(1, 2))
         kept = kept + paid[..., : layer.prefix].sum(dim=(1, 2, 3))
-        rows += paid.shape[1] * paid.shape[2]
-    return total[:, layer.prefix :].relu().float(), (kept / rows).float()
+        read += paid.shape[1] * paid.shape[2]
+    return total[:, layer.prefix :].relu().float(), (kept / read).float()

@@ -7,10 +7,18 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import ConfigError
+from pipeline.flows.attention_rows import AttentionRows
 from pipeline.flows.daam import Daam
 from pipeline.flows.flow import Method
+from pipeline.flows.relevance import Relevance
+from pipeline.flows.rollout import Rollout
 
-METHODS: dict[str, Callable[..., Method]] = {"daam": Daam}
+METHODS: dict[str, Callable[..., Method]] = {
+    "daam": Daam,
+    "attention": AttentionRows,
+    "rollout": Rollout,
+    "relevance": Relevance,
+}
 
 
 def create_flow(name: str, model: nn.Module, **options: Any) -> Method:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.attention import Recording, record
 from pipeline.flows.session import frozen, fused
-from pipeline.models import Anatomy, anatomy
+from pipeline.models import Anatomy, Layer, anatomy
 
 
 class TransformerMethod:
@@ -65,46 +65,64 @@ class TransformerMethod:
             )
 
     def record(
-        self, images: Tensor, forward: Callable[[Tensor], Tensor] | None = None, graph: bool = True
+        self,
+        images: Tensor,
+        forward: Callable[[Tensor], Tensor] | None = None,
+        graph: bool = True,
+        every_row: bool = False,
     ) -> Recording:
-        """Run the model (or ``forward``) on a batch; the first batch is verified."""
-        recording = record(
+        """Run the model (or ``forward``) on a batch and watch it; see :func:`record`."""
+        return record(
             self._anatomy,
             forward or self._model,
             images.detach(),
             verify=not self._verified,
             graph=graph,
+            every_row=every_row,
         )
-        return recording
 
     def gradients(self, recording: Recording, score: Tensor) -> tuple[Tensor, ...]:
-        """Return ∂score/∂T of every layer, (B, H, Q, d) each; the first batch is verified.
+        """Return ∂score/∂T of every layer, (B, H, Q, d) each.
 
         Raises
         ------
         UnsupportedModel
-            The classifier reads other tokens than the readout rows say.
+            The first batch shows that the classifier reads other tokens than the readout rows.
         """
         found = torch.autograd.grad(score, [a.output for a in recording.attentions])
         if not self._verified:
-            self._check_unread(found)
-        self._verified = True
+            for layer, gradient in zip(self._anatomy.layers, found, strict=True):
+                self._check_unread(layer, gradient)
         return found
 
-    def _check_unread(self, gradients: tuple[Tensor, ...]) -> None:
-        """After the last block nothing but the readout rows may have a gradient."""
-        last = [g for layer, g in zip(self._anatomy.layers, gradients, strict=True)
-                if layer.block is self._anatomy.last or layer is self._anatomy.layers[-1]]
-        layers = [layer for layer in self._anatomy.layers
-                  if layer.block is self._anatomy.last or layer is self._anatomy.layers[-1]]
-        for layer, gradient in zip(layers, last, strict=True):
-            unread = gradient.abs().amax(dim=(0, 1, 3)) > 0
-            unread[layer.rows] = False
-            if unread.any():
-                raise UnsupportedModel(
-                    f"{self._anatomy.name} reads other tokens than its head says; "
-                    "use flow.method input_gradient or activation"
-                )
+    def said(self, recording: Recording, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return logits (B, C) and targets (B,), the predicted classes if None.
+
+        A model without a head says nothing: its logits are one column of zeros.
+        """
+        logits = recording.result
+        if self._anatomy.num_classes < 1:
+            logits = logits.new_zeros(len(logits), 1)
+        target = logits.argmax(dim=1) if targets is None else targets.to(logits.device)
+        return logits, target.long()
+
+    def token_norm(self, recording: Recording) -> Tensor:
+        """Return the L2 norms of the last block's patch tokens, (B, h, w)."""
+        patches = recording.tokens[:, self._anatomy.num_prefix_tokens :].float()
+        norms: Tensor = patches.norm(dim=-1).view(len(patches), *recording.grid)
+        return norms
+
+    def _check_unread(self, layer: Layer, gradient: Tensor) -> None:
+        """Behind the last block nothing but its readout rows may have a gradient."""
+        if layer.block is not self._anatomy.last and layer is not self._anatomy.layers[-1]:
+            return
+        unread = gradient.abs().amax(dim=(0, 1, 3)) > 0
+        unread[layer.rows] = False
+        if unread.any():
+            raise UnsupportedModel(
+                f"{self._anatomy.name} reads other tokens than its head says; "
+                "use flow.method input_gradient or activation"
+            )
 
 
 @contextmanager

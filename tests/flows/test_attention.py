@@ -34,7 +34,7 @@ def masks():
 @pytest.mark.parametrize("kind", masks())
 def test_rows_weigh_the_values_into_the_output(kind):
     it = attention(masks()[kind])
-    rows = it.rows((0, 3))
+    rows = it.rows(slice(0, 4, 3))
     assert rows.shape == (2, 3, 2, 6)
     assert torch.allclose(rows.sum(-1), torch.ones(2, 3, 2))
     assert torch.allclose(rows @ it.value, it.output[:, :, [0, 3]], atol=1e-6)
@@ -43,13 +43,13 @@ def test_rows_weigh_the_values_into_the_output(kind):
 def test_rows_are_float32_for_half_precision_inputs():
     it = attention()
     half = Attention(it.query.half(), it.key.half(), it.value.half(), None, 0.4, it.output)
-    assert half.rows((0,)).dtype == torch.float32
-    assert torch.allclose(half.rows((0,)), it.rows((0,)), atol=1e-3)
+    assert half.rows(slice(0, 1)).dtype == torch.float32
+    assert torch.allclose(half.rows(slice(0, 1)), it.rows(slice(0, 1)), atol=1e-3)
 
 
 def test_the_graph_starts_at_the_first_attention():
     model = small().requires_grad_(False)
-    recording = record(anatomy(model), lambda: model(photographs_like(model, 2)), verify=True)
+    recording = record(anatomy(model), model, photographs_like(model, 2), verify=True)
     assert [a.output.is_leaf for a in recording.attentions] == [True, False, False]
     assert all(a.output.requires_grad for a in recording.attentions)
     assert not any(a.query.requires_grad for a in recording.attentions)
@@ -59,19 +59,20 @@ def test_the_graph_starts_at_the_first_attention():
 def test_a_call_outside_the_blocks_is_not_recorded():
     model = small().requires_grad_(False)
 
-    def forward():
+    def forward(images):
         token = torch.zeros(1, 1, 2, 4)
         F.scaled_dot_product_attention(token, token, token)
-        return model(photographs_like(model, 1))
+        return model(images)
 
-    assert len(record(anatomy(model), forward, verify=True).attentions) == 3
+    images = photographs_like(model, 1)
+    assert len(record(anatomy(model), forward, images, verify=True).attentions) == 3
 
 
 def test_a_block_that_does_not_attend_is_refused():
     model = small().requires_grad_(False)
     model.blocks[1].attn.fused_attn = False
     with pytest.raises(UnsupportedModel, match="0 times"):
-        record(anatomy(model), lambda: model(photographs_like(model, 1)), verify=False)
+        record(anatomy(model), model, photographs_like(model, 1), verify=False)
 
 
 @pytest.mark.parametrize("option", [{"is_causal": True}, {"dropout_p": 0.1}])
@@ -87,7 +88,7 @@ def test_attention_that_hides_or_drops_keys_is_refused(option):
 
     model.blocks[1].attn.forward = forward
     with pytest.raises(UnsupportedModel, match="drops, hides or shares"):
-        record(anatomy(model), lambda: model(photographs_like(model, 1)), verify=False)
+        record(anatomy(model), model, photographs_like(model, 1), verify=False)
     assert not any(block._forward_hooks for block in model.blocks)
 
 
@@ -96,12 +97,12 @@ def test_a_block_that_attends_twice_is_refused():
     original = model.blocks[2].attn.forward
     model.blocks[2].attn.forward = lambda x, **kwargs: original(x) + original(x)
     with pytest.raises(UnsupportedModel, match="2 times"):
-        record(anatomy(model), lambda: model(photographs_like(model, 1)), verify=False)
+        record(anatomy(model), model, photographs_like(model, 1), verify=False)
 
 
 def test_a_model_that_skips_a_block_is_refused():
     model = small().requires_grad_(False)
     parts = anatomy(model)
     model.blocks = model.blocks[:2]
-    with pytest.raises(UnsupportedModel, match="ran 2 of its 3 blocks"):
-        record(parts, lambda: model(photographs_like(model, 1)), verify=False)
+    with pytest.raises(UnsupportedModel, match="ran 2 of its 3 layers"):
+        record(parts, model, photographs_like(model, 1), verify=False)

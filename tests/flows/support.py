@@ -1,0 +1,151 @@
+"""Which method explains which model exactly: ``python -m tests.flows.support``.
+
+For every family of ``tests.flows.families`` and every column of ``COLUMNS`` the method is run on
+two images of a small model and compared with an independent plain definition (unfused, one image
+at a time), or the sentence of its refusal is recorded. Anything else is an error. The table is
+written to pipeline/flows/SUPPORT.md, the errors are printed.
+
+To add a method, append a ``Column`` with its plain definition.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UnsupportedModel
+from pipeline.flows import create_flow
+from tests.flows import reference
+from tests.flows.families import FAMILIES, Family
+
+PATH = Path(__file__).parents[2] / "pipeline/flows/SUPPORT.md"
+TOLERANCE = 2e-5  # of a map's maximum
+
+
+@dataclass(frozen=True)
+class Column:
+    """A method with options, and its plain definition.
+
+    ``define(model, image, **options)`` returns the maps (L, n) or (L, h, w) of one image
+    (3, H, W) for the class the model predicts; ``options(model)`` are those of ``create_flow``.
+    """
+
+    title: str
+    method: str
+    define: Callable[..., Tensor]
+    options: Callable[[nn.Module], dict[str, Any]] = field(default=lambda model: {})
+    tolerance: float = TOLERANCE
+
+
+def reference_bank(model: nn.Module) -> dict[str, Any]:
+    """A bank of 40 random features of the model's own width, 4 labels."""
+    generator = torch.Generator().manual_seed(3)
+    width = getattr(model, "head_hidden_size", None) or model.num_features
+    return {
+        "bank": torch.randn(40, width, generator=generator),
+        "bank_labels": torch.arange(40) % 4,
+    }
+
+
+@lru_cache(maxsize=4)  # the definitions of one family share it
+def explained(model: nn.Module, image: Tensor) -> reference.Seeing:
+    """The definition's view of an image, for the class that the model predicts."""
+    return reference.see(model, image)
+
+
+def _self_supervised(model: nn.Module, image: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:
+    feature = reference.see(model, image, weights=torch.ones(1)).result
+    weights, _ = reference.channel_weights(feature, bank, bank_labels)
+    return reference.daam(reference.see(model, image, weights=weights), relu=False)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("daam", "daam", lambda model, image: reference.daam(explained(model, image))),
+    # Without the ReLU on g its parts cancel, so rounding weighs more.
+    Column("daam, with a bank", "daam", _self_supervised, reference_bank, tolerance=1e-4),
+    Column(
+        "attention", "attention", lambda model, image: reference.attention(explained(model, image))
+    ),
+    Column("rollout", "rollout", lambda model, image: reference.rollout(explained(model, image))),
+    Column(
+        "relevance", "relevance", lambda model, image: reference.relevance(explained(model, image))
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``error`` is the largest difference in units of a map's maximum, or ``refusal`` says no."""
+
+    error: float | None
+    refusal: str | None = None
+
+
+def row(family: Family, columns: tuple[Column, ...] = COLUMNS) -> list[Cell]:
+    """Run every method on a family; AssertionError if maps are not exact."""
+    model = family.build()
+    images = family.images(model, 2)
+    singles = list(images)
+    return [_cell(family.name, column, model, images, singles) for column in columns]
+
+
+def _cell(
+    name: str, column: Column, model: nn.Module, images: Tensor, singles: list[Tensor]
+) -> Cell:
+    options = column.options(model)
+    try:
+        with create_flow(column.method, model, **options) as flow:
+            result = flow(images)
+    except UnsupportedModel as error:
+        return Cell(None, str(error))
+    worst = 0.0
+    for maps, image in zip(result.maps, singles, strict=True):
+        wanted = column.define(model, image, **options).reshape(maps.shape)
+        scale = wanted.abs().flatten(1).amax(dim=1)
+        assert scale.gt(0).all(), f"{name}, {column.title}: a map of zeros proves nothing"
+        worst = max(worst, float(((maps - wanted).abs().flatten(1).amax(dim=1) / scale).max()))
+    assert worst <= column.tolerance, f"{name}, {column.title}: off by {worst:.1e}"
+    return Cell(worst)
+
+
+def table(rows: dict[str, list[Cell]], columns: tuple[Column, ...] = COLUMNS) -> str:
+    """Return the Markdown text of the whole matrix."""
+    lines = [
+        "# Which method explains which model",
+        "",
+        "**exact**: equal to an independent plain definition (one image, unfused attention) on a",
+        "small model of the family with random weights. **no**: refused, with the reason below.",
+        "Written by `python -m tests.flows.support`; a test keeps it current.",
+        "",
+        "| family | " + " | ".join(column.title for column in columns) + " |",
+        "| --- |" + " --- |" * len(columns),
+    ]
+    for name, cells in rows.items():
+        words = ["exact" if found.refusal is None else "no" for found in cells]
+        lines.append(f"| {name} | " + " | ".join(words) + " |")
+    lines += ["", "## Why not", ""]
+    for name, cells in rows.items():
+        reasons: dict[str, list[str]] = {}
+        for column, found in zip(columns, cells, strict=True):
+            if found.refusal is not None:
+                reasons.setdefault(found.refusal, []).append(column.title)
+        for reason, titles in reasons.items():
+            lines.append(f"- **{name}** – {'; '.join(titles)}: {reason}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rows = {family.name: row(family) for family in FAMILIES}
+    PATH.write_text(table(rows), encoding="utf-8")
+    for name, cells in rows.items():
+        found = ("no" if cell.error is None else f"{cell.error:.0e}" for cell in cells)
+        print(f"{name:45}", *(f"{word:>9}" for word in found))
+
+
+if __name__ == "__main__":
+    main()

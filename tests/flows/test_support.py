@@ -1,0 +1,28 @@
+"""The support matrix: every cell exact or refused, and the committed table current."""
+
+import functools
+import re
+
+import pytest
+
+from tests.flows.families import FAMILIES
+from tests.flows.support import COLUMNS, PATH, Cell, row, table
+
+
+@functools.cache
+def cells(family) -> list[Cell]:
+    return row(family)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_method_is_exact_or_refuses_with_a_way_out(family):
+    for column, found in zip(COLUMNS, cells(family), strict=True):
+        if found.refusal is None:
+            assert found.error <= column.tolerance
+        else:
+            assert re.search(r"\b(use|give|load|call) ", found.refusal), found.refusal
+
+
+def test_the_committed_table_is_current():
+    found = table({family.name: cells(family) for family in FAMILIES})
+    assert found == PATH.read_text(encoding="utf-8"), "run python -m tests.flows.support"
