@@ -73,16 +73,23 @@ class ClusterConfig(_Section):
     address: str | None = None
     """A running Ray cluster (``auto`` or ``ray://…``); none starts Ray on this machine."""
     actors: int | Literal["auto"] = "auto"
+    """At most so many. ``auto``: as many as there is room for, also on nodes that join later."""
     gpus_per_actor: float | Literal["auto"] = "auto"
-    """``auto``: 1 where the cluster has GPUs, else 0."""
+    """May be a fraction of one. ``auto``: 1 where the cluster has GPUs, else 0."""
     cpus_per_actor: int | Literal["auto"] = "auto"
     """Threads of each actor. ``auto``: 4 beside a GPU, else 1."""
+    patience: float = Field(default=600, ge=0)
+    """Seconds to wait for new nodes when all are lost."""
 
     @field_validator("actors", "cpus_per_actor", "gpus_per_actor")
     @classmethod
     def _positive(cls, value: float | str, info: Any) -> float | str:
-        if not isinstance(value, str) and value < (0 if info.field_name == "gpus_per_actor" else 1):
+        if isinstance(value, str):
+            return value
+        if value < (0 if info.field_name == "gpus_per_actor" else 1):
             raise ValueError("must be positive")
+        if info.field_name == "gpus_per_actor" and value > 1 and value != int(value):
+            raise ValueError("must be whole above 1: an actor has GPUs, or a part of one")
         return value
 
 

@@ -1,20 +1,22 @@
 """From rows to receipts: plan units, compute them on any engine, finish the run."""
 
-from pipeline.engine.engine import Engine, Job
+from pipeline.engine.engine import Attempt, Engine, Job, Worker
 from pipeline.engine.local import LocalEngine
 from pipeline.engine.plan import Plan, plan_run
 from pipeline.engine.run import Prepared, Started, prepare, run_flows
-from pipeline.engine.unit import process_unit
+from pipeline.engine.unit import open_flows
 
 __all__ = [
+    "Attempt",
     "Engine",
     "Job",
     "LocalEngine",
     "Plan",
     "Prepared",
     "Started",
+    "Worker",
+    "open_flows",
     "plan_run",
     "prepare",
-    "process_unit",
     "run_flows",
 ]

@@ -1,16 +1,17 @@
 """Batches of a unit: rows in, model inputs and quarantine reasons out."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.engine.context import Context
-from pipeline.images import decode
+from pipeline.engine.clock import Clock
+from pipeline.images import Fetcher, InputTransform, decode
 
 _AHEAD = 2
 """Batches being read while one is computed."""
@@ -63,46 +64,63 @@ def indexed_images(index: pa.Table, boxes: pa.Table) -> list[IndexedImage]:
     ]
 
 
-def load_image(image: IndexedImage, context: Context) -> LoadedImage:
+def load_image(
+    image: IndexedImage,
+    fetcher: Fetcher,
+    transform: InputTransform,
+    max_pixels: int,
+    crashing: Collection[int],
+    clock: Clock,
+) -> LoadedImage:
     """Fetch, decode and transform one image; a bad image becomes a reason, never an error.
 
-    Only what may pass (a store that does not answer) is raised, so that the unit is tried again.
+    Rows in ``crashing`` are known to kill their reader and are left alone. Only what may pass (a
+    store that does not answer) is raised, so that the unit is tried again.
     """
     nothing = np.empty((0, 4), np.float32)
+    if image.row in crashing:
+        return LoadedImage(image, None, nothing, "crashed", None, None)
     try:
-        content = context.fetcher.fetch(image.uri, image.offset, image.length)
+        with clock("fetch"):
+            content = fetcher.fetch(image.uri, image.offset, image.length)
     except FileNotFoundError:
         return LoadedImage(image, None, nothing, "missing", None, None)
-    decoded = decode(content, context.run.config.limits.max_pixels)
+    with clock("decode"):
+        decoded = decode(content, max_pixels)
     if decoded.image is None:
         return LoadedImage(image, None, nothing, decoded.reason, decoded.width, decoded.height)
     width, height = decoded.image.size
-    boxes = context.transform.boxes(image.boxes, width, height) if len(image.boxes) else nothing
-    return LoadedImage(image, context.transform(decoded.image), boxes, None, width, height)
+    with clock("transform"):
+        boxes = transform.boxes(image.boxes, width, height) if len(image.boxes) else nothing
+        return LoadedImage(image, transform(decoded.image), boxes, None, width, height)
 
 
 def read_ahead(
-    images: list[IndexedImage],
+    images: Sequence[IndexedImage],
     batch_size: int,
-    pool: ThreadPoolExecutor,
+    readers: ThreadPoolExecutor,
     load: Callable[[IndexedImage], LoadedImage],
 ) -> Iterator[list[LoadedImage]]:
-    """Yield batches in order of rows while threads of ``pool`` already read the next ones.
+    """Let threads read the first batches and return an iterator, for which they read on.
 
     Batches are cut by row, never by what could be used, so an image's batch mates are always the
-    same. At most ``_AHEAD`` batches wait.
+    same. At most ``_AHEAD`` batches wait beside the one in use.
     """
-    waiting: deque[list[Future[LoadedImage]]] = deque()
     starts = iter(range(0, len(images), batch_size))
 
-    def submit() -> None:
-        start = next(starts, None)
-        if start is not None:
-            waiting.append([pool.submit(load, item) for item in images[start : start + batch_size]])
+    def submit(start: int) -> list[Future[LoadedImage]]:
+        return [readers.submit(load, item) for item in images[start : start + batch_size]]
 
-    for _ in range(_AHEAD + 1):
-        submit()
-    while waiting:
-        batch = [future.result() for future in waiting.popleft()]
-        submit()
-        yield batch
+    waiting = deque(map(submit, islice(starts, _AHEAD + 1)))
+
+    def batches() -> Iterator[list[LoadedImage]]:
+        try:
+            while waiting:
+                batch = [future.result() for future in waiting.popleft()]
+                waiting.extend(map(submit, islice(starts, 1)))
+                yield batch
+        finally:
+            for future in chain.from_iterable(waiting):
+                future.cancel()
+
+    return batches()

@@ -1,22 +1,43 @@
 """Seconds per stage of a unit."""
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Clock:
-    """Adds up wall-clock seconds by stage (``with clock("decode"): …``)."""
+    """Adds up seconds by stage (``with clock("decode"): …``); threads may share one.
+
+    A stage within another is not counted towards the outer one. Stages of several threads at once
+    (fetch, decode, transform) add up to more than the clock on the wall.
+    """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._within = threading.local()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Count the time of the block towards ``stage``."""
-        start = time.perf_counter()
+        outer = getattr(self._within, "inner", 0.0)
+        self._within.inner, start = 0.0, time.perf_counter()
         try:
             yield
         finally:
             spent = time.perf_counter() - start
-            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + spent, 4)
+            self.add(stage, spent - self._within.inner)
+            self._within.inner = outer + spent
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count ``seconds`` towards ``stage``."""
+        with self._lock:
+            self._spent[stage] += seconds
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Stage → seconds so far, to a tenth of a millisecond."""
+        with self._lock:
+            return {stage: round(spent, 4) for stage, spent in self._spent.items()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engine.batch import LoadedImage
+from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
 from pipeline.flows import Flow
 from pipeline.measures import (
@@ -37,11 +38,12 @@ class ComputedBatch:
     values: dict[str, NDArray[np.generic]]
 
 
-def compute_batch(batch: Sequence[LoadedImage], context: Context) -> ComputedBatch:
+def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
     """Run the model, its flow and the measures on one batch.
 
     An image that could not be used stays in its place as zeros, so that its batch mates' results
-    do not depend on it. Maps or logits that are not finite quarantine their image.
+    do not depend on it. Maps or logits that are not finite quarantine their image. ``clock``
+    gets the seconds of the flow as ``compute``.
     """
     spec, by_label = context.run.spec, context.run.config.flow.target == "label"
     pixels = np.zeros((len(batch), 3, *spec.input["size"]), np.uint8)
@@ -54,7 +56,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context) -> ComputedBat
     if by_label:
         labels = [loaded.image.label or 0 for loaded in batch]
         targets = torch.tensor(labels, device=context.device)
-    with context.autocast:
+    with clock("compute"), context.autocast:
         flow = context.flow(inputs, targets)
     flow = replace(flow, maps=flow.maps.float(), logits=flow.logits.float())
     columns = {column.name for column in spec.columns}

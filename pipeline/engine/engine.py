@@ -1,26 +1,66 @@
-"""What an engine is: something that turns units into receipts."""
+"""What an engine is: something that turns units into results, whatever is done to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import UnitFailed
-from pipeline.store import Receipt, Unit
+from pipeline.store import Unit
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Job:
-    """The run to work on and when to give up on a unit."""
+class Attempt:
+    """One try at a unit, the first being number 1.
+
+    ``alone``: its worker has nothing else in hand, so that a death is this unit's. ``careful``:
+    the unit has killed every worker that tried it; find out what does it without dying of it.
+    """
+
+    unit: Unit
+    number: int = 1
+    alone: bool = False
+    careful: bool = False
+
+
+class Worker(Protocol[R_co]):
+    """Works on units in three steps, so that three units can be in hand at once.
+
+    What a step returns is handed to the next one. An attempt may be repeated after any of them,
+    here or elsewhere.
+    """
+
+    def read(self, attempt: Attempt) -> Any:
+        """Start to fetch what the attempt needs, while earlier units are computed; return soon."""
+
+    def compute(self, reading: Any) -> Any:
+        """Compute one unit at a time, in the thread that opened the worker."""
+
+    def commit(self, computed: Any) -> R_co:
+        """Store one unit at a time, beside the next one's computing; return a small result."""
+
+
+@dataclass(frozen=True)
+class Job(Generic[R]):
+    """What to work on, when to give up on a unit, and how a worker is opened.
+
+    ``opener(uri, threads)`` gives a context manager around a :class:`Worker`; it is called once
+    in every process that works on the job, and must be importable (or picklable) there.
+    """
 
     uri: str
     attempts: int
+    opener: Callable[[str, int], AbstractContextManager[Worker[R]]]
 
 
 class Engine(Protocol):
-    """Computes units of a run wherever it likes; engines differ in nothing that is stored."""
+    """Works on units wherever it likes; engines differ in nothing that is stored."""
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Receipt]:
-        """Yield a receipt per unit, in the order in which they finish.
+    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+        """Yield a result per unit, in the order in which they finish.
 
         Raises
         ------
@@ -30,7 +70,11 @@ class Engine(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many units are computed at once."""
+        """How many workers there are now."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each worker."""
 
 
 def give_up(unit: Unit, attempts: int, cause: BaseException) -> UnitFailed:

@@ -1,33 +1,55 @@
 """``LocalEngine``: the units one after another, in this process."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from pipeline.engine.context import open_context
-from pipeline.engine.engine import Job, give_up
-from pipeline.engine.unit import process_unit
-from pipeline.errors import FlowatlasError
-from pipeline.store import Receipt, Unit
+from pipeline.engine.engine import Attempt, Job, R
+from pipeline.engine.ledger import Ledger
+from pipeline.store import Unit
 
 
 class LocalEngine:
-    """Computes in this process with ``threads`` CPU threads; for tests, debugging, small runs."""
+    """Computes in this process with ``threads`` CPU threads; for tests, debugging, small runs.
+
+    While a unit is computed here, threads commit the one before and read the one after.
+    """
 
     workers = 1
 
     def __init__(self, threads: int = 1) -> None:
-        self._threads = threads
+        self.threads = threads
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Receipt]:
-        """Yield the receipts in order of units; see :class:`Engine`."""
-        with open_context(job.uri, threads=self._threads) as context:
-            for unit in units:
-                for attempt in range(1, job.attempts + 1):
+    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+        """Yield the results in order of units; see :class:`Engine`."""
+        ledger = Ledger(units, job.attempts)
+        before: tuple[Attempt, Future[R]] | None = None
+        with (
+            job.opener(job.uri, self.threads) as worker,
+            ThreadPoolExecutor(1, thread_name_prefix="commit") as committing,
+            ThreadPoolExecutor(1, thread_name_prefix="read") as reading,
+        ):
+
+            def begin() -> tuple[Attempt, Future[object]] | None:
+                attempt = ledger.next(idle=True)
+                return None if attempt is None else (attempt, reading.submit(worker.read, attempt))
+
+            ahead = begin()
+            while ahead or before:
+                present, after = ahead, None
+                if present:
+                    attempt, read = present
+                    ahead = begin()
                     try:
-                        receipt = process_unit(unit, context, attempt)
-                        break
-                    except FlowatlasError:
-                        raise
+                        computed = worker.compute(read.result())
                     except Exception as error:
-                        if attempt == job.attempts:
-                            raise give_up(unit, attempt, error) from error
-                yield receipt
+                        ledger.failed(attempt, error)
+                    else:
+                        after = attempt, committing.submit(worker.commit, computed)
+                if before:
+                    try:
+                        result = before[1].result()
+                    except Exception as error:
+                        ledger.failed(before[0], error)
+                    else:
+                        yield result
+                before, ahead = after, ahead or begin()

@@ -1,226 +1,201 @@
-"""``RayEngine``: a pool of actors, each pinned to its GPU. The only file that imports ray."""
+"""``RayEngine``: a pool of actors, each pinned to its GPU, that follows a cluster's nodes."""
 
-import os
-import platform
-from collections import Counter, deque
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ClusterConfig
-from pipeline.engine.context import Context, open_context
-from pipeline.engine.engine import Job, give_up
-from pipeline.engine.unit import process_unit
+from pipeline.engine.engine import Job, R
+from pipeline.engine.ledger import Ledger
+from pipeline.engine.nodes import connect, nodes, share_of
+from pipeline.engine.slots import Place, Slot
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
-from pipeline.store import Receipt, Unit
+from pipeline.store import Unit
 
-_IN_FLIGHT = 2
-"""Units handed to an actor: one that runs and one that waits, so that it never idles."""
+_LOOK_SECONDS = 1.0
+"""How often the pool looks which nodes there are."""
 
-_OBJECT_STORE_BYTES = 100 * 2**20
-"""Only descriptors and receipts travel; Ray would take 30 % of the memory by default."""
-
-_CPUS_BESIDE_GPU = 4
-_FRUITLESS_DEATHS = 3
-"""So many deaths of a slot's actors without a finished unit mean that it cannot work at all."""
-
-
-class _FlowActor:
-    """A worker: one model on one device for as long as the actor lives.
-
-    The model is loaded with the first unit, not in the constructor: what goes wrong then reaches
-    the driver as the error it is, not as the death of an actor.
-    """
-
-    def __init__(self, uri: str, threads: int) -> None:
-        self._uri, self._threads = uri, threads
-        self._stack = ExitStack()
-
-    @cached_property
-    def _context(self) -> Context:
-        return self._stack.enter_context(open_context(self._uri, threads=self._threads))
-
-    def process(self, unit: Unit, attempt: int) -> Receipt:
-        return process_unit(unit, self._context, attempt)
-
-    def place(self) -> "Place":
-        return Place(
-            node=platform.node(),
-            pid=os.getpid(),
-            gpus=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-            threads=self._context.threads,
-            device=str(self._context.device),
-        )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an actor runs: host, process, the GPUs it can see, its CPU threads, its device."""
-
-    node: str
-    pid: int
-    gpus: str
-    threads: int
-    device: str
-
-
-@dataclass
-class _Slot:
-    """One place in the pool: its present actor and what it was given, the oldest first."""
-
-    actor: Any
-    given: deque[tuple[Any, Unit]] = field(default_factory=deque)
-    fruitless_deaths: int = 0
+_FAILURES = 3
+"""So many deaths or failed openings in a row mean that a slot cannot work at all."""
 
 
 class RayEngine:
     """Computes on a Ray cluster, or on a Ray started on this machine.
 
     Each actor holds ``gpus_per_actor`` GPUs (Ray sets its ``CUDA_VISIBLE_DEVICES``) and
-    ``cpus_per_actor`` CPUs, which is also its number of torch and decoding threads. A context
-    manager: Ray is connected to while it is open.
+    ``cpus_per_actor`` CPUs, which is also its number of torch and reading threads. Actors follow
+    the nodes: those that join get actors while a run is on, those that are lost cost nothing but
+    the time of their units. A context manager: Ray is connected to while it is open.
     """
 
     def __init__(self, cluster: ClusterConfig) -> None:
         self._cluster = cluster
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
+        self._closed = Counter[str]()
         self._started = False
-        self.workers = 0
 
     def __enter__(self) -> "RayEngine":
         if not ray.is_initialized():
-            _connect(self._cluster.address)
+            connect(self._cluster.address)
             self._started = True
-        self._size()
+        self._share = share_of(self._cluster)
+        self._check_room()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for slot in self._slots:
-            ray.kill(slot.actor)
-        self._slots = []
+        self._dismiss()
         if self._started:
             ray.shutdown()
 
-    def _size(self) -> None:
-        """Settle how many actors there are and what each of them holds."""
-        has = ray.cluster_resources()
-        asked = self._cluster
-        self._gpus = (
-            float(has.get("GPU", 0) > 0) if asked.gpus_per_actor == "auto" else asked.gpus_per_actor
-        )
-        self._cpus = (
-            (_CPUS_BESIDE_GPU if self._gpus else 1)
-            if asked.cpus_per_actor == "auto"
-            else asked.cpus_per_actor
-        )
-        room = int(has.get("CPU", 0) / self._cpus)
-        if self._gpus:
-            room = min(room, int(has.get("GPU", 0) / self._gpus))
-        wanted = max(1, room) if asked.actors == "auto" else asked.actors
+    @property
+    def threads(self) -> int:
+        """CPU threads of each actor."""
+        return self._share.cpus
+
+    @property
+    def workers(self) -> int:
+        """How many actors there are, or would be now."""
+        return len(self._slots) or min(self._most, self._room())
+
+    @property
+    def _most(self) -> int:
+        return sys.maxsize if self._cluster.actors == "auto" else self._cluster.actors
+
+    def _room(self) -> int:
+        return sum(map(self._share.fits, nodes().values()))
+
+    def _check_room(self) -> None:
+        room, wanted = self._room(), 1 if self._cluster.actors == "auto" else self._cluster.actors
         if room < wanted:
+            has, share = ray.cluster_resources(), self._share
             raise ConfigError(
                 f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, room "
-                f"for {room} actors of {self._cpus} CPUs and {self._gpus:g} GPUs, not {wanted}; "
+                f"for {room} actors of {share.cpus} CPUs and {share.gpus:g} GPUs, not {wanted}; "
                 "lower cluster.actors, cluster.cpus_per_actor or cluster.gpus_per_actor"
             )
-        self.workers = wanted
 
-    def run(self, job: Job, units: Sequence[Unit]) -> Iterator[Receipt]:
-        """Yield receipts as units finish; see :class:`Engine`.
+    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+        """Yield results as units finish; see :class:`Engine`.
 
-        When an actor dies, only the unit it was running is charged with an attempt; the one that
-        waited behind it goes back to the front.
+        A death is charged to a unit only if nothing else was in the actor's hand; what was in hand
+        together is tried again one by one, elsewhere if possible (see :class:`Ledger`).
         """
-        todo, attempts = deque(units), Counter[int]()
-        self._slots = [_Slot(self._hire(job)) for _ in range(min(self.workers, max(1, len(units))))]
-        while todo or any(slot.given for slot in self._slots):
-            for slot in self._slots:
-                self._feed(slot, todo, attempts)
-            running = {slot.given[0][0]: slot for slot in self._slots if slot.given}
-            done, _ = ray.wait(list(running), num_returns=1)
-            slot = running[done[0]]
-            reference, unit = slot.given.popleft()
-            try:
-                receipt = ray.get(reference)
-            except RayActorError as death:
-                self._bury(slot, job, unit, death, todo, attempts)
-            except RayTaskError as error:
-                cause = error.cause if isinstance(error.cause, BaseException) else error
-                self._charge(job, unit, cause, todo, attempts)
-            except RayError as error:
-                self._charge(job, unit, error, todo, attempts)
-            else:
-                slot.fruitless_deaths = 0
-                yield receipt
+        ledger, looked, seen = Ledger(units, job.attempts), 0.0, time.monotonic()
+        try:
+            while ledger or any(slot.in_hand for slot in self._slots):
+                now = time.monotonic()
+                if now - looked > _LOOK_SECONDS:
+                    self._follow_nodes(job, ledger)
+                    looked = now
+                seen = now if self._slots else seen
+                self._check_patience(now - seen)
+                self._feed(ledger)
+                yield from self._settle(job, ledger)
+        finally:
+            self._dismiss()
 
     def places(self) -> list[Place]:
-        """Return where the actors of the present run are."""
-        return list(ray.get([slot.actor.place.remote() for slot in self._slots]))
+        """Return where the actors that have started are."""
+        return [slot.place for slot in self._slots if slot.place]
 
-    def _hire(self, job: Job) -> Any:
-        actor = ray.remote(_FlowActor).options(
-            num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0, max_task_retries=0
+    def _follow_nodes(self, job: Job[Any], ledger: Ledger) -> None:
+        """Let slots go whose node is lost; fill the room on the others with new ones."""
+        alive = nodes()
+        for slot in [slot for slot in self._slots if slot.node not in alive]:
+            self._let_go(slot, ledger)
+        filled = Counter(slot.node for slot in self._slots) + self._closed
+        free = sorted(  # the emptiest nodes first
+            (number, node)
+            for node, resources in alive.items()
+            for number in range(filled[node], self._share.fits(resources))
         )
-        return actor.remote(job.uri, self._cpus)
+        wanted = min(self._most - len(self._slots), len(ledger))
+        for _, node in free[:wanted]:
+            self._slots.append(Slot(node))
+            self._slots[-1].hire(job, self._share)
 
-    def _feed(self, slot: _Slot, todo: deque[Unit], attempts: Counter[int]) -> None:
-        while todo and len(slot.given) < _IN_FLIGHT:
-            unit = todo.popleft()
-            slot.given.append((slot.actor.process.remote(unit, attempts[unit.id] + 1), unit))
-
-    def _bury(
-        self,
-        slot: _Slot,
-        job: Job,
-        unit: Unit,
-        death: RayActorError,
-        todo: deque[Unit],
-        attempts: Counter[int],
-    ) -> None:
-        """Replace a dead actor; give what waited behind the running unit back."""
-        todo.extendleft(waiting for _, waiting in reversed(slot.given))
-        slot.given.clear()
-        slot.fruitless_deaths += 1
-        if slot.fruitless_deaths >= _FRUITLESS_DEATHS:
+    def _check_patience(self, waited: float) -> None:
+        if waited > self._cluster.patience:
             raise UnitFailed(
-                f"{slot.fruitless_deaths} workers died one after the other without finishing a "
-                f"unit, last with: {death}"
-            ) from death
-        self._charge(job, unit, death, todo, attempts)
-        slot.actor = self._hire(job)
+                f"for {waited:.0f} s there was no node with room for an actor; what is done is "
+                "kept, run the same command again when there are nodes"
+            )
 
-    def _charge(
-        self,
-        job: Job,
-        unit: Unit,
-        cause: BaseException,
-        todo: deque[Unit],
-        attempts: Counter[int],
-    ) -> None:
-        """Count a failed attempt of a unit and put it first in line again, or give up."""
+    def _feed(self, ledger: Ledger) -> None:
+        """Give units to whoever has a hand free."""
+        for slot in self._slots:
+            while slot.hungry and ledger:
+                attempt = ledger.next(idle=not slot.in_hand, avoid=self._avoid(slot))
+                if attempt is None:
+                    break
+                slot.give(attempt)
+
+    def _avoid(self, slot: Slot) -> set[int]:
+        """Return the units another slot should try, because an actor died with them here."""
+        others = [other.died_with for other in self._slots if other is not slot]
+        return {unit for unit in slot.died_with if any(unit not in died for died in others)}
+
+    def _settle(self, job: Job[R], ledger: Ledger) -> Iterator[R]:
+        """Wait a little for answers and deal with one of them."""
+        calls = {call: slot for slot in self._slots for call in slot.calls}
+        if not calls:
+            time.sleep(_LOOK_SECONDS)
+            return
+        done, _ = ray.wait(list(calls), num_returns=1, timeout=_LOOK_SECONDS)
+        for call in done:
+            slot = calls[call]
+            try:
+                answer = ray.get(call)
+            except RayTaskError as error:
+                cause = error.cause if isinstance(error.cause, BaseException) else error
+                if call == slot.opening:
+                    self._bury(slot, job, ledger, cause)
+                else:
+                    ledger.failed(slot.in_hand.pop(call), cause)
+            except RayError as death:
+                self._bury(slot, job, ledger, death)
+            else:
+                if call == slot.opening:
+                    slot.opening, slot.place = None, answer
+                    continue
+                slot.died_with.discard(slot.in_hand.pop(call).unit.id)
+                slot.failures = 0
+                yield answer
+
+    def _bury(self, slot: Slot, job: Job[Any], ledger: Ledger, cause: BaseException) -> None:
+        """Replace an actor that died or could not be opened, or close its slot."""
         if isinstance(cause, FlowatlasError):
             raise cause
-        attempts[unit.id] += 1
-        if attempts[unit.id] >= job.attempts:
-            raise give_up(unit, attempts[unit.id], cause) from cause
-        todo.appendleft(unit)
+        if slot.node not in nodes():
+            self._let_go(slot, ledger)
+            return
+        opening, held = slot.opening is not None, slot.dismiss()
+        slot.failures += 1
+        slot.died_with.update(attempt.unit.id for attempt in held)
+        ledger.died(held, cause)
+        last = len(self._slots) == 1
+        if slot.failures < _FAILURES or (last and not opening):
+            slot.hire(job, self._share)
+        elif last:
+            raise UnitFailed(
+                f"{slot.failures} workers could not be started one after the other, last with "
+                f"{type(cause).__name__}: {cause}"
+            ) from cause
+        else:
+            self._slots.remove(slot)
+            self._closed[slot.node] += 1
 
+    def _let_go(self, slot: Slot, ledger: Ledger) -> None:
+        """Forget a slot whose node is lost; its units cost nobody an attempt."""
+        self._slots.remove(slot)
+        ledger.give_back(slot.dismiss())
 
-def _connect(address: str | None) -> None:
-    """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here."""
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, log_to_driver=True)
-        return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        logging_level="error",
-        log_to_driver=True,
-    )
+    def _dismiss(self) -> None:
+        for slot in self._slots:
+            slot.dismiss()
+        self._slots = []

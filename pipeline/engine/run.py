@@ -12,6 +12,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.engine import Engine, Job
 from pipeline.engine.local import LocalEngine
 from pipeline.engine.plan import bytes_per_image, choose_unit_rows
+from pipeline.engine.unit import open_flows
 from pipeline.errors import ConfigError
 from pipeline.flows import create_flow
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
@@ -180,7 +181,8 @@ def run_flows(
             reopen(store)
             with _engine(config, engine) as chosen:
                 on_start(Started(spec, rows_done, len(todo), chosen.workers))
-                for receipt in chosen.run(Job(config.run, config.limits.attempts), todo):
+                job = Job(config.run, config.limits.attempts, open_flows)
+                for receipt in chosen.run(job, todo):
                     on_receipt(receipt)
         else:
             on_start(Started(spec, rows_done, 0, 0))

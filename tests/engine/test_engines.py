@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from pipeline.config import ClusterConfig
-from pipeline.engine import Engine, Job, LocalEngine, run_flows
+from pipeline.engine import Engine, Job, LocalEngine, open_flows, run_flows
 from pipeline.engine.pool import RayEngine
 from pipeline.errors import ConfigError, QuarantineExceeded, RunConflict, UnitFailed
 from pipeline.store import Receipt, RunLock, Unit, open_run, open_store
@@ -104,7 +104,7 @@ def test_a_unit_that_always_fails_stops_the_run_and_keeps_the_rest(
     impossible = Unit(1, 3, 9)
     good = prepared.spec.units[0]
     with pytest.raises(UnitFailed, match=r"unit 1 .* failed 2 times.*not one shard"):
-        list(engine.run(Job(config.run, attempts=2), [good, impossible]))
+        list(engine.run(Job(config.run, 2, open_flows), [good, impossible]))
     assert open_run(config.run).exists("receipts/00000000.json")
     assert not open_run(config.run).exists("receipts/00000001.json")
 
@@ -114,14 +114,14 @@ def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path
     prepared = created_run(config)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ConfigError, match="does not load as plain tensors"):
-        list(engine.run(Job(config.run, attempts=3), prepared.spec.units))
+        list(engine.run(Job(config.run, 3, open_flows), prepared.spec.units))
 
 
 def test_actors_are_pinned_to_their_gpus_and_threads(cluster: None, tmp_path: Path) -> None:
     config = small_config(tmp_path)
     prepared = created_run(config)
     with pool(2, gpus=1, cpus=2) as engine:
-        receipts = engine.run(Job(config.run, attempts=1), prepared.spec.units)
+        receipts = engine.run(Job(config.run, 1, open_flows), prepared.spec.units)
         next(receipts)
         places = engine.places()
         assert len(list(receipts)) == len(prepared.spec.units) - 1

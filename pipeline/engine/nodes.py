@@ -1,0 +1,69 @@
+"""The nodes of a Ray cluster: how to reach them, and how many actors each has room for."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ray
+
+from pipeline.config import ClusterConfig
+
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""Only descriptors and receipts travel; Ray would take 30 % of the memory by default."""
+
+_CPUS_BESIDE_GPU = 4
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each actor holds: its CPUs (threads) and its GPUs (may be a fraction of one)."""
+
+    cpus: int
+    gpus: float
+
+    def fits(self, resources: Mapping[str, float]) -> int:
+        """Return how many actors fit a node with these resources.
+
+        A fraction of a GPU is never put together from two of them.
+        """
+        room = int(resources.get("CPU", 0) / self.cpus)
+        if self.gpus:
+            gpus = resources.get("GPU", 0)
+            per_gpu = math.floor(1 / self.gpus + 1e-9)
+            room = min(room, int(gpus) * per_gpu if self.gpus < 1 else int(gpus / self.gpus))
+        return room
+
+
+def nodes() -> dict[str, dict[str, float]]:
+    """Return the resources of every node that is alive, by its id."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def share_of(cluster: ClusterConfig) -> Share:
+    """Settle what an actor holds: a whole GPU if there are any, unless the configuration says."""
+    has = ray.cluster_resources()
+    gpus = (
+        float(has.get("GPU", 0) > 0) if cluster.gpus_per_actor == "auto" else cluster.gpus_per_actor
+    )
+    cpus = (
+        (_CPUS_BESIDE_GPU if gpus else 1)
+        if cluster.cpus_per_actor == "auto"
+        else cluster.cpus_per_actor
+    )
+    return Share(cpus, gpus)
+
+
+def connect(address: str | None) -> None:
+    """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here."""
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=True)
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        logging_level="error",
+        log_to_driver=True,
+    )
