@@ -100,8 +100,8 @@ class RayEngine:
             self._dismiss()
 
     def places(self) -> list[Place]:
-        """Return where the actors that have started are."""
-        return [slot.place for slot in self._slots if slot.place]
+        """Return where the actors are; waits for those that are just starting."""
+        return [slot.place or ray.get(slot.opening) for slot in self._slots]
 
     def _follow_nodes(self, job: Job[Any], ledger: Ledger) -> None:
         """Let slots go whose node is lost; fill the room on the others with new ones."""
