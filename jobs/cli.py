@@ -9,6 +9,7 @@ from jobs.demo import demo
 from jobs.flows import flows
 from jobs.plan import plan
 from jobs.report import report
+from jobs.submit import submit
 from jobs.verify import verify
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for command in (demo, plan, flows, aggregate, audit, report, verify):
+for command in (demo, plan, flows, submit, aggregate, audit, report, verify):
     app.command()(command)
 
 

@@ -18,7 +18,7 @@ def flowatlas(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_every_command_is_also_a_module() -> None:
     listed = flowatlas("--help").stdout
-    for name in ("demo", "plan", "flows", "aggregate", "audit", "report", "verify"):
+    for name in ("demo", "plan", "flows", "submit", "aggregate", "audit", "report", "verify"):
         assert name in listed
         assert hasattr(importlib.import_module(f"jobs.{name}"), name)
 

@@ -1,0 +1,153 @@
+"""Send a run to a Ray cluster as a job, follow its log, end with its exit code."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+
+from jobs.command import console, run_command
+from pipeline.config import RunConfig, load_config
+from pipeline.errors import ConfigError, FlowatlasError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+_CODE = ("pipeline", "jobs")
+_PATIENCE_SECONDS = 300.0
+"""How long a cluster may be out of reach before following its job is given up."""
+
+
+def submit(
+    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    address: Annotated[
+        str,
+        typer.Option(
+            envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard: http://head:8265."
+        ),
+    ],
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Follow the log until the job ends.")
+    ] = True,
+    installed: Annotated[
+        bool,
+        typer.Option("--installed", help="Use the flowatlas of the cluster's image, not this one."),
+    ] = False,
+) -> None:
+    """Run a configuration on a Ray cluster as a job; send it again to resume."""
+    settings = _for_the_cluster(load_config(config))
+    client = _connect(address)
+    with tempfile.TemporaryDirectory() as folder:
+        entrypoint = _stage(settings, Path(folder), code=not installed)
+        job = client.submit_job(
+            entrypoint=entrypoint,
+            submission_id=f"flowatlas-{uuid.uuid4().hex[:12]}",
+            runtime_env={"working_dir": folder, "excludes": ["__pycache__"]},
+            metadata={"run": settings.run},
+        )
+    _say(f"job {job}: {settings.run}")
+    later = (
+        f"follow it: ray job logs --address {address} --follow {job}\n"
+        f"stop it:   ray job stop --address {address} {job}"
+    )
+    if not wait:
+        _say(later)
+        return
+    try:
+        code = _follow(client, job)
+    except KeyboardInterrupt:
+        _say(f"the job goes on without you\n{later}")
+        raise typer.Exit(1) from None
+    raise typer.Exit(code)
+
+
+def _for_the_cluster(config: RunConfig) -> RunConfig:
+    """Return the configuration as the job's driver reads it: it joins the cluster it runs in."""
+    if config.cluster.engine != "ray":
+        raise ConfigError("cluster.engine is local, which uses no cluster; leave it out to submit")
+    local = [
+        path
+        for path in (config.run, config.dataset.source, config.model.weights)
+        if "://" not in path and path != "pretrained"
+    ]
+    if local:
+        _say(f"every node must see these at the same place: {', '.join(local)}")
+    return config.model_copy(
+        update={"cluster": config.cluster.model_copy(update={"address": None})}
+    )
+
+
+def _connect(address: str) -> "JobSubmissionClient":
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FlowatlasError(
+            f"cannot reach a Ray cluster at {address}: {reason}; the address is that of its "
+            "dashboard, http://HEAD:8265, and a cluster with tokens wants RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN here"
+        ) from error
+
+
+def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
+    """Write what the job needs into ``folder``, its working directory; return its command."""
+    content = yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+    (folder / "config.yaml").write_text(content, encoding="utf-8")
+    if not code:
+        return "flowatlas flows config.yaml"
+    for package in _CODE:
+        source = Path(__file__).resolve().parents[1] / package
+        shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return "python -m jobs.flows config.yaml"
+
+
+def _follow(client: "JobSubmissionClient", job: str) -> int:
+    """Print the job's log until it ends, across lost connections; return its exit code."""
+    log, heard = _Log(client, job), time.monotonic()
+    while True:
+        try:
+            asyncio.run(log.print())
+            info = client.get_job_info(job)
+        except Exception as error:  # Ray, requests and aiohttp each raise their own
+            if time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise FlowatlasError(
+                    f"no word of job {job} for {_PATIENCE_SECONDS:.0f} s ({error}); it may go on: "
+                    "look at the cluster, then submit the same configuration again to resume"
+                ) from error
+            time.sleep(2)
+            continue
+        heard = time.monotonic()
+        if info.status.is_terminal():
+            _say(f"job {job}: {info.status.lower()}. {info.message or ''}")
+            return info.driver_exit_code or int(info.status != "SUCCEEDED")
+        time.sleep(0.5)
+
+
+class _Log:
+    """A job's log; remembers what it has printed, because the server always sends all of it."""
+
+    def __init__(self, client: "JobSubmissionClient", job: str) -> None:
+        self._client, self._job, self._printed = client, job, 0
+
+    async def print(self) -> None:
+        """Print what is new, as it grows, until the job ends or the connection does."""
+        seen = 0
+        async for text in self._client.tail_job_logs(self._job):
+            print(text[max(0, self._printed - seen) :], end="", flush=True)
+            seen += len(text)
+            self._printed = max(self._printed, seen)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(submit)

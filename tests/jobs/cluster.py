@@ -1,0 +1,144 @@
+"""A real Ray cluster of this machine: ``ray start`` on ports of its own, ended by its processes."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """Addresses of a running cluster.
+
+    ``head`` is what other nodes join, ``dashboard`` where jobs are submitted, ``metrics`` one URL
+    of Prometheus text per node.
+    """
+
+    head: str
+    dashboard: str
+    metrics: tuple[str, ...]
+
+    def scrape(self) -> str:
+        """Return what Prometheus would read now from all nodes."""
+        pages = []
+        for url in self.metrics:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                pages.append(answer.read().decode())
+        return "\n".join(pages)
+
+
+@contextmanager
+def ray_cluster(*nodes: dict[str, int]) -> Iterator[RayCluster]:
+    """Start a node per mapping of ``ray start`` resources; the first one is the head.
+
+    Examples
+    --------
+    ``ray_cluster({"num-cpus": 0}, {"num-cpus": 2, "num-gpus": 1})``
+    """
+    ports = iter(_free_ports(3 + 4 * len(nodes)))
+    head, dashboard, client = next(ports), next(ports), next(ports)
+    with ExitStack() as stack:
+        urls = []
+        for number, resources in enumerate(nodes):
+            place = [f"--address=127.0.0.1:{head}"]
+            if not number:
+                place = [
+                    "--head",
+                    "--include-dashboard=true",
+                    f"--port={head}",
+                    f"--dashboard-port={dashboard}",
+                    f"--ray-client-server-port={client}",
+                ]
+            told = (f"--{name}={value}" for name, value in resources.items())
+            urls.append(stack.enter_context(_node(ports, *place, *told)))
+        _wait(f"http://127.0.0.1:{dashboard}/api/version")
+        yield RayCluster(f"127.0.0.1:{head}", f"http://127.0.0.1:{dashboard}", tuple(urls))
+
+
+@contextmanager
+def _node(ports: Iterator[int], *arguments: str) -> Iterator[str]:
+    """Run one ``ray start --block`` during the block, then end all that it started.
+
+    Yields the URL of the node's metrics, which answers as soon as the node is up.
+    """
+    metrics = next(ports)
+    # Sockets live in the folder, and their paths may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    command = [
+        str(Path(sys.executable).with_name("ray")),
+        "start",
+        "--block",
+        "--disable-usage-stats",
+        f"--object-store-memory={80 * 2**20}",
+        f"--metrics-export-port={metrics}",
+        f"--dashboard-agent-listen-port={next(ports)}",
+        f"--dashboard-agent-grpc-port={next(ports)}",
+        f"--runtime-env-agent-port={next(ports)}",
+        *arguments,
+        *([f"--temp-dir={folder}"] if "--head" in arguments else []),
+    ]
+    # Metrics are handed on every second, not every ten, so that a short run is seen.
+    environment = {
+        **os.environ,
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_metrics_report_interval_ms": "1000",
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    try:
+        url = f"http://127.0.0.1:{metrics}/metrics"
+        _wait(url)
+        yield url
+    finally:
+        # Not by SIGTERM: a node would wait half a minute for its work to end.
+        for pid in (process.pid, *_descendants(process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,125 @@
+"""Jobs on a real cluster of two nodes, each with one CPU and one GPU in name only."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.engine import run_flows
+from tests.engine.datasets import small_config
+from tests.engine.trees import tree
+from tests.jobs.cluster import RayCluster, ray_cluster
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    pytest.importorskip("aiohttp", reason="submitting needs ray[default]")
+    with ray_cluster({"num-cpus": 1, "num-gpus": 1}, {"num-cpus": 1, "num-gpus": 1}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the local engine has computed, and the configuration of the same on a cluster."""
+    folder = tmp_path_factory.mktemp("submit")
+    run_flows(small_config(folder, "local"))
+    cluster = {"address": "ray://nowhere:1", "gpus_per_actor": 1, "cpus_per_actor": 1}
+    config = small_config(folder, "submitted", cluster=cluster)
+    content = {**config.model_dump(mode="json"), "run": "submitted"}
+    (folder / "run.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def start(config: Path, address: str, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.submit", str(config), "--address", address, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        # A job in a shell's background ignores Ctrl-C and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> None:
+    submitted = start(folder / "run.yaml", cluster.dashboard)
+    out, errors = submitted.communicate(timeout=300)
+    assert submitted.returncode == 0, out + errors
+    assert f"every node must see these at the same place: {folder}/submitted" in out
+    assert "40 images in 5 units; 3 layers of 4×4 cells; 2 workers" in out
+    assert "done: 40 images ok, 0 quarantined" in out
+    assert "succeeded" in out
+    assert tree(folder / "submitted") == tree(folder / "local")
+
+
+def test_the_exit_code_and_the_error_are_those_of_the_job(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    config = small_config(tmp_path)
+    path = tmp_path / "run.yaml"
+    content = config.model_dump(mode="json", exclude={"cluster"})
+    content["dataset"]["source"] = str(tmp_path / "nowhere")
+    path.write_text(yaml.safe_dump(content))
+    submitted = start(path, cluster.dashboard)
+    out, errors = submitted.communicate(timeout=300)
+    assert submitted.returncode == 1
+    assert "error: " in out
+    assert "nowhere" in out
+    assert "Traceback" not in out + errors
+
+
+def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, folder: Path) -> None:
+    from ray.job_submission import JobSubmissionClient
+
+    submitted = start(folder / "run.yaml", cluster.dashboard)
+    lines = [submitted.stdout.readline() for _ in range(2)]  # type: ignore[union-attr]
+    (job,) = re.findall(r"job (flowatlas-\w+):", "".join(lines))
+    time.sleep(1)
+    submitted.send_signal(signal.SIGINT)
+    out, errors = submitted.communicate(timeout=60)
+    assert submitted.returncode == 1, errors
+    assert "the job goes on without you" in out
+    assert f"ray job stop --address {cluster.dashboard} {job}" in out
+    client = JobSubmissionClient(cluster.dashboard)
+    deadline = time.monotonic() + 200
+    while not client.get_job_status(job).is_terminal():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert client.get_job_status(job) == "SUCCEEDED"
+    assert "done: 40 images ok" in client.get_job_logs(job)
+
+
+def test_nobody_waits_who_does_not_want_to(cluster: RayCluster, folder: Path) -> None:
+    submitted = start(folder / "run.yaml", cluster.dashboard, "--no-wait", "--installed")
+    out, errors = submitted.communicate(timeout=60)
+    assert submitted.returncode == 0, errors
+    (job,) = re.findall(r"job (flowatlas-\w+):", out)
+    assert f"ray job logs --address {cluster.dashboard} --follow {job}" in out
+
+
+def test_an_address_where_nobody_answers_is_one_line(folder: Path) -> None:
+    submitted = start(folder / "run.yaml", "http://127.0.0.1:1")
+    _, errors = submitted.communicate(timeout=60)
+    assert submitted.returncode == 1
+    assert "cannot reach a Ray cluster at http://127.0.0.1:1" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_run_that_needs_no_cluster_is_not_sent_to_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(small_config(tmp_path).model_dump(mode="json")))
+    submitted = start(path, "http://127.0.0.1:1")
+    _, errors = submitted.communicate(timeout=60)
+    assert submitted.returncode == 1
+    assert "cluster.engine is local" in errors
