@@ -31,3 +31,7 @@ class QuarantineExceeded(FlowatlasError):
 
 class UnitFailed(FlowatlasError):
     """A unit failed ``limits.attempts`` times."""
+
+
+class GateClosed(FlowatlasError):
+    """There are findings of a kind that a command was told to fail on."""

@@ -119,15 +119,16 @@ def _merge(signals: Sequence[Signal]) -> Finding:
 
     Where few images look there, and so no tail shows it, how many they are says most.
     """
-    rare = not any(s.statistic.aspect == "tail" for s in signals)
-    headline, *others = sorted(
-        signals,
-        key=lambda s: (
-            s.statistic.kind not in ("corner", "border"),
-            (s.statistic.aspect == "share") != (rare and s.value < RARE),
-            -s.z,
-        ),
-    )
+    shares = [signal.value for signal in signals if signal.statistic.aspect == "share"]
+    tails = any(signal.statistic.aspect == "tail" for signal in signals)
+    rare = bool(shares) and min(shares) < RARE and not tails
+
+    def order(signal: Signal) -> tuple[bool, bool, float]:
+        share = signal.statistic.aspect == "share"
+        named = signal.statistic.kind in ("corner", "border")
+        return not named, share != rare, -signal.z
+
+    headline, *others = sorted(signals, key=order)
     return Finding(headline, tuple(others))
 
 

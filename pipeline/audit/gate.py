@@ -1,0 +1,36 @@
+"""``Gate``: which findings make a command fail, for continuous integration."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.audit.entry import KINDS
+from pipeline.errors import ConfigError, GateClosed
+
+_MEANT = {"shortcut": ("shortcut", "rare"), "any": KINDS}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Kinds of findings that close it."""
+
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, names: str) -> "Gate":
+        """Read a list of kinds separated by commas; ConfigError if one does not exist."""
+        asked = [name.strip() for name in names.split(",") if name.strip()]
+        unknown = [name for name in asked if name not in (*KINDS, "any")]
+        if unknown:
+            raise ConfigError(
+                f"there is no kind of finding called {', '.join(unknown)}; choose from "
+                f"{', '.join(KINDS)}, any"
+            )
+        return cls(frozenset(kind for name in asked for kind in _MEANT.get(name, (name,))))
+
+    def check(self, findings: pa.Table) -> None:
+        """Raise GateClosed with the gravest finding of these kinds, if there is one."""
+        closing = [row for row in findings.to_pylist() if row["kind"] in self.kinds]
+        if closing:
+            more = f" (and {len(closing) - 1} more)" if len(closing) > 1 else ""
+            raise GateClosed(f"{closing[0]['kind']}: {closing[0]['sentence']}{more}")

@@ -1,0 +1,45 @@
+"""Confidence intervals of rates, and of the difference between two rates."""
+
+from dataclasses import dataclass
+
+from scipy.stats import norm
+
+
+@dataclass(frozen=True)
+class Rate:
+    """``count`` of ``images``, with its Wilson interval."""
+
+    count: int
+    images: int
+    level: float = 0.95
+
+    @property
+    def value(self) -> float:
+        """The rate; NaN of no image."""
+        return self.count / self.images if self.images else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's score interval (1927): right also for rates of 0 and 1; (0, 1) of no image."""
+        if not self.images:
+            return 0.0, 1.0
+        z, n, p = float(norm.ppf((1 + self.level) / 2)), self.images, self.value
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+        low, high = max(0.0, centre - half), min(1.0, centre + half)
+        return (0.0 if self.count == 0 else low), (1.0 if self.count == n else high)
+
+
+def difference(one: Rate, other: Rate) -> tuple[float, float]:
+    """Return the interval of ``one - other`` by Newcombe's hybrid score method.
+
+    Newcombe, "Interval estimation for the difference between independent proportions", 1998,
+    method 10. (-1, 1) where either has no image.
+    """
+    if not one.images or not other.images:
+        return -1.0, 1.0
+    (low, high), (other_low, other_high) = one.interval, other.interval
+    p, q = one.value, other.value
+    below: float = ((p - low) ** 2 + (other_high - q) ** 2) ** 0.5
+    above: float = ((high - p) ** 2 + (q - other_low) ** 2) ** 0.5
+    return p - q - below, p - q + above

@@ -1,0 +1,98 @@
+"""Suspects: shortcuts with a place, and the images on which their use can be tested."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.atlas import TABLES
+from pipeline.audit.readings import CORNERS
+from pipeline.store import Run, Status
+
+PLACES = {**{column: column.split("_")[1] for column in CORNERS}, "border_flow": "border"}
+"""Column → the place it measures: a corner (``tl``, ``tr``, ``bl``, ``br``) or the ``border``."""
+
+RECIPIENTS = 200
+"""Images of other classes onto which the place is pasted, and as many that give random patches."""
+
+CARRIERS = 64
+"""Images of the class at most from which the place is taken and erased."""
+
+_SURE_CARRIERS = 4
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A place that images of one class are suspected of being recognised by.
+
+    ``carriers`` are rows of the class that look there most; ``plain`` rows of it that do not;
+    ``recipients`` and ``donors`` rows of other classes, for pasting onto and for random patches.
+    ``finding`` is the number of the finding, -1 without one.
+    """
+
+    finding: int
+    number: int
+    column: str
+    carriers: tuple[int, ...]
+    plain: tuple[int, ...]
+    recipients: tuple[int, ...]
+    donors: tuple[int, ...]
+
+    @property
+    def place(self) -> str:
+        """A corner, or the border."""
+        return PLACES[self.column]
+
+
+def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -> Suspect:
+    """Choose the images for one class and place; the same ones every time.
+
+    Only images that the model takes for the class can lose it, only others can gain it: carriers
+    and plain images are predicted as the class, recipients and donors are not. Carriers look at
+    the place at least half as much as the fourth of them.
+    """
+    group = TABLES[table]
+    images = run.summary().to_table(
+        columns=["row", "pred", column, *({group} - {"pred"})],
+        filter=(pc.field("status") == int(Status.OK)) & pc.field(column).is_valid(),
+    )
+    images = images.sort_by("row")
+    of_class = _integers(images, group) == number
+    taken = _integers(images, "pred") == number
+    rows, values = images["row"].to_numpy(), images[column].to_numpy()
+    own = np.flatnonzero(of_class & taken)
+    own = own[np.argsort(-values[own], kind="stable")]
+    strong = values[own] >= values[own[:_SURE_CARRIERS]][-1:] / 2
+    random = np.random.default_rng(number)
+    others = random.permutation(rows[~of_class & ~taken])
+    plain = own[len(own) // 2 :]  # the half of the class that looks there least
+    return Suspect(
+        finding=finding,
+        number=number,
+        column=column,
+        carriers=_tuple(rows[own[strong][:CARRIERS]]),
+        plain=_tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]]),
+        recipients=_tuple(others[:RECIPIENTS]),
+        donors=_tuple(others[RECIPIENTS : 2 * RECIPIENTS]),
+    )
+
+
+def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ...]:
+    """Return a suspect for every finding that names a place."""
+    found = []
+    for finding in findings.to_pylist():
+        column = str(finding["statistic"]).rpartition("_")[0]
+        if finding["kind"] in ("shortcut", "rare") and column in PLACES:
+            found.append(suspect(run, table, finding["class"], column, finding["finding"]))
+    return tuple(found)
+
+
+def _integers(images: pa.Table, name: str) -> NDArray[np.int64]:
+    return np.asarray(images[name].cast(pa.int64()).fill_null(-1).to_numpy())
+
+
+def _tuple(rows: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(int(row) for row in rows)

@@ -1,0 +1,44 @@
+import csv
+import io
+import json
+
+import pytest
+
+from pipeline.audit.entry import Entry, findings_table
+from pipeline.audit.formats import FORMATS, as_csv, as_json, as_markdown, as_text
+
+HOSTILE = "a|b `c`\n<img> [x](y) \\ *d*"
+FOUND = findings_table(
+    [
+        Entry("rare", 0, "corner_tl_flow_share", 0.1 + 0.2, 40, "high", f"“{HOSTILE}” looks."),
+        Entry("fault", None, "phash", 2, 4, "medium", 'He said "no", twice.'),
+    ],
+    (HOSTILE,),
+)
+
+
+def test_text_is_a_line_each():
+    assert as_text(FOUND.slice(1)) == '- He said "no", twice.'
+    assert as_text(FOUND.slice(2)) == "no finding"
+
+
+def test_markdown_keeps_its_table_whatever_a_class_is_called():
+    lines = as_markdown(FOUND).split("\n")
+    assert len(lines) == 4
+    for line in lines:
+        assert line.replace("\\|", "").count("|") == 5
+    assert "\\<img\\> \\[x\\](y) \\\\ \\*d\\*" in lines[2]
+    assert as_markdown(FOUND.slice(2)) == "No finding."
+
+
+def test_json_and_csv_give_the_table_back():
+    assert json.loads(as_json(FOUND)) == FOUND.to_pylist()
+    rows = list(csv.DictReader(io.StringIO(as_csv(FOUND))))
+    assert [row["sentence"] for row in rows] == FOUND["sentence"].to_pylist()
+    assert float(rows[0]["value"]) == 0.1 + 0.2
+    assert rows[1]["class"] == ""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_finding_is_no_error(name):
+    assert isinstance(FORMATS[name](FOUND.slice(2)), str)

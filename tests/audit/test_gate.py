@@ -1,0 +1,33 @@
+import pytest
+
+from pipeline.audit.entry import Entry, findings_table
+from pipeline.audit.gate import Gate
+from pipeline.errors import ConfigError, GateClosed
+
+RARE = Entry("rare", 0, "x", 1, 1, "high", "First.")
+FAULT = Entry("fault", None, "x", 1, 1, "medium", "Second.")
+FOUND = findings_table([RARE, FAULT, FAULT], ("cat",))
+
+
+@pytest.mark.parametrize("names", ["", "drift", "cluster, outlier"])
+def test_a_gate_lets_other_kinds_pass(names):
+    Gate.of(names).check(FOUND)
+    Gate.of("any").check(FOUND.slice(3))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("shortcut", "^rare: First.$"),
+        ("drift,fault", r"^fault: Second. \(and 1 more\)$"),
+        ("any", r"^rare: First. \(and 2 more\)$"),
+    ],
+)
+def test_a_gate_closes_with_the_gravest_sentence(names, said):
+    with pytest.raises(GateClosed, match=said):
+        Gate.of(names).check(FOUND)
+
+
+def test_a_kind_that_does_not_exist_is_told_before_anything():
+    with pytest.raises(ConfigError, match="shortcutt; choose from shortcut"):
+        Gate.of("shortcutt")
