@@ -106,3 +106,29 @@ def test_a_model_that_skips_a_block_is_refused():
     model.blocks = model.blocks[:2]
     with pytest.raises(UnsupportedModel, match="ran 2 of its 3 layers"):
         record(parts, model, photographs_like(model, 1), verify=False)
+
+
+@pytest.mark.parametrize("kind", masks())
+@pytest.mark.parametrize("size", [1, 50, 10**6])
+def test_slabs_are_the_rows_a_few_at_a_time(kind, size):
+    it = attention(masks()[kind])
+    parts = list(it.slabs(slice(1, None), size))
+    assert torch.allclose(torch.cat([paid for _, paid in parts], dim=2), it.rows(slice(1, None)))
+    assert [part.start for part, _ in parts] == [1, *(part.stop for part, _ in parts[:-1])]
+    assert all(paid.numel() <= max(size, 2 * 3 * 6) for _, paid in parts)
+
+
+@pytest.mark.parametrize("kind", masks())
+def test_some_images_attend_as_they_do_among_all(kind):
+    it = attention(masks()[kind])
+    every = slice(0, None)
+    assert torch.equal(it.of(slice(1, 2)).rows(every), it.rows(every)[1:2])
+    assert torch.equal(it.of(slice(1, 2)).output, it.output[1:2])
+
+
+def test_without_a_graph_nothing_can_be_differentiated():
+    model = small().requires_grad_(False)
+    images = photographs_like(model, 1)
+    recording = record(anatomy(model), model, images, verify=True, graph=False)
+    assert not recording.result.requires_grad
+    assert not any(a.output.requires_grad for a in recording.attentions)
