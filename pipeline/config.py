@@ -4,31 +4,52 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import ConfigError
+from pipeline.remote import has_secret, shown
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Inputs are not repeated in error messages: a URL may hold a password.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and has_secret(value):
+        raise ValueError(
+            f"{shown(value)} holds a user, a password or a query, which would be stored with the "
+            "run; give credentials in the environment (AWS_ACCESS_KEY_ID, …) and a plain URL"
+        )
+    return value
+
+
+Uri = Annotated[str, BeforeValidator(_plain)]
+"""A local path or a URL without credentials."""
 
 
 class DatasetConfig(_Section):
     """Where the images, labels and boxes are."""
 
-    source: str
-    """Folder with one subfolder per class, or a CSV/Parquet table with a column of image URIs."""
-    kind: Literal["auto", "folder", "table"] = "auto"
-    root: str | None = None
+    source: Uri
+    """Folder with one subfolder per class; CSV/Parquet table with a column of image URIs;
+    WebDataset ``.tar`` archives or Parquet files with image bytes: one, a folder of them, a glob or
+    ``val-{000..049}.tar``. Local, ``s3://`` or ``gs://``."""
+    kind: Literal["auto", "folder", "table", "webdataset", "parquet"] = "auto"
+    root: Uri | None = None
     """What relative URIs of a table are relative to; the table's own folder if not given."""
-    classes: str | None = None
+    classes: Uri | None = None
     """``imagenet-1k``, or a file of class names: JSON list, JSON index → name, or one per line."""
-    labels: str | None = None
+    labels: Uri | None = None
     """JSON file that maps a folder name (or a label of the table) to the model's class index."""
-    boxes: str | None = None
+    image_column: str | None = None
+    """Column of Parquet files with the images; found by its type if not given."""
+    label_column: str | None = None
+    """Column of Parquet files with the labels; ``label`` and the like if not given."""
+    boxes: Uri | None = None
     """CSV/Parquet table: the URI column of the index, x0, y0, x1, y1 in pixels; many rows each."""
 
 
@@ -48,7 +69,7 @@ class ModelConfig(_Section):
     """A timm model and its weights."""
 
     name: str
-    weights: str = "pretrained"
+    weights: Uri = "pretrained"
     """``pretrained``, or a .safetensors file; pickled files only if they load as plain tensors."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
@@ -107,7 +128,7 @@ class LimitsConfig(_Section):
 class RunConfig(_Section):
     """One dataset × one model × one method, in one folder or object-store prefix."""
 
-    run: str
+    run: Uri
     dataset: DatasetConfig
     model: ModelConfig
     flow: FlowConfig = FlowConfig()

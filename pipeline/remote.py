@@ -134,6 +134,22 @@ def read_text(uri: str) -> str:
         raise OSError(first_line(error)) from error
 
 
+class Objects:
+    """Opens each bucket once; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, ObjectStore] = {}
+
+    def at(self, url: str) -> tuple[ObjectStore, str]:
+        """Return the bucket of a URL and the key in it."""
+        scheme, _, rest = url.partition("://")
+        bucket, _, key = rest.partition("/")
+        name = f"{scheme}://{bucket}"
+        if name not in self._buckets:
+            self._buckets[name] = open_url(name)
+        return self._buckets[name], key
+
+
 class RangedFile(io.RawIOBase):
     """A seekable file of an object that is read by ranges, each as large as it is asked for.
 

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pipeline.config import RunConfig, content_hash, load_config
+from pipeline.config import DatasetConfig, RunConfig, content_hash, load_config
 from pipeline.errors import ConfigError
 
 TEXT = (
@@ -76,3 +77,30 @@ def test_the_hash_is_of_what_determines_the_data() -> None:
 def test_canonical_json_ignores_the_order_of_keys() -> None:
     assert content_hash({"a": 1, "b": [1, 2]}) == content_hash({"b": [1, 2], "a": 1})
     assert content_hash({"a": [1, 2]}) != content_hash({"a": [2, 1]})
+
+
+@pytest.mark.parametrize(
+    ("field", "url"),
+    [
+        ("run", "s3://AKIAKEY:hunter2@bucket/run"),
+        ("dataset.source", "s3://bucket/val?X-Amz-Signature=hunter2"),
+        ("dataset.root", "gs://hunter2@bucket/x"),
+        ("dataset.boxes", "s3://bucket/boxes.csv?token=hunter2"),
+        ("model.weights", "https://me:hunter2@host/w.safetensors"),
+    ],
+)
+def test_urls_with_credentials_are_refused_and_not_repeated(
+    tmp_path: Path, field: str, url: str
+) -> None:
+    content = {"run": "r", "dataset": {"source": "a"}, "model": {"name": "m"}}
+    *above, last = field.split(".")
+    (content[above[0]] if above else content)[last] = url  # type: ignore[index]
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=rf"{field}: .*environment") as caught:
+        load_config(path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_glob_is_no_query() -> None:
+    assert DatasetConfig(source="s3://bucket/val-?.tar").source.endswith("?.tar")

@@ -3,6 +3,7 @@
 from pipeline.images.decode import REASONS, Decoded, decode
 from pipeline.images.entry import Entry, Source
 from pipeline.images.fetch import Fetcher
+from pipeline.images.formats import Unusable
 from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
 from pipeline.images.sources import open_source
 from pipeline.images.transform import InputTransform
@@ -18,6 +19,7 @@ __all__ = [
     "Index",
     "InputTransform",
     "Source",
+    "Unusable",
     "build_index",
     "decode",
     "open_source",

@@ -10,6 +10,7 @@ from pipeline.images.entry import Box
 from pipeline.images.labels import Labels, quoted, table_labels
 from pipeline.images.tables import Table
 from pipeline.images.uris import Root
+from pipeline.remote import shown
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 _TRUE = {"1", "1.0", "true", "yes"}
@@ -100,7 +101,7 @@ def _placed(column: pa.ChunkedArray, root: Root, path: str) -> tuple[list[str], 
         try:
             codes.append(ids.setdefault(root.place(uri), len(ids)))
         except DatasetError as error:
-            raise DatasetError(f"{path}: {uri[:200]!r} is refused: {error}") from error
+            raise DatasetError(f"{path}: {shown(uri)[:200]!r} is refused: {error}") from error
     return list(ids), np.array(codes, np.int64)[encoded.indices.to_numpy()]
 
 

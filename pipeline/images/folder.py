@@ -1,14 +1,19 @@
 """A folder with one subfolder of images per class."""
 
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import obstore
 
 from pipeline.errors import DatasetError
 from pipeline.images.boxes import NO_BOXES, Boxes
 from pipeline.images.entry import Entry
 from pipeline.images.labels import Labels, class_names, folder_labels
 from pipeline.images.uris import Root
+from pipeline.images.walk import entries_of, images_below, name_of
+from pipeline.remote import first_line, is_remote, open_url
 
 SUFFIXES = frozenset(
     {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}
@@ -17,7 +22,7 @@ SUFFIXES = frozenset(
 )
 """What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
 
-_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class FolderSource:
     def scan(self) -> Iterator[Entry]:
         """Yield the images in order of their relative posix paths."""
         empty = True
-        for uri, size in _images(self.root, "", ()):
+        for uri, size in images_below(self.root, _is_image):
             empty = False
             parts = uri.split("/")
             split = parts[0] if self.has_splits and len(parts) > 1 else None
@@ -69,63 +74,22 @@ def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> Fo
     """
     root = Root(path).path
     top = _folders(root)
-    has_splits = bool(top) and _SPLITS.issuperset(name.lower() for name in top)
+    has_splits = bool(top) and SPLITS.issuperset(name.lower() for name in top)
     classes = {name for split in top for name in _folders(f"{root}/{split}")} if has_splits else top
     return FolderSource(root, folder_labels(classes, labels), has_splits, boxes)
 
 
 def _folders(path: str) -> set[str]:
-    return {_text(entry, path) for entry in _list(path) if entry.is_dir() and entry.name[0] != "."}
-
-
-def _images(root: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, int | None]]:
-    """Yield (relative path, bytes) below ``root/prefix`` in order of the paths.
-
-    A folder sorts by its name with a slash, so that the order is that of whole paths while only
-    one folder is listed at a time.
-    """
-    folder = os.path.join(root, prefix)
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    named = []
-    for entry in _list(folder):
-        is_folder = entry.is_dir()
-        if entry.name[0] != "." and (is_folder or _suffix(entry.name) in SUFFIXES):
-            named.append((_text(entry, folder) + "/" * is_folder, entry))
-    for name, entry in sorted(named, key=lambda pair: pair[0]):
-        if name.endswith("/"):
-            yield from _images(root, prefix + name, (*above, real))
-        else:
-            yield prefix + name, _size(entry)
-
-
-def _list(path: str) -> list[os.DirEntry[str]]:
+    if not is_remote(path):
+        found = entries_of(path)
+        return {name_of(e, path) for e in found if e.is_dir() and e.name[0] != "."}
     try:
-        with os.scandir(path) as entries:
-            return list(entries)
-    except OSError as error:
-        raise DatasetError(f"cannot list the folder {path}: {error.strerror}") from error
+        prefixes = obstore.list_with_delimiter(open_url(path))["common_prefixes"]
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise DatasetError(f"cannot list {path}: {first_line(error)}") from error
+    names = {posixpath.basename(prefix) for prefix in prefixes}
+    return {name for name in names if name[0] != "."}
 
 
-def _size(entry: os.DirEntry[str]) -> int | None:
-    """Return the bytes of a file; None for a dangling link and whatever else is no file."""
-    try:
-        return entry.stat().st_size if entry.is_file() else None
-    except OSError:
-        return None
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
-def _text(entry: os.DirEntry[str], folder: str) -> str:
-    """Return a file name if it is text at all; bytes that are not UTF-8 cannot be indexed."""
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        raise DatasetError(
-            f"the name {os.fsencode(entry.name)!r} in {folder!r} is not UTF-8; rename it"
-        ) from None
-    return entry.name
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES

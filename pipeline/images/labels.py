@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.remote import read_text
 
 Labels = Mapping[str, int | None]
 
@@ -26,8 +27,7 @@ def read_labels(path: str) -> dict[str, int | None]:
         The file is missing, is not JSON, or holds something else.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(read_text(path))
     except OSError as error:
         raise ConfigError(
             f"cannot read dataset.labels {path}: {error.strerror or error}"

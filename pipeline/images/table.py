@@ -11,7 +11,10 @@ from pipeline.images.boxes import NO_BOXES, Boxes
 from pipeline.images.entry import Entry
 from pipeline.images.labels import Labels, class_names, table_labels
 from pipeline.images.tables import Table
-from pipeline.images.uris import Root
+from pipeline.images.uris import Root, location
+from pipeline.remote import is_remote, shown
+
+_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class TableSource:
     """Images in order of a table's rows.
 
     Files that are missing keep their row (with no length): they are quarantined when they are
-    fetched. If every one is missing the root is wrong and the scan says so.
+    fetched. If every one is missing the root is wrong and the scan says so; of objects, which have
+    no length here, the first 16 are looked at.
     """
 
     table: Table
@@ -42,6 +46,7 @@ class TableSource:
         label_column, split_column = self.table.column("label"), self.table.column("split")
         columns = [name for name in (uri_column, label_column, split_column) if name]
         rows = found = 0
+        objects: list[str] = []
         for batch in self.table.batches(columns):
             uris = self._texts(batch, uri_column)
             labels = batch.column(label_column).to_pylist() if label_column else [None] * len(uris)
@@ -51,11 +56,13 @@ class TableSource:
                 placed = self._placed(uri, rows)
                 size = self.base.size(placed)
                 found += size is not None
+                if len(objects) < _LOOKED_AT and is_remote(location(self.root, placed)):
+                    objects.append(placed)
                 label = self.labels[value] if value == value else None
                 yield Entry(placed, None, size, label, split or None, self.boxes.of(placed, label))
         if not rows:
             raise DatasetError(f"the table {self.table.path} has no rows")
-        if not found:
+        if not found and not any(map(self.base.there, objects)):
             raise DatasetError(
                 f"none of the {rows} files of {self.table.path} exists below {self.root}; "
                 "set dataset.root to the folder that its URIs are relative to"
@@ -70,9 +77,9 @@ class TableSource:
         try:
             return self.base.place(uri or "")
         except DatasetError as error:
-            shown = (uri or "")[:200]
+            told = shown(uri or "")[:200]
             raise DatasetError(
-                f"{self.table.path}, row {row}: {shown!r} is refused: {error}"
+                f"{self.table.path}, row {row}: {told!r} is refused: {error}"
             ) from error
 
 

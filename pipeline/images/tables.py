@@ -6,8 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from obstore.exceptions import BaseError
 
 from pipeline.errors import DatasetError
+from pipeline.images.files import open_file
+from pipeline.remote import first_line, is_remote, local
 
 URI_COLUMNS = ("uri", "file", "path", "filename", "image")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
@@ -25,7 +28,7 @@ class Table:
     def __init__(self, path: str) -> None:
         self.path = path
         self._parquet = Path(path).suffix.lower() in (".parquet", ".pq")
-        if not Path(path).is_file():
+        if not is_remote(path) and not Path(local(path)).is_file():
             raise DatasetError(f"there is no table {path}; check dataset.source and dataset.boxes")
         self._columns = {name.casefold(): name for name in reversed(self._names())}
 
@@ -59,12 +62,12 @@ class Table:
         """
         try:
             if self._parquet:
-                with pa.parquet.ParquetFile(self.path) as file:
+                with open_file(self.path) as opened, pa.parquet.ParquetFile(opened) as file:
                     yield from file.iter_batches(_BATCH, columns=list(columns))
             else:
                 with self._csv(columns) as reader:
                     yield from reader
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, BaseError) as error:
             raise self._damaged(error) from error
 
     def texts(self, column: pa.Array, name: str) -> pa.Array:
@@ -85,16 +88,17 @@ class Table:
     def _names(self) -> list[str]:
         try:
             if self._parquet:
-                return list(pa.parquet.read_schema(self.path).names)
+                with open_file(self.path) as opened:
+                    return list(pa.parquet.read_schema(opened).names)
             with self._csv(None) as reader:
                 return list(reader.schema.names)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, BaseError) as error:
             raise self._damaged(error) from error
 
     def _csv(self, columns: Sequence[str] | None) -> pa.csv.CSVStreamingReader:
         texts = {name: pa.string() for name in columns or ()}
         return pa.csv.open_csv(
-            self.path,
+            open_file(self.path),
             read_options=pa.csv.ReadOptions(block_size=4 << 20),
             parse_options=pa.csv.ParseOptions(
                 delimiter="\t" if self.path.lower().endswith(".tsv") else ",",
@@ -106,4 +110,4 @@ class Table:
         )
 
     def _damaged(self, error: Exception) -> DatasetError:
-        return DatasetError(f"cannot read the table {self.path}: {error}")
+        return DatasetError(f"cannot read the table {self.path}: {first_line(error)}")

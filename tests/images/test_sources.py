@@ -64,7 +64,8 @@ def test_boxes_of_files_that_are_not_there_fail_the_index(images: Path, tmp_path
     [
         ({"source": "{}/none"}, DatasetError, "there is no .*none"),
         ({"source": "{}/cat/0.jpg"}, ConfigError, "neither a folder nor a"),
-        ({"source": "s3://bucket/images"}, ConfigError, "give a local folder"),
+        ({"source": "{}/val.tar.gz"}, ConfigError, "unpack to .tar"),
+        ({"source": "{}", "image_column": "a"}, ConfigError, "image_column .* are for Parquet"),
         ({"source": "{}", "kind": "table"}, ConfigError, "is a folder: set dataset.kind to folder"),
         ({"source": "{}", "root": "/"}, ConfigError, "a folder is its own root"),
         ({"source": "{}", "labels": "{}/none.json"}, ConfigError, r"none\.json"),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DatasetError
-from pipeline.images.uris import Root, is_url
+from pipeline.images.uris import Root, location
+from pipeline.remote import is_url
 
 
 @pytest.fixture
@@ -57,8 +58,27 @@ def test_an_absolute_path_is_the_authors_choice(root: Root) -> None:
 
 
 def test_schemes_that_cannot_be_fetched_are_named(root: Root) -> None:
-    with pytest.raises(DatasetError, match="s3:// cannot be fetched"):
-        root.place("s3://bucket/x.jpg")
+    with pytest.raises(DatasetError, match="https:// cannot be fetched"):
+        root.place("https://bucket/x.jpg")
+
+
+@pytest.mark.parametrize("uri", ["s3://u:p@b/x.jpg", "s3://b/x.jpg?token=1", "gs://b/a?x=y/z"])
+def test_urls_with_credentials_are_refused_without_repeating_them(root: Root, uri: str) -> None:
+    with pytest.raises(DatasetError, match="user, a password or a query") as caught:
+        root.place(uri)
+    assert "token" not in str(caught.value)
+
+
+def test_a_bucket_may_be_a_root() -> None:
+    root = Root("s3://bucket/data/")
+    assert root.place("a/x.jpg") == root.place("s3://bucket/data/a/x.jpg") == "a/x.jpg"
+    assert root.place("s3://bucket/other.jpg") == "s3://bucket/other.jpg"
+    assert root.place("gs://b/x y.jpg") == "gs://b/x y.jpg"
+    for uri in ("../x.jpg", "s3://bucket", "s3://b/a//x.jpg", "s3://b/../x.jpg"):
+        with pytest.raises(DatasetError):
+            root.place(uri)
+    assert location(root.path, "a/x.jpg") == "s3://bucket/data/a/x.jpg"
+    assert location(root.path, "gs://b/x") == "gs://b/x"
 
 
 def test_a_root_that_is_itself_a_link_works(root: Root, tmp_path: Path) -> None:

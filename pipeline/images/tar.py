@@ -1,0 +1,104 @@
+"""Tar archives without their bodies: what is where."""
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from pipeline.errors import DatasetError
+
+_WINDOW = 8_192
+"""Bytes read at a header: the header, the small labels behind it and mostly the next header."""
+_LARGEST_READ = 1 << 20
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Member:
+    """A regular file of an archive: its name as text, first byte and length in the archive."""
+
+    name: str
+    offset: int
+    length: int
+
+
+class Windowed:
+    """A file in small windows, so that many small reads at one place become one request."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self._start, self._window = 0, b""
+        self._position = 0
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Go to a byte; nothing is read."""
+        self._position = position
+        return position
+
+    def read(self, length: int) -> bytes:
+        """Return up to ``length`` bytes, fewer only at the end of the file."""
+        if length > _LARGEST_READ:
+            raise tarfile.ReadError(f"a header of {length:,} bytes")
+        content = self._within(length)
+        if content is None:
+            self._file.seek(self._position)
+            self._start, self._window = self._position, self._read(max(length, _WINDOW))
+            content = self._window[:length]
+        self._position += len(content)
+        return content
+
+    def _within(self, length: int) -> bytes | None:
+        first = self._position - self._start
+        end = min(self._position + length, self._size) - self._start
+        return self._window[first:end] if first >= 0 and end <= len(self._window) else None
+
+    def _read(self, length: int) -> bytes:
+        pieces = []
+        while length > 0 and (piece := self._file.read(length)):
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+
+def tar_members(file: Windowed, size: int, name: str) -> Iterator[Member]:
+    """Yield the regular files of an uncompressed tar archive, reading headers only.
+
+    A member's name is never used as a path. Names that are not UTF-8 become text with escapes.
+
+    Raises
+    ------
+    DatasetError
+        The archive is cut off, damaged or compressed; ``name`` is in the message.
+    """
+    last = 0
+    try:
+        with tarfile.open(fileobj=cast(BinaryIO, file), mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]
+                if member.size < 0 or member.offset < last:
+                    raise tarfile.ReadError("a header leads backwards")
+                last = member.offset_data
+                if last + member.size > size:
+                    raise tarfile.ReadError(f"member {_text(member.name)!r} is cut off")
+                if member.isreg() and not member.issparse():
+                    yield Member(_text(member.name), member.offset_data, member.size)
+            end = archive.offset
+    except tarfile.TarError as error:
+        raise DatasetError(f"{name} is no sound tar archive: {error}; {_ADVICE}") from error
+    file.seek(end)
+    if file.read(_BLOCK) != bytes(_BLOCK):
+        raise DatasetError(
+            f"{name} is cut off or damaged at byte {end:,}: there is no end mark; {_ADVICE}"
+        )
+
+
+_ADVICE = "copy it again, unpacked if it was compressed, or leave it out of dataset.source"
+
+
+def _text(name: str) -> str:
+    """Return a member's name as text that can be stored: bytes that are not UTF-8 are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
