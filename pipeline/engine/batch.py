@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engine.clock import Clock
-from pipeline.images import Fetcher, InputTransform, decode
+from pipeline.images import Fetcher, InputTransform, Unusable, decode
 
 _AHEAD = 2
 """Batches being read while one is computed."""
@@ -85,6 +85,8 @@ def load_image(
             content = fetcher.fetch(image.uri, image.offset, image.length)
     except FileNotFoundError:
         return LoadedImage(image, None, nothing, "missing", None, None)
+    except Unusable as verdict:
+        return LoadedImage(image, None, nothing, verdict.reason, None, None)
     with clock("decode"):
         decoded = decode(content, max_pixels)
     if decoded.image is None:
