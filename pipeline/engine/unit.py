@@ -14,6 +14,7 @@ from pipeline.engine.context import Context, open_context
 from pipeline.engine.crashing import crashing_rows
 from pipeline.engine.engine import Attempt
 from pipeline.engine.memory import MicroBatches
+from pipeline.engine.resident import peak_resident
 from pipeline.store import Receipt, UnitData, commit_unit
 
 
@@ -89,6 +90,7 @@ class FlowWorker:
             computed.data,
             attempt=attempt.number,
             seconds=clock.seconds,
+            memory=peak_resident(),
         )
 
 

@@ -142,6 +142,7 @@ def commit_unit(
     *,
     attempt: int = 1,
     seconds: Mapping[str, float] | None = None,
+    memory: int = 0,
 ) -> Receipt:
     """Store a computed unit; safe to repeat, and to be overtaken by another worker of the run.
 
@@ -165,6 +166,7 @@ def commit_unit(
         attempt=attempt,
         host=platform.node(),
         seconds=dict(seconds or {}),
+        memory=memory,
     )
     if not write_once(store, receipt_path(unit.id), receipt.to_bytes()):
         return load_receipt(store, unit.id) or receipt

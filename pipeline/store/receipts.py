@@ -28,8 +28,9 @@ class StoredObject:
 class Receipt:
     """What a finished unit says of itself.
 
-    ``attempt``, ``host`` and ``seconds`` (stage → s) tell how it went and may differ between two
-    runs of the same configuration; everything else is determined by the run.
+    ``attempt``, ``host``, ``seconds`` (stage → s) and ``memory`` (the most its worker had held by
+    then, in bytes) tell how it went and may differ between two runs of the same configuration;
+    everything else is determined by the run.
     """
 
     unit: int
@@ -43,6 +44,7 @@ class Receipt:
     attempt: int = 1
     host: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the JSON that is stored."""

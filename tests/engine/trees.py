@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-TOLD = ("attempt", "host", "seconds")
+TOLD = ("attempt", "host", "seconds", "memory")
 """Fields of a receipt that tell how a unit's computing went."""
 
 
