@@ -22,15 +22,16 @@ class Caption:
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     """Return the captions of ``rows``, by row."""
-    names, uris = run.spec.classes, run.index().column("uri")
+    names, wanted = run.spec.classes, sorted(set(rows))
+    uris = dict(zip(wanted, run.index_take(wanted)["uri"].to_pylist(), strict=True))
     found = run.summary().to_table(
         columns=["row", "label", "pred", "confidence", "correct"],
-        filter=pc.field("row").isin(sorted(set(rows))),
+        filter=pc.field("row").isin(wanted),
     )
     return {
         entry["row"]: Caption(
             row=entry["row"],
-            uri=uris[entry["row"]].as_py(),
+            uri=uris[entry["row"]],
             label=_name(names, entry["label"]),
             predicted=_name(names, entry["pred"]),
             confidence=entry["confidence"],

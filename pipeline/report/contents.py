@@ -190,15 +190,15 @@ def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
     rows: dict[str, list[int]] = {}
     for row, reason in zip(*(unusable.column(i).to_pylist() for i in (0, 1)), strict=True):
         rows.setdefault(reason or "unknown", []).append(row)
-    if not rows:
-        return ()
-    uris = run.index().column("uri")
+    examples = {reason: sorted(found)[:_EXAMPLES] for reason, found in rows.items()}
+    named = run.index_take(row for some in examples.values() for row in some)
+    uris = dict(zip(named["row"].to_pylist(), named["uri"].to_pylist(), strict=True))
     return tuple(
         Quarantine(
             reason=reason,
             explanation=explain(reason),
             images=len(found),
-            examples=tuple(uris[row].as_py() for row in sorted(found)[:_EXAMPLES]),
+            examples=tuple(uris[row] for row in examples[reason]),
         )
         for reason, found in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0]))
     )

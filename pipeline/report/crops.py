@@ -46,7 +46,7 @@ class CropReader:
 def read_places(run: Run, rows: Iterable[int]) -> dict[int, Place]:
     """Return where the images of ``rows`` are, by row."""
     wanted = sorted(set(rows))
-    found = run.index().select(["uri", "offset", "length"]).take(wanted).to_pylist()
+    found = run.index_take(wanted).to_pylist()
     return {
         row: (place["uri"], place["offset"], place["length"])
         for row, place in zip(wanted, found, strict=True)

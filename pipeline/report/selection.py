@@ -24,7 +24,7 @@ def select_images(run: Run, most: int) -> pa.Table:
     classes = table[by].to_numpy()
     chosen = [_evenly(np.flatnonzero(classes == number), most) for number in np.unique(classes)]
     table = table.take(np.sort(np.concatenate(chosen)) if chosen else [])
-    uris = run.index()["uri"].take(table["row"])
+    uris = run.index_take(table["row"].to_pylist())["uri"]
     return table.append_column("class", table[by]).append_column("uri", uris)
 
 

@@ -1,7 +1,7 @@
 """The index of a run: parts of 65,536 rows, written as they are scanned, read by slices."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -72,6 +72,19 @@ def index_parts(store: ObjectStore) -> Iterator[pa.Table]:
 def index_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:
     """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
     return _between(store, index_path, INDEX_SCHEMA, lo, hi)
+
+
+def index_take(store: ObjectStore, rows: Iterable[int]) -> pa.Table:
+    """Return the index of some rows, in ascending order, holding one part of it at a time."""
+    parts: dict[int, list[int]] = {}
+    for row in sorted(set(rows)):
+        parts.setdefault(row // PART_ROWS, []).append(row)
+    taken = [INDEX_SCHEMA.empty_table()]
+    for part, wanted in parts.items():
+        lo = wanted[0]
+        found = rows_between(store, index_path(part), lo, wanted[-1] + 1)
+        taken.append(found.take([row - lo for row in wanted]))
+    return pa.concat_tables(taken)
 
 
 def box_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:

@@ -1,5 +1,6 @@
 """``open_run``: a run as a person or a later step reads it."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from zarr.storage import ObjectStore as ZarrStore
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
 from pipeline.store.commit import load_spec
-from pipeline.store.index import box_rows, index_parts, index_rows
+from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
     FEATURES,
     FLOWS,
@@ -144,6 +145,10 @@ class Run:
     def index_rows(self, lo: int, hi: int) -> pa.Table:
         """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
         return index_rows(self.store, lo, hi)
+
+    def index_take(self, rows: Iterable[int]) -> pa.Table:
+        """Return the index of some rows, in ascending order."""
+        return index_take(self.store, rows)
 
     def box_rows(self, lo: int, hi: int) -> pa.Table:
         """Return the boxes of rows ``[lo, hi)``."""

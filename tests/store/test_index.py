@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS
 from pipeline.store import Spool, open_store, stored_scan
-from pipeline.store.index import box_rows, index_parts, index_rows
+from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.objects import sizes
 from tests.store.runs import spooled
 
@@ -35,6 +35,15 @@ def test_any_slice_is_what_was_scanned(spool: Spool, lo: int, length: int) -> No
     found = index_rows(spool.store, lo, hi)
     assert found["row"].to_pylist() == list(range(lo, hi))
     assert found["uri"].to_pylist() == [f"{row:x}.jpg" for row in range(lo, hi)]
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [0], [ROWS - 1, 3, 3], [PART_ROWS - 1, PART_ROWS, PART_ROWS + 1]]
+)
+def test_scattered_rows_come_in_order_and_once(spool: Spool, rows: list[int]) -> None:
+    taken = index_take(spool.store, rows)
+    assert taken["row"].to_pylist() == sorted(set(rows))
+    assert taken["uri"].to_pylist() == [f"{row:x}.jpg" for row in sorted(set(rows))]
 
 
 @pytest.mark.parametrize(
