@@ -89,10 +89,21 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
     listed = volume.findings[:FINDINGS]
     contents = volume.common() | {
         "found": finding,
+        "mine": _film(volume, finding.class_id),
+        "everybody": dict(zip(("film", "strip"), run_strip(volume.atlas), strict=True)),
         "before": listed[finding.rank - 1] if finding.rank else None,
         "after": listed[finding.rank + 1] if finding.rank + 1 < len(listed) else None,
     }
     _write(volume.run, finding_page(finding.rank), contents)
+
+
+def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:
+    """Return the accumulated strip on a class's own page; None if it has no page."""
+    for fact in volume.classes:
+        if fact.id == class_id:
+            film, strips = class_strips(volume.atlas, fact.position, ())
+            return {"film": film, "strip": strips[0]}
+    return None
 
 
 def _sweep(volume: Volume) -> None:
