@@ -4,10 +4,20 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import ConfigError
 from pipeline.remote import has_secret, shown
@@ -73,14 +83,42 @@ class ModelConfig(_Section):
     """``pretrained``, or a .safetensors file; pickled files only if they load as plain tensors."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
+    transform: Literal["sata"] | None = None
+    """A change of the model without training; methods then explain the changed model."""
+    transform_options: dict[str, Any] = Field(default_factory=dict)
     input: InputConfig = InputConfig()
+
+
+class ReferencesConfig(_Section):
+    """The images that a method compares with: those of another run, by their stored features."""
+
+    run: str
+    """A finished run of the same model with ``flow.features: true``; labels are its labels."""
+    by: Literal["prototypes", "neighbours", "table"] = "prototypes"
+    """An image is compared with the mean of each class, its nearest images, or those listed."""
+    k: int = Field(default=20, ge=1)
+    """Neighbours that vote and are compared with."""
+    table: str | None = None
+    """CSV/Parquet table of pairs: columns ``uri`` (this dataset), ``reference`` (the other)."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.table is None) == (self.by == "table"):
+            raise ValueError("table belongs to by: table, and that needs one")
+        return self
 
 
 class FlowConfig(_Section):
     """The method and how its maps are stored."""
 
     method: str = "daam"
-    target: Literal["predicted", "label"] = "predicted"
+    target: StrictInt | StrictStr = "predicted"
+    """``predicted``, ``label``, ``both`` (label maps beside), or one class: its index or name."""
+    embedding: Literal["model", "pooled"] = "model"
+    """``model``: what the classifier reads; ``pooled``: the mean of the last activations."""
+    features: bool = False
+    """Store the embedding of every image."""
+    references: ReferencesConfig | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = Field(default=64, ge=1)
     store: Literal["float16", "float32"] = "float16"
@@ -213,4 +251,10 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
     model = config.model.model_copy(
         update={"weights": weights if weights == "pretrained" else place(weights)}
     )
-    return config.model_copy(update={"run": place(config.run), "dataset": dataset, "model": model})
+    flow = config.flow
+    if flow.references is not None:
+        places = {name: place(getattr(flow.references, name)) for name in ("run", "table")}
+        flow = flow.model_copy(update={"references": flow.references.model_copy(update=places)})
+    return config.model_copy(
+        update={"run": place(config.run), "dataset": dataset, "model": model, "flow": flow}
+    )

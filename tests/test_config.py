@@ -21,6 +21,15 @@ def test_local_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.model.weights == str(tmp_path / "w.safetensors")
 
 
+def test_places_of_references_are_relative_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(TEXT + "flow: {references: {run: bank, by: table, table: pairs.csv}}\n")
+    references = load_config(path).flow.references
+    assert references is not None
+    assert references.run == str(tmp_path / "bank")
+    assert references.table == str(tmp_path / "pairs.csv")
+
+
 def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
@@ -38,6 +47,11 @@ def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
         ("run: [", "not valid YAML"),
         (TEXT + "nonsense: 1\n", "nonsense: Extra inputs"),
         (TEXT + "flow: {precision: float8}\n", "flow.precision"),
+        (TEXT + "flow: {target: 1.5}\n", "flow.target"),
+        (TEXT + "flow: {target: true}\n", "flow.target"),
+        (TEXT + "flow: {references: {run: r, by: table}}\n", "table belongs to by: table"),
+        (TEXT + "flow: {references: {run: r, table: t.csv}}\n", "table belongs to by: table"),
+        (TEXT + "model: {name: m, transform: other}\n", "model.transform"),
         (TEXT + "cluster: {actors: 0}\n", "cluster.actors"),
         (TEXT + "limits: {quarantine: 2}\n", "limits.quarantine"),
         ("run: r\n", "dataset: Field required; model: Field required"),

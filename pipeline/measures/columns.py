@@ -30,7 +30,9 @@ _EDGES = {
 }
 
 
-def columns(layers: int, boxes: bool, extras: Collection[str]) -> dict[str, str]:
+def columns(
+    layers: int, boxes: bool, extras: Collection[str], label_maps: bool = False
+) -> dict[str, str]:
     """Return the columns of :func:`pipeline.measures.measure`, in its order, with their kinds.
 
     Parameters
@@ -42,6 +44,8 @@ def columns(layers: int, boxes: bool, extras: Collection[str]) -> dict[str, str]
     extras
         Names of what the flow carries beside its maps; ``prefix_mass`` and ``token_norm`` have
         columns, others are ignored.
+    label_maps
+        Whether every image has a second flow, for its label, to compare with the first.
 
     Returns
     -------
@@ -62,6 +66,8 @@ def columns(layers: int, boxes: bool, extras: Collection[str]) -> dict[str, str]
     whole = {"depth_centre": "fraction", "convergence_depth": "count"}
     if "prefix_mass" in extras:
         each_layer["prefix_mass"] = "fraction"
+    if label_maps:
+        each_layer["label_jsd"] = "fraction"
     if boxes:
         whole |= {"box_area": "fraction", "box_lift_flow": "ratio", "box_hit_flow": "flag"}
     if "token_norm" in extras:

@@ -28,16 +28,21 @@ def depth_centre(share: Tensor) -> Tensor:
     return total(share * (layer / max(last, 1)))
 
 
-def divergence(accumulated: Distribution) -> Tensor:
-    """Return the Jensen–Shannon divergence of every P_b (B, L, n) to the last P_L, (B, L).
+def jensen_shannon(one: Distribution, other: Distribution) -> Tensor:
+    """Return the Jensen–Shannon divergence of two maps over n cells, (…, n) each → (…).
 
-    In bits, within [0, 1] (Lin 1991, eq. 4.1); NaN where either is undefined.
+    In bits, within [0, 1] (Lin 1991, eq. 4.1); exactly 0 for equal maps, NaN where either is
+    undefined.
     """
-    final = accumulated.p[:, -1:]
-    own = entropy(accumulated.p)
-    nats = entropy((accumulated.p + final) / 2) - (own + own[:, -1:]) / 2
+    nats = entropy((one.p + other.p) / 2) - (entropy(one.p) + entropy(other.p)) / 2
     bits = (nats / math.log(2)).clamp(0, 1)
-    return torch.where(accumulated.defined & accumulated.defined[:, -1:], bits, torch.nan)
+    return torch.where(one.defined & other.defined, bits, torch.nan)
+
+
+def divergence(accumulated: Distribution) -> Tensor:
+    """Return the Jensen–Shannon divergence of every P_b (B, L, n) to the last P_L, (B, L)."""
+    last = (values[:, -1:] for values in (accumulated.p, accumulated.mass, accumulated.defined))
+    return jensen_shannon(accumulated, Distribution(*last))
 
 
 def convergence_depth(accumulated: Distribution) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.measures.attention import sink_cells
 from pipeline.measures.boxes import coverage, energy, hit, valid
 from pipeline.measures.columns import columns, layer_column
-from pipeline.measures.depth import convergence_depth, depth_centre, shares
+from pipeline.measures.depth import convergence_depth, depth_centre, jensen_shannon, shares
 from pipeline.measures.mass import Distribution, distribution, total
 from pipeline.measures.regions import lifts
 from pipeline.measures.shape import area90, gini, moments, relative_entropy
@@ -28,7 +28,9 @@ class MeasurableFlow(Protocol):
 
 
 @torch.no_grad()
-def measure(flow: MeasurableFlow, boxes: Tensor | None = None) -> dict[str, Tensor]:
+def measure(
+    flow: MeasurableFlow, boxes: Tensor | None = None, label_maps: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return every measure of a batch of flows.
 
     Parameters
@@ -38,6 +40,9 @@ def measure(flow: MeasurableFlow, boxes: Tensor | None = None) -> dict[str, Tens
     boxes
         Objects of every image, (B, K, 4): x0, y0, x1, y1 in fractions of the model's input,
         rows of NaN as padding. None leaves the columns of boxes out.
+    label_maps
+        A second flow like ``flow.maps``, for the label of every image: ``label_jsd_lXX`` is the
+        divergence of both flows accumulated up to a layer. None leaves these columns out.
 
     Returns
     -------
@@ -76,6 +81,9 @@ def measure(flow: MeasurableFlow, boxes: Tensor | None = None) -> dict[str, Tens
         of_layers["prefix_mass"] = flow.extras["prefix_mass"].float()
     if "token_norm" in flow.extras:
         of_flow["sink_cells"] = sink_cells(flow.extras["token_norm"].float())
+    if label_maps is not None:
+        other = distribution(label_maps.float().cumsum(1))
+        of_layers["label_jsd"] = jensen_shannon(accumulated, other)
     return _table(of_maps, of_layers, of_flow, boxes is not None, flow.extras)
 
 
@@ -119,7 +127,7 @@ def _table(
     extras: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """Name the columns, put them into their order, and take the rounding off fractions."""
-    kinds = columns(of_layers["share"].shape[1], boxes, extras)
+    kinds = columns(of_layers["share"].shape[1], boxes, extras, "label_jsd" in of_layers)
     found = dict(of_flow)
     for stem, values in of_layers.items():
         found |= {layer_column(stem, b): value for b, value in enumerate(values.unbind(1))}

@@ -78,9 +78,14 @@ def lifts(p: Array, fine: int = 4) -> dict[str, float]:
 def divergences(maps: Array) -> Array:
     """Squared Jensen–Shannon distance in bits of every accumulated map to the last."""
     flow = np.cumsum(np.asarray(maps, np.float64), 0).reshape(len(maps), -1)
-    return np.array(
-        [jensenshannon(step, flow[-1], base=2) ** 2 if step.sum() else np.nan for step in flow]
-    )
+    return np.array([jensen_shannon(step, flow[-1]) for step in flow])
+
+
+def jensen_shannon(one: Array, other: Array) -> float:
+    """Squared Jensen–Shannon distance in bits of two maps; NaN where one of them is zero."""
+    if not one.any() or not other.any():
+        return np.nan
+    return float(jensenshannon(one.ravel(), other.ravel(), base=2) ** 2)
 
 
 def convergence_depth(bits: Array) -> int:

@@ -34,6 +34,14 @@ def test_boxes_and_extras_add_their_columns_only() -> None:
     assert set(columns(1, False, ["token_norm"])) - set(columns(1, False, [])) == {"sink_cells"}
 
 
+def test_columns_of_a_second_flow() -> None:
+    both, one = columns(2, False, (), label_maps=True), columns(2, False, ())
+    assert {name: both[name] for name in set(both) - set(one)} == {
+        "label_jsd_l00": "fraction",
+        "label_jsd_l01": "fraction",
+    }
+
+
 def test_twelve_layers_stay_near_the_budget_of_columns() -> None:
     assert len(columns(12, True, ("prefix_mass", "token_norm"))) == 17 * 12 + 21
 

@@ -95,6 +95,20 @@ def test_names_and_order_are_those_of_columns(
     assert all(v.shape == (2,) and v.dtype == torch.float32 for v in found.values())
 
 
+def test_both_flows_of_an_image_are_compared_layer_by_layer() -> None:
+    maps, other = seeded_maps(3, 4, (3, 5), seed=1), seeded_maps(3, 4, (3, 5), seed=2)
+    other[1] = maps[1]
+    other[2] = 0
+    found = measure(flow_of(maps), label_maps=other)
+    assert list(found) == list(columns(4, False, flow_of(maps).extras, label_maps=True))
+    values = torch.stack([found[f"label_jsd_l{b:02d}"] for b in range(4)], 1)
+    flows = [np.cumsum(m[0].numpy().astype(np.float64), 0) for m in (maps, other)]
+    expected = [reference.jensen_shannon(*pair) for pair in zip(*flows, strict=True)]
+    np.testing.assert_allclose(values[0].numpy(), expected, atol=3e-6)
+    assert values[1].tolist() == [0, 0, 0, 0]
+    assert values[2].isnan().all()
+
+
 def test_extras_go_through() -> None:
     flow = flow_of(seeded_maps(3, 2, (4, 4)))
     found = measure(flow)
