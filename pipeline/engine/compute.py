@@ -1,7 +1,7 @@
 """A batch of loaded images through flow and measures, and batches into a unit's data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,9 @@ from torch import Tensor
 from pipeline.engine.batch import LoadedImage
 from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
+from pipeline.engine.explain import Explained, explain
 from pipeline.flows import Flow
 from pipeline.measures import (
-    Predictions,
     measure,
     measure_pixels,
     perceptual_hash,
@@ -29,13 +29,16 @@ from pipeline.store.layout import summary_schema
 class ComputedBatch:
     """A batch on its way into the store: who, what came out, and why some are quarantined.
 
-    ``maps`` (B, L, h, w) float32; ``values`` column → (B,); quarantined images hold zeros.
+    ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w) and ``features`` (B, C)
+    float32; ``values`` column → (B,); quarantined images hold zeros.
     """
 
     images: Sequence[LoadedImage]
     reasons: tuple[str | None, ...]
     maps: NDArray[np.float32]
     values: dict[str, NDArray[np.generic]]
+    label_maps: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
@@ -45,28 +48,37 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     do not depend on it. Maps or logits that are not finite quarantine their image. ``clock``
     gets the seconds of the flow as ``compute``.
     """
-    spec, by_label = context.run.spec, context.run.config.flow.target == "label"
+    spec = context.run.spec
     pixels = np.zeros((len(batch), 3, *spec.input["size"]), np.uint8)
     for place, loaded in enumerate(batch):
         if loaded.pixels is not None:
             pixels[place] = loaded.pixels
     shown = torch.from_numpy(pixels).to(context.device)
     inputs = context.transform.normalise(shown)
-    targets = None
-    if by_label:
-        labels = [loaded.image.label or 0 for loaded in batch]
-        targets = torch.tensor(labels, device=context.device)
-    with clock("compute"), context.autocast:
-        flow = context.flow(inputs, targets)
-    flow = replace(flow, maps=flow.maps.float(), logits=flow.logits.float())
+    with clock("compute"):
+        explained = explain(batch, inputs, context)
+    flow, label_maps = explained.flow, explained.label_maps
     columns = {column.name for column in spec.columns}
     boxes = _padded(batch, context.device) if "box_area" in columns else None
-    said, measured = predictions(flow.logits), measure(flow, boxes) | measure_pixels(shown)
-    reasons = _reasons(batch, flow, by_label)
-    maps = flow.maps.cpu().numpy()
-    maps[[reason is not None for reason in reasons]] = 0
-    values = _on_host(said, flow, measured) | {"phash": perceptual_hash(shown).cpu().numpy()}
-    return ComputedBatch(batch, reasons, maps, values)
+    measured = measure(flow, boxes, label_maps) | measure_pixels(shown)
+    reasons = _reasons(batch, explained, context)
+    bad = np.array([reason is not None for reason in reasons])
+    values = _on_host(flow, measured) | {"phash": perceptual_hash(shown).cpu().numpy()}
+    return ComputedBatch(
+        images=batch,
+        reasons=reasons,
+        maps=_stored(flow.maps, bad),
+        values=values,
+        label_maps=None if label_maps is None else _stored(label_maps, bad),
+        features=None if explained.features is None else _stored(explained.features, bad),
+    )
+
+
+def _stored(values: Tensor, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Copy an array of a batch to the host, zeros for quarantined images."""
+    stored: NDArray[np.float32] = values.cpu().numpy()
+    stored[bad] = 0
+    return stored
 
 
 def _padded(batch: Sequence[LoadedImage], device: torch.device) -> Tensor:
@@ -78,20 +90,30 @@ def _padded(batch: Sequence[LoadedImage], device: torch.device) -> Tensor:
     return torch.from_numpy(boxes).to(device)
 
 
-def _reasons(batch: Sequence[LoadedImage], flow: Flow, by_label: bool) -> tuple[str | None, ...]:
-    finite = flow.maps.isfinite().flatten(1).all(1) & flow.logits.isfinite().all(1)
+def _reasons(
+    batch: Sequence[LoadedImage], explained: Explained, context: Context
+) -> tuple[str | None, ...]:
+    found = (explained.flow.maps, explained.flow.logits, explained.label_maps, explained.features)
+    finite = torch.stack([v.isfinite().flatten(1).all(1) for v in found if v is not None]).all(0)
     return tuple(
-        loaded.reason
-        or ("no_label" if by_label and loaded.image.label is None else None)
-        or (None if fine else "non_finite")
+        loaded.reason or _unexplainable(loaded, context) or (None if fine else "non_finite")
         for loaded, fine in zip(batch, finite.tolist(), strict=True)
     )
 
 
-def _on_host(
-    said: Predictions, flow: Flow, measured: dict[str, Tensor]
-) -> dict[str, NDArray[np.generic]]:
-    """Copy the columns to the host, all floats in one transfer."""
+def _unexplainable(loaded: LoadedImage, context: Context) -> str | None:
+    """Return why there is nothing to explain in a good image, if so."""
+    references = context.references
+    if context.run.config.flow.target == "label" and loaded.image.label is None:
+        return "no_label"
+    if references is not None and references.pairs is not None:
+        return None if references.pairs.get(loaded.image.uri) else "no_reference"
+    return None
+
+
+def _on_host(flow: Flow, measured: dict[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    """Copy the columns to the host, all floats in one transfer; -1 is no class."""
+    said = predictions(flow.logits)
     names = ["confidence", "margin", *measured]
     floats = torch.stack([said.confidence, said.margin, *measured.values()]).cpu().numpy()
     integers = torch.stack([said.pred, flow.target]).to(torch.int32).cpu().numpy()
@@ -111,7 +133,8 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         for name in batches[0].values
     }
     labels = pa.array([item.image.label for item in loaded], pa.int32())
-    said, hashes = pa.array(values.pop("pred"), mask=bad), values.pop("phash")
+    pred, target, hashes = values.pop("pred"), values.pop("target"), values.pop("phash")
+    said = pa.array(pred, mask=bad | (pred < 0))
     status = np.where(bad, Status.QUARANTINED, Status.OK).astype(np.uint8)
     columns = {
         "row": [item.image.row for item in loaded],
@@ -119,7 +142,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         "reason": reasons,
         "label": labels,
         "pred": said,
-        "target": pa.array(values.pop("target"), mask=bad),
+        "target": pa.array(target, mask=bad | (target < 0)),
         "correct": pa.compute.equal(said, labels),
         "width": [item.width for item in loaded],
         "height": [item.height for item in loaded],
@@ -131,4 +154,11 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         maps=np.concatenate([batch.maps for batch in batches]),
         status=status,
         summary=pa.Table.from_arrays(arrays, schema=schema),
+        label_maps=_joined([batch.label_maps for batch in batches]),
+        features=_joined([batch.features for batch in batches]),
     )
+
+
+def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None

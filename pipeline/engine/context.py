@@ -1,25 +1,43 @@
 """What a worker holds while it lives: the model with its hooks, the input transform, the store."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 
+from pipeline.config import ModelConfig, RunConfig
+from pipeline.engine.references import (
+    References,
+    load_references,
+    method_options,
+    reference_run,
+)
 from pipeline.errors import RunConflict
 from pipeline.flows import create_flow
 from pipeline.flows.flow import Method
 from pipeline.images import Fetcher, InputTransform
-from pipeline.models import load_model
+from pipeline.models import (
+    EmbeddingRecorder,
+    LoadedModel,
+    load_model,
+    recorded_embeddings,
+    transformed,
+)
 from pipeline.store import Run, open_run
 
 
 @dataclass(frozen=True)
 class Context:
-    """Everything ``process_unit`` needs; opened once per worker from the run's own run.json."""
+    """Everything ``process_unit`` needs; opened once per worker from the run's own run.json.
+
+    ``recorder`` is there where the run stores features, ``references`` where it has some.
+    """
 
     run: Run
     flow: Method
+    recorder: EmbeddingRecorder | None
+    references: References | None
     transform: InputTransform
     fetcher: Fetcher
     device: torch.device
@@ -50,24 +68,66 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
     Raises
     ------
     RunConflict
-        The weights are not those the run was planned with.
+        The weights or the reference run are not those the run was planned with.
     """
     torch.set_num_threads(threads)
     run = open_run(uri)
     config = run.config
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load_model(config.model.name, config.model.weights, config.model.options)
+    loaded = load_configured(config.model)
     if loaded.weights_sha256 != run.spec.weights_sha256:
         raise RunConflict(
             f"the weights at {config.model.weights} are not those this run started with "
             f"(sha256 {loaded.weights_sha256[:12]}, not {run.spec.weights_sha256[:12]})"
         )
-    with create_flow(config.flow.method, loaded.model.to(place), **config.flow.options) as flow:
+    references = _references(run, config)
+    loaded.model.to(place)
+    with ExitStack() as stack:
+        recorder, flow = open_method(config, loaded, references, place, stack)
         yield Context(
             run=run,
             flow=flow,
+            recorder=recorder,
+            references=references,
             transform=InputTransform.from_dict(run.spec.input),
             fetcher=Fetcher(run.spec.root),
             device=place,
             threads=threads,
         )
+
+
+def load_configured(model: ModelConfig) -> LoadedModel:
+    """Load the model of a configuration, with the change that it asks for."""
+    loaded = load_model(model.name, model.weights, model.options)
+    return transformed(loaded, model.transform, model.transform_options)
+
+
+def open_method(
+    config: RunConfig,
+    loaded: LoadedModel,
+    references: References | None,
+    device: torch.device,
+    stack: ExitStack,
+) -> tuple[EmbeddingRecorder | None, Method]:
+    """Bind the configured method to a model on ``device`` until ``stack`` closes.
+
+    The embeddings of every pass are recorded on the way where the run stores them.
+    """
+    options = method_options(config.flow, references, device)
+    recorder = None
+    if config.flow.features:
+        recorder = stack.enter_context(recorded_embeddings(loaded.model, config.flow.embedding))
+    flow = create_flow(config.flow.method, loaded.model, **options)
+    return recorder, stack.enter_context(flow)
+
+
+def _references(run: Run, config: RunConfig) -> References | None:
+    source, asked = reference_run(config), config.flow.references
+    if source is None or asked is None:
+        return None
+    if source.spec.hash != run.spec.references:
+        raise RunConflict(
+            f"the reference run {source.uri} is not the one this run started with; "
+            "choose another run folder"
+        )
+    return load_references(source, asked, run.spec.root)

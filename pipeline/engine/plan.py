@@ -15,9 +15,12 @@ _COLUMN_BYTES = 145
 """Measured: what a column costs a Parquet part beside its values."""
 
 
-def bytes_per_image(layers: int, grid: tuple[int, int], dtype: str) -> int:
-    """Return the uncompressed bytes of one image's maps."""
-    return layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
+def bytes_per_image(
+    layers: int, grid: tuple[int, int], dtype: str, *, flows: int = 1, channels: int = 0
+) -> int:
+    """Return the uncompressed bytes of one image's maps (of all its flows) and its embedding."""
+    maps = layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
+    return flows * maps + 4 * channels
 
 
 def choose_unit_rows(rows: int, image_bytes: int) -> int:
@@ -77,9 +80,14 @@ def plan_run(
     price_per_hour : float, optional
         Of one worker, in any currency.
     """
-    image_bytes = bytes_per_image(len(spec.layers), spec.grid, spec.dtype)
+    flows = 2 if spec.label_maps else 1
+    image_bytes = bytes_per_image(
+        len(spec.layers), spec.grid, spec.dtype, flows=flows, channels=spec.channels
+    )
     height, width = spec.input["size"]
-    floats = 4 * len(spec.layers) * spec.grid[0] * spec.grid[1]
+    floats = bytes_per_image(
+        len(spec.layers), spec.grid, "float32", flows=flows, channels=spec.channels
+    )
     hours = None
     if images_per_second is not None:
         # The last round of units is not shared evenly: count whole rounds of units.
@@ -94,7 +102,7 @@ def plan_run(
         summary_bytes=round(
             len(spec.columns) * (spec.rows * _VALUE_BYTES + len(spec.units) * _COLUMN_BYTES)
         ),
-        objects=5 * len(spec.units),
+        objects=(len(spec.arrays) + 2) * len(spec.units),
         worker_bytes=spec.unit_rows * (floats + image_bytes) + 4 * batch_size * 3 * height * width,
         hours=hours,
         cost=None if hours is None or price_per_hour is None else hours * workers * price_per_hour,

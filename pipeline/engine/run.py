@@ -1,6 +1,6 @@
 """From a configuration to a finished run: index, plan, compute what is missing, finalise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
@@ -9,18 +9,21 @@ import torch
 
 import pipeline
 from pipeline.config import RunConfig
+from pipeline.engine.context import load_configured
 from pipeline.engine.engine import Engine, Job
 from pipeline.engine.local import LocalEngine
+from pipeline.engine.names import class_names_of
 from pipeline.engine.plan import bytes_per_image, choose_unit_rows
+from pipeline.engine.probe import Probe, check_target, probe
+from pipeline.engine.references import check_references, load_references, reference_run
 from pipeline.engine.unit import open_flows
-from pipeline.errors import ConfigError
-from pipeline.flows import create_flow
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
-from pipeline.models import LoadedModel, class_names, load_model
+from pipeline.models import LoadedModel
 from pipeline.store import (
     Column,
     Receipt,
+    Run,
     RunLock,
     RunSpec,
     Spool,
@@ -57,15 +60,18 @@ def prepare(config: RunConfig) -> Prepared:
     """
     source = open_source(config.dataset)
     index, parts = _index(config, source)
-    loaded = load_model(config.model.name, config.model.weights, config.model.options)
+    loaded = load_configured(config.model)
     transform = InputTransform.from_dict(_input(config, loaded))
-    layers, grid, extras = _probe(config, loaded, transform)
-    names = _names(config, source, loaded.num_classes)
-    _check_labels(config, index, loaded.num_classes)
-    measured = columns(len(layers), bool(index.boxes), extras) | PIXEL_COLUMNS
-    unit_rows = config.unit_rows or choose_unit_rows(
-        index.rows, bytes_per_image(len(layers), grid, config.flow.store)
+    compared = reference_run(config)
+    tried = _try(config, source, loaded, transform, compared)
+    names = class_names_of(config, source, index, tried, compared)
+    check_target(config, index, tried, names)
+    both = config.flow.target == "both"
+    measured = columns(len(tried.layers), bool(index.boxes), tried.extras, both)
+    image_bytes = bytes_per_image(
+        len(tried.layers), tried.grid, config.flow.store, flows=1 + both, channels=tried.channels
     )
+    unit_rows = config.unit_rows or choose_unit_rows(index.rows, image_bytes)
     spec = RunSpec(
         config=config.identity(),
         config_hash=config.hash(),
@@ -77,12 +83,15 @@ def prepare(config: RunConfig) -> Prepared:
         root=source.root,
         rows=index.rows,
         unit_rows=unit_rows,
-        layers=layers,
-        grid=grid,
+        layers=tried.layers,
+        grid=tried.grid,
         input=transform.to_dict(),
         classes=names,
-        columns=tuple(Column(name, kind) for name, kind in measured.items()),
+        columns=tuple(Column(name, kind) for name, kind in (measured | PIXEL_COLUMNS).items()),
         dtype=config.flow.store,
+        label_maps=both,
+        channels=tried.channels,
+        references=None if compared is None else compared.spec.hash,
     )
     return Prepared(spec, index, parts)
 
@@ -106,35 +115,19 @@ def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
     return {**loaded.input, **overrides}
 
 
-def _probe(
-    config: RunConfig, loaded: LoadedModel, transform: InputTransform
-) -> tuple[tuple[str, ...], tuple[int, int], Sequence[str]]:
-    """Compute the flow of one empty image: layers, grid and extras as they will really be."""
-    height, width = transform.size
-    with create_flow(config.flow.method, loaded.model, **config.flow.options) as flow:
-        result = flow(torch.zeros(1, 3, height, width))
-    rows, cols = result.maps.shape[2:]
-    return result.layers, (rows, cols), tuple(result.extras)
-
-
-def _names(config: RunConfig, source: Source, num_classes: int) -> tuple[str, ...]:
-    names = list(class_names(config.dataset.classes, num_classes))
-    if config.dataset.classes is None:
-        for label, name in source.class_names.items():
-            if label < num_classes:
-                names[label] = name
-    return tuple(names)
-
-
-def _check_labels(config: RunConfig, index: Index, num_classes: int) -> None:
-    highest = index.highest_label
-    if highest is not None and highest >= num_classes:
-        raise ConfigError(
-            f"the dataset has the label {highest}, but {config.model.name} has only {num_classes} "
-            "outputs; map the dataset's classes to the model's with dataset.labels"
-        )
-    if config.flow.target == "label" and not index.labelled:
-        raise ConfigError("flow.target is label, but the dataset has no labels; use predicted")
+def _try(
+    config: RunConfig,
+    source: Source,
+    loaded: LoadedModel,
+    transform: InputTransform,
+    compared: Run | None,
+) -> Probe:
+    """Try the method on the model, with the references it will really have."""
+    references, asked = None, config.flow.references
+    if compared is not None and asked is not None:
+        check_references(config, compared, loaded.weights_sha256, transform.to_dict())
+        references = load_references(compared, asked, source.root)
+    return probe(config, loaded, transform.size, references)
 
 
 @dataclass(frozen=True)

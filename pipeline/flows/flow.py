@@ -14,7 +14,9 @@ class Flow:
 
     ``maps`` (B, L, h, w) float32, raw and non-negative; ``layers`` L names; ``logits`` (B, C)
     float32; ``target`` (B,) int64, the explained classes. ``extras`` are further tensors
-    (B, ...) of a method, e.g. ``prefix_mass`` (B, L) and ``token_norm`` (B, h, w).
+    (B, ...) of a method, e.g. ``prefix_mass`` (B, L) and ``token_norm`` (B, h, w). Where layers
+    differ in size, ``native`` are their own maps, (B, h_l, w_l) each, and ``maps`` the same
+    resampled to one grid; else it is empty.
     """
 
     maps: Tensor
@@ -22,6 +24,7 @@ class Flow:
     logits: Tensor
     target: Tensor
     extras: dict[str, Tensor] = field(default_factory=dict)
+    native: tuple[Tensor, ...] = ()
 
 
 class Method(Protocol):
@@ -38,6 +41,16 @@ class Method(Protocol):
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
+        ...
+
+
+class Comparison(Method, Protocol):
+    """A method that compares with reference images, and may be told to leave one out."""
+
+    def __call__(
+        self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
+    ) -> Flow:
+        """As of a method; ``exclude`` (B,) is the reference not to compare with, -1 for none."""
         ...
 
 

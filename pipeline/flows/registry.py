@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import ConfigError
+from pipeline.flows.activation import Activation
 from pipeline.flows.attention_rows import AttentionRows
 from pipeline.flows.daam import Daam
 from pipeline.flows.flow import Method
@@ -18,6 +19,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "attention": AttentionRows,
     "rollout": Rollout,
     "relevance": Relevance,
+    "activation": Activation,
 }
 
 

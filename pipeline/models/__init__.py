@@ -4,6 +4,7 @@ from pipeline.models.anatomy import Anatomy, Layer, anatomy
 from pipeline.models.classes import class_names
 from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddings
 from pipeline.models.load import LoadedModel, load_model
+from pipeline.models.transforms import transformed
 
 __all__ = [
     "Anatomy",
@@ -15,4 +16,5 @@ __all__ = [
     "embed",
     "load_model",
     "recorded_embeddings",
+    "transformed",
 ]

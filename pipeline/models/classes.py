@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 
 
-def class_names(spec: str | None, num_classes: int) -> tuple[str, ...]:
+def class_names(spec: str | None, num_classes: int, more: bool = False) -> tuple[str, ...]:
     """Return one name per output of the model.
 
     Parameters
@@ -18,6 +18,9 @@ def class_names(spec: str | None, num_classes: int) -> tuple[str, ...]:
     num_classes
         Number of outputs; the file must have exactly as many names (an object may leave
         some out).
+    more
+        Whether there may be more names than that, as for a model without outputs, where
+        ``num_classes`` is what the labels need.
 
     Raises
     ------
@@ -31,8 +34,13 @@ def class_names(spec: str | None, num_classes: int) -> tuple[str, ...]:
 
         names = [str(name) for name in ImageNetInfo("imagenet-1k").label_descriptions()]
     else:
-        names = _read(Path(spec), num_classes)
-    if len(names) != num_classes:
+        names = _read(Path(spec), num_classes, more)
+    if len(names) < num_classes and more:
+        raise ConfigError(
+            f"dataset.classes: {spec} names {len(names)} classes but the dataset has the label "
+            f"{num_classes - 1}; give a file with more names, or null"
+        )
+    if len(names) != num_classes and not more:
         raise ConfigError(
             f"dataset.classes: {spec} names {len(names)} classes but the model has "
             f"{num_classes} outputs; give a file with {num_classes} names, or null"
@@ -40,13 +48,16 @@ def class_names(spec: str | None, num_classes: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read(path: Path, num_classes: int) -> list[str]:
+def _read(path: Path, num_classes: int, more: bool) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
         content: Any = json.loads(text) if path.suffix == ".json" else text.splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(f"dataset.classes: cannot read {path}: {error}") from error
     if isinstance(content, dict):
+        if more:
+            highest = max((int(key) for key in content if key.isdecimal()), default=-1)
+            num_classes = max(num_classes, highest + 1)
         return _by_index(content, num_classes, path)
     if not isinstance(content, list):
         raise ConfigError(f"dataset.classes: {path} must hold a list, or an object index → name")

@@ -3,21 +3,25 @@
 The one definition for stored features, memory banks and similarity methods: timm's
 ``forward_head(forward_features(images), pre_logits=True)``. It includes whatever the model has
 between its last activations and its classifier (a norm, a projector); a model without a
-classifier returns it as its output.
+classifier returns it as its output. ``pooled`` embeddings leave that neck out.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 
+Kind = Literal["model", "pooled"]
 
-def embed(model: nn.Module, images: Tensor) -> Tensor:
+
+def embed(model: nn.Module, images: Tensor, kind: Kind = "model") -> Tensor:
     """Return the embeddings of images (B, 3, H, W): (B, C) in the model's type, in the graph.
+
+    ``kind`` is ``model`` for what the classifier reads, ``pooled`` for :func:`pooled`.
 
     Raises
     ------
@@ -25,7 +29,31 @@ def embed(model: nn.Module, images: Tensor) -> Tensor:
         The model is not of timm's form, features first and then a head.
     """
     _require_head(model)
-    return model.forward_head(model.forward_features(images), pre_logits=True)  # type: ignore[operator, no-any-return]
+    features = model.forward_features(images)  # type: ignore[operator]
+    if kind == "pooled":
+        return pooled(model, features)
+    return model.forward_head(features, pre_logits=True)  # type: ignore[operator, no-any-return]
+
+
+def pooled(model: nn.Module, features: Tensor) -> Tensor:
+    """Return the mean over the image of a model's last activations, (B, C): no neck, no projector.
+
+    ``features`` is what ``forward_features`` returns: a feature map, or tokens, of which class
+    token and registers are left out.
+
+    Raises
+    ------
+    UnsupportedModel
+        They are neither.
+    """
+    if isinstance(features, Tensor) and features.ndim == 4:
+        return features.mean((1, 2) if getattr(model, "output_fmt", "") == "NHWC" else (2, 3))
+    if isinstance(features, Tensor) and features.ndim == 3:
+        prefix = int(getattr(model, "num_prefix_tokens", 0))
+        return features[:, prefix:].mean(1)
+    raise UnsupportedModel(
+        f"{type(model).__name__} has no single map of last activations; use flow.embedding: model"
+    )
 
 
 class EmbeddingRecorder:
@@ -50,7 +78,7 @@ class EmbeddingRecorder:
 
 
 @contextmanager
-def recorded_embeddings(model: nn.Module) -> Iterator[EmbeddingRecorder]:
+def recorded_embeddings(model: nn.Module, kind: Kind = "model") -> Iterator[EmbeddingRecorder]:
     """Record the embeddings of every forward pass on its way, at the cost of a second pooling.
 
     Raises
@@ -63,7 +91,9 @@ def recorded_embeddings(model: nn.Module) -> Iterator[EmbeddingRecorder]:
 
     def forward_head(features: Any, *args: Any, **options: Any) -> Any:
         with torch.no_grad():
-            recorder.note(head(features, pre_logits=True))  # type: ignore[operator]
+            recorder.note(
+                pooled(model, features) if kind == "pooled" else head(features, pre_logits=True)  # type: ignore[operator]
+            )
         return head(features, *args, **options)  # type: ignore[operator]
 
     model.forward_head = forward_head  # type: ignore[assignment]

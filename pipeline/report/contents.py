@@ -96,7 +96,7 @@ def read_facts(run: Run) -> RunFacts:
         dataset=dataset_name(config.dataset.source),
         model=config.model.name,
         method=config.flow.method,
-        target=config.flow.target,
+        target=str(config.flow.target),
         images=used,
         quarantined=quarantined,
         accuracy=correct / labelled if labelled else None,

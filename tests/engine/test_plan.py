@@ -9,6 +9,7 @@ from tests.store.runs import spec_of
 def test_the_sizes_that_large_datasets_get() -> None:
     vit = bytes_per_image(12, (14, 14), "float16")
     assert vit == 4704
+    assert bytes_per_image(12, (14, 14), "float16", flows=2, channels=192) == 2 * 4704 + 768
     assert choose_unit_rows(10**9, vit) == 16_384
     assert choose_unit_rows(1_281_167, vit) == 2_048
     assert choose_unit_rows(2_000, vit) == MIN_UNIT_ROWS

@@ -60,3 +60,10 @@ def test_an_answer_does_not_depend_on_the_batch() -> None:
     for image in range(32):
         alone = predictions(logits[image : image + 1].clone())
         assert all(torch.equal(a[image], b[0]) for a, b in zip(together, alone, strict=True))
+
+
+def test_a_model_without_outputs_says_nothing() -> None:
+    said = predictions(torch.zeros(3, 0))
+    assert said.pred.tolist() == [-1, -1, -1]
+    assert said.confidence.isnan().all()
+    assert said.margin.isnan().all()

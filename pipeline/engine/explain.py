@@ -1,0 +1,112 @@
+"""Which class every image of a batch is explained for, and its flow for that class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from pipeline.engine.batch import LoadedImage
+from pipeline.engine.context import Context
+from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.flows import Flow
+from pipeline.flows.flow import Comparison
+
+WORDS = ("predicted", "label", "both")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A batch's flow, with all floats float32.
+
+    ``label_maps`` (B, L, h, w) is the flow for the label, zeros where an image has none, and
+    ``features`` (B, C) the embedding; None where the run does not store them.
+    """
+
+    flow: Flow
+    label_maps: Tensor | None
+    features: Tensor | None
+
+
+def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> Explained:
+    """Run model and method on the normalised images (B, 3, H, W) of a batch."""
+    labels = torch.tensor(
+        [-1 if item.image.label is None else item.image.label for item in batch],
+        device=inputs.device,
+    )
+    target, references = context.run.config.flow.target, context.references
+    targets = None
+    if references is not None and references.pairs is not None:
+        targets = references.listed([item.image.uri for item in batch]).to(inputs.device)
+    elif target == "label":
+        targets = labels.clamp(min=0)
+    elif target not in WORDS:
+        targets = torch.full_like(labels, explained_class(target, context.run.spec.classes))
+    own = None
+    if references is not None:
+        places = [(item.image.uri, item.image.offset) for item in batch]
+        own = references.own(places).to(inputs.device)
+    with context.autocast:
+        flow = _call(context, inputs, targets, own)
+        features = None if context.recorder is None else context.recorder.last
+        if features is not None and len(features) != len(batch):
+            raise UnsupportedModel(
+                "the method does not run a batch as one, so its embeddings cannot be stored on "
+                "the way; use flow.features: false, or flow.method: activation"
+            )
+        label_maps = None
+        if target == "both":
+            usable = torch.tensor([item.reason is None for item in batch], device=inputs.device)
+            label_maps = _label_maps(context, flow, inputs, labels.where(usable, -1), own)
+    return Explained(flow, label_maps, features)
+
+
+def _call(context: Context, inputs: Tensor, targets: Tensor | None, own: Tensor | None) -> Flow:
+    if own is None:
+        flow = context.flow(inputs, targets)
+    else:
+        flow = cast(Comparison, context.flow)(inputs, targets, exclude=own)
+    return replace(flow, maps=flow.maps.float(), logits=flow.logits.float())
+
+
+def _label_maps(
+    context: Context, flow: Flow, inputs: Tensor, labels: Tensor, own: Tensor | None
+) -> Tensor:
+    """Return the flow for the label: the same one where the model was right, else computed."""
+    right = labels == flow.target
+    maps = torch.where(right[:, None, None, None], flow.maps, 0.0)
+    wrong = (labels >= 0) & ~right
+    if wrong.any():
+        mine = None if own is None else own[wrong]
+        maps[wrong] = _call(context, inputs[wrong], labels[wrong], mine).maps
+    return maps
+
+
+def explained_class(target: int | str, classes: Sequence[str]) -> int:
+    """Return the index of the one class that ``flow.target`` names, by index or by name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such class, or several of this name.
+    """
+    if isinstance(target, int):
+        if not 0 <= target < len(classes):
+            raise ConfigError(f"flow.target: {target} is no class; they are 0 … {len(classes) - 1}")
+        return target
+    found = [index for index, name in enumerate(classes) if name == target]
+    if len(found) > 1:
+        raise ConfigError(
+            f"flow.target: classes {', '.join(map(str, found))} are all called {target!r}; "
+            "give the index"
+        )
+    if not found:
+        close = get_close_matches(target, classes, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "see dataset.classes"
+        raise ConfigError(
+            f"flow.target: there is no class {target!r} ({hint}); "
+            f"use {', '.join(WORDS)}, or a class's index or name"
+        )
+    return found[0]

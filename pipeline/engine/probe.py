@@ -1,0 +1,81 @@
+"""What a method yields on a model, found by trying it before any worker is asked for."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.config import RunConfig
+from pipeline.engine.context import open_method
+from pipeline.engine.explain import WORDS, explained_class
+from pipeline.engine.references import References
+from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.images import Index
+from pipeline.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Layers, grid and extras of a method's flow; how many classes it tells apart, and so on.
+
+    ``outputs`` is the width of the logits, 0 where nothing is predicted; ``channels`` that of the
+    embedding, 0 where the run stores none; ``targeted`` whether the maps depend on a class.
+    """
+
+    layers: tuple[str, ...]
+    grid: tuple[int, int]
+    extras: tuple[str, ...]
+    outputs: int
+    channels: int
+    targeted: bool
+
+
+def probe(
+    config: RunConfig, loaded: LoadedModel, size: tuple[int, int], references: References | None
+) -> Probe:
+    """Compute the flow of one empty image of ``size`` (H, W) on the CPU.
+
+    Raises
+    ------
+    ConfigError, UnsupportedModel
+        What the method says of its options and of the model.
+    """
+    images = torch.zeros(1, 3, *size)
+    listed = references is not None and references.pairs is not None
+    with ExitStack() as stack:
+        recorder, flow = open_method(config, loaded, references, images.device, stack)
+        result = flow(images, torch.zeros(1, 1, dtype=torch.int64) if listed else None)
+        channels = 0 if recorder is None else recorder.last.shape[1]
+    rows, cols = result.maps.shape[2:]
+    if result.maps.shape[1] != len(result.layers):
+        raise UnsupportedModel(
+            f"{config.flow.method} names {len(result.layers)} layers of {config.model.name} but "
+            f"maps {result.maps.shape[1]}; use another flow.method"
+        )
+    return Probe(
+        layers=result.layers,
+        grid=(rows, cols),
+        extras=tuple(result.extras),
+        outputs=result.logits.shape[1],
+        channels=channels,
+        targeted=not listed and getattr(flow, "targeted", True),
+    )
+
+
+def check_target(config: RunConfig, index: Index, tried: Probe, classes: Sequence[str]) -> None:
+    """Raise ConfigError unless ``flow.target`` means something for method, model and dataset."""
+    target = config.flow.target
+    if target == "predicted":
+        return
+    if not tried.targeted or not tried.outputs:
+        why = (
+            f"{config.model.name} has no classifier"
+            if tried.targeted
+            else f"{config.flow.method} explains no class"
+        )
+        raise ConfigError(f"flow.target is {target!r}, but {why}; use predicted")
+    if target not in WORDS:
+        explained_class(target, classes[: tried.outputs])
+    elif not index.labelled:
+        raise ConfigError(f"flow.target is {target}, but the dataset has no labels; use predicted")

@@ -1,0 +1,106 @@
+"""How strongly each place is represented: the norm of every layer's activations.
+
+It explains no class and needs no gradient and no head, so any model can be run with it, for
+instance to store the embeddings of a reference set.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UnsupportedModel
+from pipeline.flows.flow import Flow, check_targets
+from pipeline.flows.resample import default_grid, resample
+from pipeline.flows.session import frozen
+
+
+class Activation:
+    """L2 norm over channels of every block's patch tokens, or of every stage's feature map.
+
+    Parameters
+    ----------
+    model
+        A timm model in evaluation mode.
+    grid
+        Rows and columns of the maps where the layers differ in size; one cell for every 16 × 16
+        pixels of the input if None. Where they do not differ the maps keep their own grid.
+
+    Raises
+    ------
+    UnsupportedModel
+        The model does not give its intermediate activations.
+    """
+
+    targeted = False
+    """Maps are the same whatever class is asked for."""
+
+    def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
+        if not hasattr(model, "forward_intermediates") or not hasattr(model, "forward_head"):
+            raise UnsupportedModel(
+                f"{type(model).__name__} does not give its intermediate activations; "
+                "use a model of timm that has forward_intermediates"
+            )
+        self._model = model
+        self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
+        self._session = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._session.enter_context(frozen(self._model))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+        """Return the flow of a batch; every image's maps are independent of its batch mates.
+
+        Parameters
+        ----------
+        images
+            (B, 3, H, W) float, normalised, on the model's device.
+        targets
+            (B,) classes, only handed through; the predicted ones if None.
+
+        Returns
+        -------
+        Flow
+            ``maps`` (B, L, h, w) float32, ``native`` the layers' own sizes where they differ.
+            Of a model without a classifier ``logits`` is (B, 0) and ``target`` -1.
+        """
+        features, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
+        logits = self._model.forward_head(features).float()  # type: ignore[operator]
+        if not getattr(self._model, "num_classes", 0):
+            logits = logits.new_zeros(len(images), 0)
+            targets = torch.full((len(images),), -1, device=images.device)
+        check = None if not logits.shape[1] else targets
+        check_targets(check, len(images), logits.shape[1])
+        native = tuple(stage.float().norm(dim=1) for stage in stages)
+        sizes = {tuple(norm.shape[1:]) for norm in native}
+        grid = self._grid or default_grid(*images.shape[-2:])
+        if len(sizes) > 1:
+            maps = torch.stack([resample(norm, grid) for norm in native], dim=1)
+        else:
+            maps = torch.stack(native, dim=1)
+        return Flow(
+            maps=maps,
+            layers=_names(self._model, len(stages)),
+            logits=logits,
+            target=logits.argmax(dim=1) if targets is None else targets.to(logits.device).long(),
+            native=native if len(sizes) > 1 else (),
+        )
+
+
+def _names(model: nn.Module, layers: int) -> tuple[str, ...]:
+    """Return the names of a model's stages, as timm has them."""
+    known = [str(item["module"]) for item in getattr(model, "feature_info", None) or ()]
+    return tuple(known) if len(known) == layers else tuple(f"stage.{i}" for i in range(layers))

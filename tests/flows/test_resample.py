@@ -1,0 +1,41 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.flows.resample import default_grid, resample
+
+SIDES = st.integers(1, 9)
+
+
+@given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 99))
+def test_the_mass_stays(h: int, w: int, rows: int, columns: int, seed: int) -> None:
+    maps = torch.rand(2, h, w, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    found = resample(maps, (rows, columns))
+    assert found.shape == (2, rows, columns)
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.sum((1, 2)), maps.sum((1, 2)))
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_uniform_stays_uniform(h: int, w: int, rows: int, columns: int) -> None:
+    found = resample(torch.ones(1, h, w, dtype=torch.float64), (rows, columns))
+    torch.testing.assert_close(found, torch.full_like(found, h * w / rows / columns))
+
+
+def test_whole_multiples_are_block_sums_and_even_shares() -> None:
+    maps = torch.arange(16.0).reshape(1, 4, 4)
+    sums = maps.reshape(1, 2, 2, 2, 2).sum((2, 4))
+    assert torch.equal(resample(maps, (2, 2)), sums)
+    shares = sums.repeat_interleave(2, 1).repeat_interleave(2, 2) / 4
+    assert torch.equal(resample(sums, (4, 4)), shares)
+    assert torch.equal(resample(maps, (4, 4)), maps)
+
+
+def test_a_cell_in_between_is_shared_by_its_overlap() -> None:
+    found = resample(torch.tensor([[[0.0, 3.0, 0.0]]]), (1, 2))
+    assert found[0, 0].tolist() == pytest.approx([1.5, 1.5])
+
+
+def test_the_default_grid_has_cells_of_sixteen_pixels() -> None:
+    assert default_grid(224, 225) == (14, 15)
