@@ -28,6 +28,9 @@ class AttentionRows(TransformerMethod):
         See :func:`pipeline.models.anatomy`.
     """
 
+    targeted = False
+    """Maps are the same whatever class is asked for."""
+
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W); extras as of DAAM."""
         self.require_open()

@@ -63,12 +63,13 @@ class Bank:
         self._k, self._temperature = min(k, len(labels)), temperature
         self.classes = int(labels.max()) + 1
 
-    def nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def nearest(self, features: Tensor, exclude: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the cosines and indices of the k nearest references, (B, k) each.
 
         Exact, in descending order, of equal cosines the lowest index first; blockwise over the
         bank, so memory does not grow with it. Features that are not finite are nearest to the
-        first references, with a cosine of minus infinity.
+        first references, with a cosine of minus infinity. That also marks the reference
+        ``exclude`` (B,) of each feature (-1 for none) where fewer than k others are left.
         """
         wanted = F.normalize(features.detach().float(), dim=1)
         step = max(self._k, BLOCK // max(1, len(wanted)))
@@ -78,20 +79,25 @@ class Bank:
             block = self._features[start : start + step].to(wanted.device)
             cosine = (wanted @ block.T).nan_to_num(nan=-torch.inf)
             place = torch.arange(start, start + len(block), device=wanted.device)
+            if exclude is not None:
+                cosine.masked_fill_(place == exclude.to(place)[:, None], -torch.inf)
             best = torch.cat([best, cosine], dim=1)
             index = torch.cat([index, place.expand(len(wanted), -1)], dim=1)
             best, kept = _top(best, min(self._k, best.shape[1]))
             index = index.gather(1, kept)
         return best, index
 
-    def ask(self, features: Tensor, targets: Tensor | None = None) -> Answer:
+    def ask(
+        self, features: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
+    ) -> Answer:
         """Let the nearest references of features (B, C) vote, and weigh the features' channels.
 
         With f̂ = f/‖f‖ and the neighbours of the explained label, the weights are
         w = minmax over channels of f̂ ⊙ (their mean), all ones if that is constant. If a given
         target has no image among the neighbours, the mean of all its references stands for them.
+        ``exclude`` (B,) is a reference not to ask for each feature, -1 for none.
         """
-        cosine, index = self.nearest(features)
+        cosine, index = self.nearest(features, exclude)
         labels = self._labels.to(index.device)[index]
         top = cosine[:, :1].nan_to_num(neginf=0.0)
         # Relative to the best, so that no temperature overflows.
@@ -99,19 +105,22 @@ class Bank:
         votes = votes.new_zeros(len(votes), self.classes).scatter_add_(1, labels, votes)
         logits = top / self._temperature + votes.clamp(min=torch.finfo(votes.dtype).tiny).log()
         target = logits.argmax(dim=1) if targets is None else targets.to(logits.device).long()
-        kept = (labels == target[:, None]).float()
+        kept = ((labels == target[:, None]) & cosine.isfinite()).float()
         neighbours = self._features[index.to(self._features.device)].to(index.device)
         mean = (kept[:, None] @ neighbours)[:, 0] / kept.sum(dim=1, keepdim=True).clamp(min=1)
         if (lone := kept.sum(dim=1) == 0).any():
-            mean[lone] = torch.stack([self._mean(label) for label in target[lone].tolist()]).to(
-                mean
-            )
+            own = torch.full_like(target, -1) if exclude is None else exclude
+            asked = zip(target[lone].tolist(), own[lone].tolist(), strict=True)
+            mean[lone] = torch.stack([self._mean(*pair) for pair in asked]).to(mean)
         agreement = F.normalize(features.detach().float(), dim=1) * mean
         return Answer(logits, target, _min_max(agreement))
 
-    def _mean(self, label: int) -> Tensor:
-        """Return the mean of a label's references, zeros if it has none."""
-        members = self._features[self._labels == label]
+    def _mean(self, label: int, exclude: int) -> Tensor:
+        """Return the mean of a label's references but one, zeros if it has none."""
+        is_member = self._labels == label
+        if exclude >= 0:
+            is_member[exclude] = False
+        members = self._features[is_member]
         return members.sum(dim=0) / max(1, len(members))
 
 

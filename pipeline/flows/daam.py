@@ -77,7 +77,9 @@ class Daam(TransformerMethod):
             self.require_head("give a bank of reference features (flow.references)")
         self._relu = relu if relu is not None else self._bank is None
 
-    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+    def __call__(
+        self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
+    ) -> Flow:
         """Return the flow of a batch; every image's maps are independent of its batch mates.
 
         Parameters
@@ -87,6 +89,9 @@ class Daam(TransformerMethod):
         targets
             (B,) integer classes to explain (labels of the bank, if there is one); the predicted
             ones if None.
+        exclude
+            (B,) the image of the bank that each image is not compared with, such as itself; -1
+            for none.
 
         Returns
         -------
@@ -107,19 +112,19 @@ class Daam(TransformerMethod):
         classes = self._anatomy.num_classes if self._bank is None else self._bank.classes
         check_targets(targets, len(images), classes)
         with graphs():
-            recording, score, logits, target = self._ask(images, targets)
+            recording, score, logits, target = self._ask(images, targets, exclude)
             gradients = self.gradients(recording, score)
             self._verified = True
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             return self._flow(recording, gradients, logits, target)
 
     def _ask(
-        self, images: Tensor, targets: Tensor | None
+        self, images: Tensor, targets: Tensor | None, exclude: Tensor | None
     ) -> tuple[Recording, Tensor, Tensor, Tensor]:
         """Return the forward pass, the number to differentiate, logits and targets."""
         if self._bank is not None:
             recording = self.record(images, partial(embed, self._model))
-            answer = self._bank.ask(recording.result.detach(), targets)
+            answer = self._bank.ask(recording.result.detach(), targets, exclude)
             score = (recording.result.float() * answer.weights).sum()
             return recording, score, answer.logits, answer.target
         recording = self.record(images)

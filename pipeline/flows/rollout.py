@@ -70,6 +70,9 @@ class Rollout(Product):
     and the paper's map is the last layer's own. Forward only, any target.
     """
 
+    targeted = False
+    """Maps are the same whatever class is asked for."""
+
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W)."""
         self.require_open()

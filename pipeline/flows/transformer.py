@@ -98,11 +98,12 @@ class TransformerMethod:
     def said(self, recording: Recording, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and targets (B,), the predicted classes if None.
 
-        A model without a head says nothing: its logits are one column of zeros.
+        A model without a head says nothing: its logits are (B, 0) and its targets -1.
         """
         logits = recording.result
         if self._anatomy.num_classes < 1:
-            logits = logits.new_zeros(len(logits), 1)
+            nobody = torch.full((len(logits),), -1, device=logits.device)
+            return logits.new_zeros(len(logits), 0), nobody
         target = logits.argmax(dim=1) if targets is None else targets.to(logits.device)
         return logits, target.long()
 

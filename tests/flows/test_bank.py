@@ -67,6 +67,23 @@ def test_answers_as_defined(temperature, given_target):
     assert answer.logits.isfinite().all()
 
 
+@pytest.mark.parametrize("k", [3, 20])
+@pytest.mark.parametrize("given_target", [False, True])
+def test_an_excluded_image_is_as_if_it_were_not_in_the_bank(k, given_target):
+    members, labels = features(12), torch.arange(12) % 3
+    targets = torch.tensor([0, 1, 2, 0]) if given_target else None
+    exclude = torch.tensor([0, -1, 7, 11])
+    wanted = members[[0, 1, 7, 11]]
+    answer = Bank(members, labels, k=k).ask(wanted, targets, exclude)
+    for image, left_out in enumerate(exclude.tolist()):
+        others = [place for place in range(12) if place != left_out]
+        target = None if targets is None else targets[image : image + 1]
+        alone = Bank(members[others], labels[others], k=k).ask(wanted[image : image + 1], target)
+        assert torch.equal(answer.target[image], alone.target[0])
+        assert torch.allclose(answer.logits[image], alone.logits[0], atol=1e-4)
+        assert torch.allclose(answer.weights[image], alone.weights[0], atol=1e-5)
+
+
 def test_no_temperature_overflows():
     answer = Bank(features(50), torch.arange(50) % 6, temperature=1e-4).ask(features(8, seed=1))
     assert answer.logits.isfinite().all()
