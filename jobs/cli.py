@@ -5,6 +5,8 @@ import typer
 from jobs.aggregate import aggregate
 from jobs.audit import audit
 from jobs.command import run_app
+from jobs.compare import compare
+from jobs.confirm import confirm
 from jobs.demo import demo
 from jobs.flows import flows
 from jobs.plan import plan
@@ -19,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for command in (demo, plan, flows, submit, aggregate, audit, report, verify):
+for command in (demo, plan, flows, submit, aggregate, audit, confirm, compare, report, verify):
     app.command()(command)
 
 

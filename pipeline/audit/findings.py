@@ -29,7 +29,7 @@ def audit(run: Run) -> pa.Table:
     RunIncomplete
         The run was not aggregated.
     """
-    atlas = _choose_atlas(run)
+    atlas = choose_atlas(run)
     entries = _shortcuts(run, atlas)
     table = findings_table(entries, atlas.names)
     run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
@@ -37,7 +37,8 @@ def audit(run: Run) -> pa.Table:
     return table
 
 
-def _choose_atlas(run: Run) -> Atlas:
+def choose_atlas(run: Run) -> Atlas:
+    """Return the atlas by label, or by prediction where no image is labelled."""
     try:
         atlas = open_atlas(run, "label")
     except RunIncomplete:

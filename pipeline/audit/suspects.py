@@ -75,8 +75,8 @@ def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -
         column=column,
         carriers=_tuple(rows[own[strong][:CARRIERS]]),
         plain=_tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]]),
-        recipients=_tuple(others[:RECIPIENTS]),
-        donors=_tuple(others[RECIPIENTS : 2 * RECIPIENTS]),
+        recipients=_tuple(others[::2][:RECIPIENTS]),
+        donors=_tuple(others[1::2][:RECIPIENTS]),
     )
 
 

@@ -1,0 +1,156 @@
+"""``confirm``: put every suspected shortcut to the test, on any engine."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.audit.confirmation import Confirmation, Material, examine, gather
+from pipeline.audit.findings import choose_atlas
+from pipeline.audit.intervals import Rate
+from pipeline.audit.numerals import percent
+from pipeline.audit.suspects import Suspect, find_suspects
+from pipeline.engine import Attempt, Engine, Job
+from pipeline.engine.context import Context, open_context
+from pipeline.store import Run, Unit
+from pipeline.store.parquet import parquet_bytes
+
+CONFIRMATIONS = "audit/confirmations.parquet"
+ATTEMPTS = 3
+
+_RATES = ("pasted", "random", "erased", "plain")
+_GAINS = ("paste_gain", "erase_gain")
+CONFIRMATIONS_SCHEMA = pa.schema(
+    [
+        pa.field("finding", pa.int32(), nullable=False),
+        pa.field("class", pa.int32(), nullable=False),
+        pa.field("class_name", pa.string(), nullable=False),
+        pa.field("place", pa.string(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        *(pa.field(f"{name}_images", pa.int64(), nullable=False) for name in _RATES),
+        *(pa.field(f"{name}_rate", pa.float64()) for name in _RATES),
+        *(pa.field(f"{name}_low", pa.float64(), nullable=False) for name in (*_RATES, *_GAINS)),
+        *(pa.field(f"{name}_high", pa.float64(), nullable=False) for name in (*_RATES, *_GAINS)),
+        pa.field("sentence", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A suspect and its images."""
+
+    suspect: Suspect
+    images: Material
+
+
+class ConfirmWorker:
+    """Turns suspects into confirmations; see :class:`pipeline.engine.Worker`."""
+
+    def __init__(self, suspects: Sequence[Suspect], context: Context) -> None:
+        self._suspects, self._context = suspects, context
+
+    def read(self, attempt: Attempt) -> Reading:
+        """Read the images of a suspect."""
+        suspect = self._suspects[attempt.unit.id]
+        return Reading(suspect, gather(suspect, self._context))
+
+    def compute(self, reading: Reading) -> Confirmation:
+        """Paste, erase and predict."""
+        return examine(reading.suspect, reading.images, self._context)
+
+    def commit(self, computed: Confirmation) -> Confirmation:
+        """Hand the result over; the driver stores all of them."""
+        return computed
+
+
+@contextmanager
+def open_confirm(uri: str, threads: int, *, suspects: Sequence[Suspect]) -> Iterator[ConfirmWorker]:
+    """Open a worker that knows the suspects of the run at ``uri``."""
+    with open_context(uri, threads=threads) as context:
+        yield ConfirmWorker(suspects, context)
+
+
+def confirm(
+    run: Run,
+    engine: Engine,
+    on_result: Callable[[str], None] = lambda sentence: None,
+) -> pa.Table:
+    """Test every finding that names a place; write and return ``audit/confirmations.parquet``.
+
+    A unit of work is one suspect. ``on_result`` hears the sentence of each as it is known.
+
+    Raises
+    ------
+    RunIncomplete
+        The run was not audited.
+    """
+    atlas = choose_atlas(run)
+    suspects = find_suspects(run, atlas.table, run.findings())
+    units = [Unit(number, number, number + 1) for number in range(len(suspects))]
+    job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
+    found: dict[int, dict[str, Any]] = {}
+    for confirmation in engine.run(job, units) if units else ():
+        row = _row(confirmation, atlas.names[confirmation.suspect.number])
+        found[confirmation.suspect.finding] = row
+        on_result(str(row["sentence"]))
+    rows = [found[finding] for finding in sorted(found)]
+    table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
+    run.write(CONFIRMATIONS, parquet_bytes(table))
+    return table
+
+
+def _row(confirmation: Confirmation, name: str) -> dict[str, Any]:
+    suspect = confirmation.suspect
+    row: dict[str, Any] = {
+        "finding": suspect.finding,
+        "class": suspect.number,
+        "class_name": name,
+        "place": suspect.place,
+        "verdict": confirmation.verdict,
+    }
+    for key in _RATES:
+        rate: Rate = getattr(confirmation, key)
+        low, high = rate.interval
+        row |= {
+            f"{key}_images": rate.images,
+            f"{key}_rate": rate.value if rate.images else None,
+            f"{key}_low": low,
+            f"{key}_high": high,
+        }
+    for key in _GAINS:
+        row[f"{key}_low"], row[f"{key}_high"] = getattr(confirmation, key)
+    return row | {"sentence": verdict_sentence(confirmation, name)}
+
+
+_WORDS = {"tl": "top-left corner", "tr": "top-right corner", "bl": "bottom-left corner"}
+_WORDS |= {"br": "bottom-right corner", "border": "border"}
+_VERDICTS = {
+    "used": "The model uses the {place} of “{name}”",
+    "seen": "The model sees the {place} of “{name}” but does not use it",
+    "undecided": "Whether the model uses the {place} of “{name}” is undecided",
+}
+
+
+def verdict_sentence(confirmation: Confirmation, name: str) -> str:
+    """Return the verdict with the numbers it rests on, all of them in the confirmation's row."""
+    head = _VERDICTS[confirmation.verdict].format(
+        place=_WORDS[confirmation.suspect.place], name=name
+    )
+    pasted, erased = confirmation.pasted, confirmation.erased
+    return (
+        f"{head}: pasted onto {pasted.images} images of other classes it makes {_said(pasted)} of "
+        f"them “{name}”, a random patch {_said(confirmation.random)}; erased from {erased.images} "
+        f"images that look there it takes {_said(erased)} of them their class, from "
+        f"{confirmation.plain.images} others {_said(confirmation.plain)}."
+    )
+
+
+def _said(rate: Rate) -> str:
+    if not rate.images:
+        return "none"
+    low, high = (percent(end) for end in rate.interval)
+    return f"{percent(rate.value)} ({low} to {high})"

@@ -1,0 +1,87 @@
+import re
+
+import numpy as np
+import pytest
+
+from pipeline.atlas import aggregate
+from pipeline.audit.compare import COMPARE_SCHEMA, compare, compare_path, matched
+from pipeline.errors import RunIncomplete
+from tests.atlas.synthetic import synthetic_run
+
+
+def run_of(folder, **options):
+    run = synthetic_run(
+        folder, **{"images": 600, "classes": 4, "layers": 2, "variety": 0} | options
+    )
+    aggregate(run, workers=1)
+    return run
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("plain"), seed=1)
+
+
+def drifts(table):
+    return [row for row in table.to_pylist() if row["kind"] == "drift" and row["sentence"]]
+
+
+def test_a_class_that_changed_is_named_with_its_numbers(plain, tmp_path):
+    changed = run_of(tmp_path, seed=1, tag_class=2, tag_share=0.6)
+    table = compare(plain, changed)
+    assert table.schema.equals(COMPARE_SCHEMA)
+    assert plain.table(compare_path(changed)).equals(table)
+    found = drifts(table)
+    assert {row["class_name"] for row in found} <= {"class 2", None}
+    corner = next(r for r in found if (r["class"], r["statistic"]) == (2, "corner_tl_flow"))
+    assert corner["q"] < 1e-6
+    assert corner["control"] > corner["value"]
+    numbers = [corner[key] for key in ("value", "control", "ks", "psi", "images", "other_images")]
+    plain_text = re.sub(r"q = [^,]*,", "", corner["sentence"]).replace("“class 2”", "")
+    for text in re.findall(r"\d+(?:\.\d+)?", plain_text.replace("corner_tl_flow", "")):
+        assert any(float(text) == pytest.approx(number, rel=0.06) for number in numbers), text
+
+
+def test_two_draws_of_one_kind_do_not_differ(plain, tmp_path):
+    """Other images of the same distribution, several times: silent."""
+    for seed in range(2, 6):
+        assert drifts(compare(plain, run_of(tmp_path / str(seed), seed=seed))) == []
+
+
+def test_a_run_equals_itself(plain):
+    table = compare(plain, plain)
+    assert drifts(table) == []
+    paired = {
+        r["statistic"]: r for r in table.to_pylist() if r["kind"] == "paired" and r["class"] is None
+    }
+    assert paired["paired_jsd"]["value"] == pytest.approx(0, abs=1e-9)
+    assert paired["paired_rank_correlation"]["value"] == pytest.approx(1)
+    assert paired["paired_agreement"]["value"] == 1
+    assert paired["paired_accuracy"]["value"] == paired["paired_accuracy"]["control"]
+    assert all(row["sentence"] for row in paired.values())
+
+
+def test_layers_are_matched_by_depth(plain, tmp_path):
+    deep = run_of(tmp_path, seed=3, layers=6)
+    pairs = {c.name: c.other for c in matched(plain.atlas(), deep.atlas(), same_layers=False)}
+    assert (pairs["mass_l00"], pairs["mass_l01"]) == ("mass_l01", "mass_l04")
+    assert pairs["mass_flow"] == "mass_flow"
+    back = {c.name: c.other for c in matched(deep.atlas(), plain.atlas(), same_layers=False)}
+    assert [back[f"gini_l{b:02d}"] for b in range(6)] == ["gini_l00"] * 3 + ["gini_l01"] * 3
+    assert len(compare(plain, deep)) > 0
+
+
+def test_an_accuracy_that_fell_is_told(plain, tmp_path):
+    other = run_of(tmp_path, seed=77)
+    rows = [r for r in compare(plain, other).to_pylist() if r["statistic"] == "paired_accuracy"]
+    (overall,) = (row for row in rows if row["class"] is None)
+    summaries = [r.summary().to_table(columns=["status", "correct"]) for r in (plain, other)]
+    ok = np.all([s["status"].to_numpy() == 1 for s in summaries], axis=0)
+    for side, key in zip(summaries, ("value", "control"), strict=True):
+        expected = np.asarray(side["correct"].to_pylist())[ok].astype(float).mean()
+        assert overall[key] == pytest.approx(expected)
+
+
+def test_both_runs_need_an_atlas(plain, tmp_path):
+    with pytest.raises(RunIncomplete, match="flowatlas aggregate"):
+        compare(plain, synthetic_run(tmp_path, images=40))
