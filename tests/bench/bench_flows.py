@@ -1,21 +1,26 @@
-"""How fast is daam? ``python -m tests.bench.bench_flows [--weights FILE] [--device cuda] …``.
+"""How fast are the methods? ``python -m tests.bench.bench_flows [--weights FILE] [--device cuda]``.
 
 All contestants run interleaved in one process, so a noisy neighbour slows all of them; the
 median of each is compared. Not collected by pytest.
 
-* ``daam``: forward, backward, maps of a batch.
+* the methods of transformers: a batch, forward, backward and maps (``bank``: daam with a bank of
+  10,000 features); ``daam avg`` on the same model with average pool, whose rows are all patches.
 * ``train step``: forward and backward of the same logits into all parameters.
 * ``to tokens``: forward and backward into the first block's input, parameters frozen: the
   least a gradient method over all blocks needs.
 * ``forward``: no gradients.
-* ``one image``: daam from its definition, one image, unfused N × N attention, gradients of
-  everything.
+* ``one image``: daam from its definition, one image at a time, unfused N × N attention, gradients
+  of everything, always in float32.
+
+``--half`` runs methods, train step, to tokens and forward in bfloat16 as well (marked ``bf16``).
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 import timm
 import torch
@@ -32,11 +37,6 @@ def score(logits: Tensor) -> Tensor:
 def forward(model: nn.Module, images: Tensor) -> None:
     with torch.no_grad():
         model(images)
-
-
-def daam(model: nn.Module, images: Tensor) -> None:
-    with create_flow("daam", model) as flow:
-        flow(images)
 
 
 def train_step(model: nn.Module, images: Tensor) -> None:
@@ -101,6 +101,36 @@ def seconds(run: Callable[[], None], device: str) -> float:
     return time.perf_counter() - start
 
 
+def contestants(
+    model: nn.Module, pooled: nn.Module, images: Tensor, session: ExitStack
+) -> dict[str, Callable[[], object]]:
+    """What runs on the whole batch; methods are opened once, as in a run."""
+    members = torch.randn(10_000, model.num_features, device=images.device)
+    bank = {"bank": members, "bank_labels": torch.arange(10_000, device=images.device) % 100}
+    methods = {
+        "daam": create_flow("daam", model),
+        "daam bank": create_flow("daam", model, **bank),
+        "daam avg": create_flow("daam", pooled),
+        "attention": create_flow("attention", model),
+        "rollout": create_flow("rollout", model),
+        "relevance": create_flow("relevance", model),
+    }
+    flows = {name: session.enter_context(method) for name, method in methods.items()}
+    return {name: partial(flow, images) for name, flow in flows.items()} | {
+        "train step": partial(train_step, model, images),
+        "to tokens": partial(to_tokens, model, images),
+        "forward": partial(forward, model, images),
+    }
+
+
+def half(run: Callable[[], object], device: str) -> Callable[[], object]:
+    def running() -> None:
+        with torch.autocast(device, dtype=torch.bfloat16):
+            run()
+
+    return running
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="vit_tiny_patch16_224")
@@ -109,39 +139,58 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--half", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    device = arguments.device
     model = (
         load_model(arguments.model, arguments.weights).model
         if arguments.weights
         else timm.create_model(arguments.model).eval().requires_grad_(False)
-    ).to(arguments.device)
-    images = torch.randn(arguments.batch, 3, *model.patch_embed.img_size, device=arguments.device)
-    singles = images[: min(4, arguments.batch)]
-    contestants: dict[str, tuple[int, Callable[[], object]]] = {
-        "daam": (len(images), lambda: daam(model, images)),
-        "train step": (len(images), lambda: train_step(model, images)),
-        "to tokens": (len(images), lambda: to_tokens(model, images)),
-        "forward": (len(images), lambda: forward(model, images)),
-        "one image": (len(singles), lambda: [one_image(model, image[None]) for image in singles]),
+    ).to(device)
+    pooled = timm.create_model(arguments.model, global_pool="avg").eval().requires_grad_(False)
+    images = torch.randn(arguments.batch, 3, *model.patch_embed.img_size, device=device)
+    with ExitStack() as session:
+        running = contestants(model, pooled.to(device), images, session)
+        measure(arguments, running, model, images)
+
+
+def measure(
+    arguments: argparse.Namespace,
+    running: dict[str, Callable[[], object]],
+    model: nn.Module,
+    images: Tensor,
+) -> None:
+    """Run everything in turn and report."""
+    device, singles = arguments.device, images[: min(4, len(images))]
+    if arguments.half:
+        running |= {f"{name} bf16": half(run, device) for name, run in running.items()}
+    running["one image"] = lambda: [one_image(model, image[None]) for image in singles]
+    times: dict[str, list[float]] = {name: [] for name in running}
+    for turn in range(arguments.rounds + 1):
+        for name, run in running.items():
+            taken = seconds(run, device)
+            if turn >= 1:  # the first turn warms up
+                times[name].append(taken)
+    report(arguments, times, len(singles))
+
+
+def report(arguments: argparse.Namespace, times: dict[str, list[float]], singles: int) -> None:
+    """Print rates and their ratios to what a gradient costs, in the same precision."""
+    rates = {
+        name: (singles if name == "one image" else arguments.batch) / statistics.median(taken)
+        for name, taken in times.items()
     }
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    precision = getattr(torch, arguments.precision)
-    with torch.autocast(arguments.device, dtype=precision, enabled=precision != torch.float32):
-        for turn in range(arguments.rounds + 2):
-            for name, (_, run) in contestants.items():
-                taken = seconds(run, arguments.device)
-                if turn >= 2:  # the first turns warm up
-                    times[name].append(taken)
-    rates = {name: contestants[name][0] / statistics.median(times[name]) for name in contestants}
     print(
-        f"{arguments.model}, {arguments.precision}, batch {arguments.batch}, {arguments.device}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+        f"{arguments.model}, batch {arguments.batch}, {arguments.device}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; times as many images/s as"
     )
-    print(f"{'':12} {'images/s':>10} {'daam is':>9}")
+    print(f"{'':16} {'images/s':>9} {'train step':>11} {'to tokens':>10} {'one image':>10}")
     for name, rate in rates.items():
-        print(f"{name:12} {rate:10.1f} {rates['daam'] / rate:8.2f}x")
+        same = " bf16" if name.endswith("bf16") else ""
+        others = [rates[f"train step{same}"], rates[f"to tokens{same}"], rates["one image"]]
+        ratios = [f"{rate / other:.2f}x" for other in others]
+        print(f"{name:16} {rate:9.1f} {ratios[0]:>11} {ratios[1]:>10} {ratios[2]:>10}")
 
 
 if __name__ == "__main__":
