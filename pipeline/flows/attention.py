@@ -19,7 +19,12 @@ from torch.overrides import TorchFunctionMode
 from pipeline.errors import UnsupportedModel
 from pipeline.models import Anatomy, Layer
 
-SLAB = 2**23  # elements of attention that may exist at a time: 32 MiB of float32
+SLAB = 2**23  # elements of attention that may exist at a time on a CPU: 32 MiB of float32
+
+
+def slab(device: torch.device) -> int:
+    """Return how many elements of attention may exist at a time; GPUs want larger pieces."""
+    return SLAB if device.type == "cpu" else 8 * SLAB
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,11 @@ class Attention:
     def slabs(self, tokens: slice, size: int | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Yield the attention paid by some queries, a few at a time: slice and (B, H, r, N).
 
-        A slab has at most ``size`` elements (32 MiB of float32 by default), or one query.
+        A slab has at most ``size`` elements (see :func:`slab`), or one query.
         """
         images, heads, queries, _ = self.query.shape
         first, last, _ = tokens.indices(queries)
-        step = max(1, (size or SLAB) // max(1, images * heads * self.key.shape[2]))
+        step = max(1, (size or slab(self.key.device)) // max(1, images * heads * self.key.shape[2]))
         for start in range(first, last, step):
             part = slice(start, min(start + step, last))
             yield part, self.rows(part)

@@ -167,8 +167,11 @@ def _contribution(attention: Attention, layer: Layer, gradient: Tensor) -> tuple
     total, kept = gradient.new_zeros(images, keys, dtype=exact), gradient.new_zeros(images)
     value, read = attention.value.to(exact), 0
     for part, paid in attention.slabs(layer.rows):
-        gain = value @ gradient[:, :, part].to(exact).transpose(-2, -1)
-        total += (paid * gain.transpose(-2, -1)).sum(dim=(1, 2))
+        slope = gradient[:, :, part].to(exact)
+        if slope.shape[2] < slope.shape[3]:  # the cheaper order of a·⟨v, g⟩ for few rows
+            total += (paid * (value @ slope.transpose(-2, -1)).transpose(-2, -1)).sum(dim=(1, 2))
+        else:  # and (Aᵀ G)·v for many
+            total += ((paid.transpose(-2, -1) @ slope) * value).sum(dim=(1, 3))
         kept = kept + paid[..., : layer.prefix].sum(dim=(1, 2, 3))
         read += paid.shape[1] * paid.shape[2]
     return total[:, layer.prefix :].relu().float(), (kept / read).float()

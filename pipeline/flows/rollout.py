@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
-from pipeline.flows.attention import SLAB, Recording
+from pipeline.flows.attention import Recording, slab
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.transformer import TransformerMethod, graphs
 
@@ -40,7 +40,7 @@ class Product(TransformerMethod):
     def parts(self, recording: Recording) -> Iterator[slice]:
         """Yield the images a few at a time, so that all heads' N × N matrices fit a slab."""
         images, heads, tokens, _ = recording.attentions[0].query.shape
-        step = max(1, SLAB // (heads * tokens * tokens))
+        step = max(1, slab(recording.tokens.device) // (heads * tokens * tokens))
         for start in range(0, images, step):
             yield slice(start, start + step)
 

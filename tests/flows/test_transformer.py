@@ -63,10 +63,9 @@ def test_small_slabs_change_nothing(method, readout, monkeypatch):
     images = photographs_like(model, 3)
     with bind(method, model) as flow:
         wanted = flow(images)
-        monkeypatch.setattr(attention, "SLAB", 3 * 3 * 16 * 2)  # two rows of three images
-        monkeypatch.setattr("pipeline.flows.rollout.SLAB", 3 * 17 * 17 * 2)  # two images
-        found = flow(images)
-    assert close(found.maps, wanted.maps)
+        for slab in (3 * 3 * 17 * 2, 3 * 3 * 17 * 9, 3 * 17 * 17 * 2):  # rows, rows, images
+            monkeypatch.setattr(attention, "SLAB", slab)
+            assert close(flow(images).maps, wanted.maps)
 
 
 def test_no_slab_is_larger_than_allowed(monkeypatch):
