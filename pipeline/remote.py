@@ -1,13 +1,19 @@
 """Object stores: which URLs are opened, with which patience, and what never stands in a URL."""
 
+import functools
 import io
 import os
+import random
 import re
+import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
+import pyarrow.fs
+from obstore.fsspec import FsspecStore
 from obstore.store import GCSStore, ObjectStore, S3Store
 
 from pipeline.errors import ConfigError, FlowatlasError
@@ -17,6 +23,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs")
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _QUERY = re.compile(r"\?[^/]*=")
 _HTTP_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "GOOGLE_BASE_URL")
@@ -24,6 +33,7 @@ _HTTP_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "G
 RETRY: "RetryConfig" = {"max_retries": 10, "retry_timeout": timedelta(minutes=3)}
 """Of one request: 5xx, resets and time-outs are tried again after 0.1 to 15 s, with jitter."""
 
+_REPEATS = 7
 _CONNECT = timedelta(seconds=10)
 _SILENCE = timedelta(seconds=30)
 _REQUEST = timedelta(minutes=5)
@@ -94,13 +104,7 @@ def open_url(url: str) -> ObjectStore:
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
         raise FlowatlasError(f"cannot open {url[:200]!r}: give s3://, gs:// or a local path")
-    plain = any(os.environ.get(name, "").startswith("http://") for name in _HTTP_ENDPOINTS)
-    client: ClientConfig = {
-        "allow_http": plain,
-        "connect_timeout": _CONNECT,
-        "read_timeout": _SILENCE,
-        "timeout": _REQUEST,
-    }
+    client = _client()
     bucket, _, prefix = url.partition("://")[2].partition("/")
     try:
         if scheme == "s3":
@@ -108,6 +112,37 @@ def open_url(url: str) -> ObjectStore:
         return GCSStore(bucket, prefix=prefix or None, client_options=client, retry_config=RETRY)
     except Exception as error:  # obstore's errors share no base class with those of its URLs
         raise FlowatlasError(f"cannot open {url}: {first_line(error)}") from error
+
+
+def _client() -> "ClientConfig":
+    plain = any(os.environ.get(name, "").startswith("http://") for name in _HTTP_ENDPOINTS)
+    return {
+        "allow_http": plain,
+        "connect_timeout": _CONNECT,
+        "read_timeout": _SILENCE,
+        "timeout": _REQUEST,
+    }
+
+
+def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Repeat what obstore does not repeat by itself: conditional creates and deletes.
+
+    Where no answer came, nobody knows whether they were done, and not every program may do them
+    twice. Ours may: whoever finds an object there goes by what is in it.
+    """
+
+    @functools.wraps(work)
+    def patient(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        for attempt in range(_REPEATS):
+            try:
+                return work(*args, **kwargs)
+            except obstore.exceptions.GenericError as error:
+                if "status code" in str(error):  # an answer; of those 5xx have been retried
+                    raise
+                time.sleep(random.uniform(0.5, 1) * 0.1 * 2**attempt)
+        return work(*args, **kwargs)
+
+    return patient
 
 
 def first_line(error: BaseException) -> str:
@@ -132,6 +167,15 @@ def read_text(uri: str) -> str:
         return bytes(obstore.get(open_url(folder), name).bytes()).decode()
     except obstore.exceptions.BaseError as error:
         raise OSError(first_line(error)) from error
+
+
+def arrow_files(url: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """Return a URL as pyarrow's datasets want it: a file system, and the path in it."""
+    scheme, _, path = refuse_secrets(url).partition("://")
+    options: Any = {"client_options": _client(), "retry_config": RETRY}
+    # Not one of an earlier environment: fsspec keeps them by their arguments alone.
+    store = FsspecStore(scheme, skip_instance_cache=True, **options)  # type: ignore[call-overload]
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store)), path.rstrip("/")
 
 
 class Objects:

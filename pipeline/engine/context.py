@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.config import ModelConfig, RunConfig
+from pipeline.engine.copies import local_copy
 from pipeline.engine.references import (
     References,
     load_references,
@@ -98,7 +99,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
 
 def load_configured(model: ModelConfig) -> LoadedModel:
     """Load the model of a configuration, with the change that it asks for."""
-    loaded = load_model(model.name, model.weights, model.options)
+    loaded = load_model(model.name, local_copy(model.weights), model.options)
     return transformed(loaded, model.transform, model.transform_options)
 
 

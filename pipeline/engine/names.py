@@ -1,6 +1,7 @@
 """The names of a run's classes, whoever knows them: references, dataset, or nobody."""
 
 from pipeline.config import RunConfig
+from pipeline.engine.copies import local_copy
 from pipeline.engine.probe import Probe
 from pipeline.errors import ConfigError
 from pipeline.images import Index, Source
@@ -22,16 +23,17 @@ def class_names_of(
         A label of the dataset is no such class, or is called otherwise by the reference run.
     """
     highest = index.highest_label
+    classes = config.dataset.classes and local_copy(config.dataset.classes)
     if compared is not None:
         _check_numbering(config, source, compared)
         names = compared.spec.classes
         owner = f"the reference run {compared.uri}"
     elif tried.outputs:
-        names = class_names(config.dataset.classes, tried.outputs)
+        names = class_names(classes, tried.outputs)
         owner = config.model.name
     else:
         needed = max(-1 if highest is None else highest, *source.class_names, 0) + 1
-        names = class_names(config.dataset.classes, needed, more=True)
+        names = class_names(classes, needed, more=True)
         owner = "dataset.classes"
     if highest is not None and highest >= len(names):
         raise ConfigError(

@@ -13,6 +13,7 @@ from zarr.core.buffer import Buffer
 from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
+from pipeline.remote import repeated
 from pipeline.store.layout import (
     DIMENSIONS,
     FEATURES,
@@ -51,6 +52,7 @@ def stored_object(path: str, content: bytes) -> StoredObject:
     return StoredObject(path, len(content), hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
+@repeated
 def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
     """Write the metadata of the run's arrays; the same bytes however often it is called."""
     group = zarr.open_group(

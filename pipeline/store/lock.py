@@ -6,6 +6,7 @@ import platform
 import threading
 import time
 import uuid
+from contextlib import suppress
 from types import TracebackType
 
 import obstore
@@ -42,7 +43,8 @@ class RunLock:
     def __enter__(self) -> "RunLock":
         if not write_once(self._store, LOCK, self._content()):
             owner, age = self._owner()
-            if _alive(owner, age):
+            # A store may have written it and lost the answer: then the lock is our own.
+            if owner.get("token") != self._token and _alive(owner, age):
                 raise RunConflict(
                     f"another driver holds this run ({owner.get('host')}, process "
                     f"{owner.get('pid')}, last sign of life {age:.0f} s ago); wait for it, or stop "
@@ -77,7 +79,8 @@ class RunLock:
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(_BEAT_SECONDS):
-            write(self._store, LOCK, self._content())
+            with suppress(Exception):  # a store that is away for a while: the next beat may pass
+                write(self._store, LOCK, self._content())
 
 
 def _alive(owner: dict[str, object], age: float) -> bool:

@@ -7,7 +7,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore
 
 from pipeline.errors import FlowatlasError
-from pipeline.remote import is_remote, local, open_url
+from pipeline.remote import is_remote, local, open_url, repeated
 from pipeline.store.layout import RUN
 
 _STAGED = re.compile(r"#\d+$")
@@ -57,6 +57,7 @@ def write(store: ObjectStore, path: str, content: bytes) -> None:
     obstore.put(store, path, content)
 
 
+@repeated
 def write_once(store: ObjectStore, path: str, content: bytes) -> bool:
     """Write an object unless it exists (conditional create); return whether it was written."""
     try:
@@ -75,6 +76,7 @@ def exists(store: ObjectStore, path: str) -> bool:
     return True
 
 
+@repeated
 def delete(store: ObjectStore, path: str) -> None:
     """Delete an object; deleting what does not exist is no error."""
     try:

@@ -15,6 +15,7 @@ from zarr.storage import ObjectStore as ZarrStore
 
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
+from pipeline.remote import arrow_files
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
@@ -43,6 +44,7 @@ from pipeline.store.objects import (
 if TYPE_CHECKING:
     from pipeline.atlas import Atlas
 
+SUMMARY = "summary"
 FINDINGS = "audit/findings.parquet"
 
 
@@ -154,14 +156,13 @@ class Run:
         """Return the boxes of rows ``[lo, hi)``."""
         return box_rows(self.store, lo, hi)
 
-    def _place(self, path: str) -> str:
-        """Return the path or URL by which pyarrow finds an object of the run."""
-        folder = local_folder(self.store)
-        return str(folder / path) if folder is not None else f"{self.uri.rstrip('/')}/{path}"
-
     def summary(self) -> pyarrow.dataset.Dataset:
         """Return the summary of all images as a dataset, one fragment per unit."""
-        return pyarrow.dataset.dataset(self._place("summary"), format="parquet")
+        folder = local_folder(self.store)
+        if folder is not None:
+            return pyarrow.dataset.dataset(folder / SUMMARY, format="parquet")
+        files, place = arrow_files(self.uri)
+        return pyarrow.dataset.dataset(f"{place}/{SUMMARY}", filesystem=files, format="parquet")
 
     def summary_part(self, unit: int) -> pa.Table:
         """Return the Parquet part of one unit."""

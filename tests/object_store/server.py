@@ -1,5 +1,6 @@
 """A real S3 endpoint on this machine (moto over HTTP), and a proxy before it that misbehaves."""
 
+import logging
 import os
 import random
 import socket
@@ -33,6 +34,7 @@ def s3_server() -> Iterator[str]:
 
     The environment has its endpoint and credentials for as long, for child processes too.
     """
+    logging.getLogger("werkzeug").setLevel("WARNING")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -78,6 +80,8 @@ class FaultyProxy:
     injected : Counter
         How often each fault happened.
     requests : int
+    limit : int or None
+        After so many faults it behaves.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class FaultyProxy:
         self.rates, self.hang_seconds = dict(rates), hang_seconds
         self.injected: Counter[str] = Counter()
         self.requests = 0
+        self.limit: int | None = None
         self._dice, self._lock = random.Random(seed), threading.Lock()
         self._target = target.removeprefix("http://")
         proxy = self
@@ -115,6 +120,8 @@ class FaultyProxy:
         """Return the fault of the next request, mostly None."""
         with self._lock:
             self.requests += 1
+            if self.limit is not None and self.injected.total() >= self.limit:
+                return None
             roll = self._dice.random()
             for fault, rate in self.rates.items():
                 if roll < rate:
