@@ -144,8 +144,13 @@ def test_a_store_that_fails_at_random_changes_nothing(
     endpoint: str, simple: tuple[Path, RunConfig, dict[str, bytes]]
 ) -> None:
     _, config, expected = simple
-    rates = {"503": 0.08, "reset": 0.08, "cut": 0.05, "hang": 0.01, "lost": 0.06}
-    there = config.model_copy(update={"run": bucket_url("runs/faulty")})
+    rates = {"503": 0.05, "reset": 0.05, "cut": 0.03, "hang": 0.01, "lost": 0.04}
+    there = config.model_copy(
+        update={
+            "run": bucket_url("runs/faulty"),
+            "limits": config.limits.model_copy(update={"attempts": 8}),
+        }
+    )
     with FaultyProxy(endpoint, rates, hang_seconds=0.2) as proxy, environment(proxy.url):
         totals = run_flows(there)
         assert min(proxy.injected[fault] for fault in rates if fault != "hang") > 0
