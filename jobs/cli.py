@@ -8,6 +8,7 @@ from jobs.command import run_app
 from jobs.compare import compare
 from jobs.confirm import confirm
 from jobs.demo import demo
+from jobs.export import export
 from jobs.flows import flows
 from jobs.plan import plan
 from jobs.report import report
@@ -21,7 +22,19 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for command in (demo, plan, flows, submit, aggregate, audit, confirm, compare, report, verify):
+for command in (
+    demo,
+    plan,
+    flows,
+    submit,
+    aggregate,
+    audit,
+    confirm,
+    compare,
+    report,
+    export,
+    verify,
+):
     app.command()(command)
 
 

@@ -1,0 +1,40 @@
+"""Hand a run's images and flows to another tool: FiftyOne or ViRelAy."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.command import console, run_command
+
+
+class Tool(StrEnum):
+    """Tools that a run can be handed to."""
+
+    fiftyone = "fiftyone"
+    virelay = "virelay"
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
+    out: Annotated[Path, typer.Argument(help="Local folder to write into.")],
+    to: Annotated[Tool, typer.Option(help="The tool.")] = Tool.fiftyone,
+    images: Annotated[int, typer.Option(min=1, help="Most images of a class.")] = 50,
+) -> None:
+    """Write images and flows of a run for FiftyOne or ViRelAy."""
+    from pipeline.report.fiftyone import SAMPLES, export_fiftyone
+    from pipeline.report.virelay import PROJECT, export_virelay
+    from pipeline.store import open_run
+
+    opened = open_run(run)
+    opened.require_finished()
+    if to is Tool.virelay:
+        written, entry = export_virelay(opened, out, images), out / PROJECT
+    else:
+        written, entry = export_fiftyone(opened, out, images), out / SAMPLES
+    console.print(f"{written:,} images; {entry}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(export)

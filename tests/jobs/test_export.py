@@ -1,0 +1,33 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.report.reported import drawn_run
+
+
+def export(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.export", *arguments], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "entry"), [("fiftyone", "samples.jsonl"), ("virelay", "project.yaml")]
+)
+def test_a_run_is_handed_over(tool: str, entry: str, tmp_path: Path) -> None:
+    drawn_run(tmp_path / "run", images=48)
+    result = export(str(tmp_path / "run"), str(tmp_path / "out"), "--to", tool, "--images", "2")
+    assert result.returncode == 0, result.stderr
+    assert str(tmp_path / "out" / entry) in result.stdout
+    assert (tmp_path / "out" / entry).is_file()
+
+
+def test_a_run_that_is_not_finished_is_not_handed_over(tmp_path: Path) -> None:
+    drawn_run(tmp_path / "run", images=16)
+    (tmp_path / "run/_SUCCESS").unlink()
+    result = export(str(tmp_path / "run"), str(tmp_path / "out"))
+    assert result.returncode == 1
+    assert "not finished" in result.stderr.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
