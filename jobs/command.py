@@ -1,7 +1,9 @@
 """How every command behaves: typer arguments, one-line errors, exit codes 0, 1 and 2."""
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -11,6 +13,21 @@ from pipeline.errors import FlowatlasError
 
 console = Console()
 _errors = Console(stderr=True)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_command(command: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import console, run_command, terminable
 from jobs.progress import FlowProgress
 from pipeline.config import RunConfig, load_config
 
@@ -19,12 +19,16 @@ def compute(config: RunConfig) -> None:
     """Compute a run and say how it went."""
     from pipeline.engine import run_flows
 
-    try:
-        with FlowProgress(console) as progress:
-            totals = run_flows(config, on_start=progress.started, on_receipt=progress.receipt)
-    except KeyboardInterrupt:
-        console.print("stopped; what is done is kept: run the same command again to go on")
-        raise typer.Exit(1) from None
+    with FlowProgress(console) as progress:
+        try:
+            with terminable():
+                totals = run_flows(config, on_start=progress.started, on_receipt=progress.receipt)
+        except KeyboardInterrupt:
+            console.print("stopped; what is done is kept: run the same command again to go on")
+            raise typer.Exit(1) from None
+        finally:
+            if progress.summary:
+                console.print(progress.summary, highlight=False, markup=False)
     told = ", ".join(f"{count:,} {reason}" for reason, count in totals.reasons.items())
     console.print(
         f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"

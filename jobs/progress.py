@@ -1,24 +1,28 @@
 """Progress of a run: rows done, rate, time left; a bar on a terminal, lines in a log."""
 
 import time
+from collections import deque
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from pipeline.engine import Started
+from pipeline.engine import Pace, Started
 from pipeline.store import Receipt
 
 _LINE_SECONDS = 15.0
 """A log gets a line this often at most."""
 
+_WINDOW_SECONDS = 300.0
+"""The rate is that of the last minutes: workers come and go."""
+
 
 class FlowProgress:
     """Shows what ``run_flows`` reports.
 
-    The rate counts this driver's own rows, from its first finished unit on: what the workers take
-    to start says nothing about the time left.
+    The rate counts this driver's own rows, from its first finished unit on (what the workers take
+    to start says nothing about the time left) and over the last minutes (workers come and go).
     """
 
     def __init__(self, console: Console) -> None:
@@ -35,7 +39,8 @@ class FlowProgress:
         self._task = self._bar.add_task("flows", total=None)
         self._begin = self._told = time.monotonic()
         self._rows = self._resumed = self._done = 0
-        self._first = (0, self._begin)
+        self._recent: deque[tuple[float, int]] = deque()
+        self._pace = Pace(threads=0)
 
     def __enter__(self) -> "FlowProgress":
         self._bar.start()
@@ -54,6 +59,7 @@ class FlowProgress:
         spec = started.spec
         self._rows, self._resumed = spec.rows, started.rows_done
         self._begin = self._told = time.monotonic()
+        self._pace = Pace(started.threads)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
             f"{spec.rows:,} images in {len(spec.units)} units{earlier}; "
@@ -65,10 +71,9 @@ class FlowProgress:
 
     def receipt(self, receipt: Receipt) -> None:
         """Count a finished unit."""
-        rows, now = receipt.hi - receipt.lo, time.monotonic()
-        if not self._done:
-            self._first = (rows, now)
-        self._done += rows
+        now = time.monotonic()
+        self._done += receipt.hi - receipt.lo
+        self._pace.add(receipt)
         rate = self._rate(now)
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
@@ -79,11 +84,25 @@ class FlowProgress:
                 f"{completed:,} of {self._rows:,} images, {_speed(rate, left)}", highlight=False
             )
 
+    @property
+    def summary(self) -> str | None:
+        """One line on what this driver did, and what held it up; None if it finished no unit."""
+        if not self._done:
+            return None
+        seconds = time.monotonic() - self._begin
+        return (
+            f"{self._done:,} images in {_clock(seconds)}, {self._done / seconds:.1f} images/s with "
+            f"the workers' start; {self._pace.sentence}"
+        )
+
     def _rate(self, now: float) -> float:
-        """Return rows per second since the first unit, or up to it if there is only that one."""
-        rows, then = self._first
-        if self._done > rows and now > then:
-            return (self._done - rows) / (now - then)
+        """Return rows per second since the oldest recent unit, or up to it if there is no other."""
+        self._recent.append((now, self._done))
+        while len(self._recent) > 2 and now - self._recent[1][0] > _WINDOW_SECONDS:
+            self._recent.popleft()
+        then, done = self._recent[0]
+        if self._done > done and now > then:
+            return (self._done - done) / (now - then)
         return self._done / (now - self._begin)
 
 
@@ -97,7 +116,10 @@ class _Rate(ProgressColumn):
 
 
 def _speed(rate: float, left: float) -> str:
-    minutes, seconds = divmod(round(left), 60)
+    return f"{rate:.1f} images/s, {_clock(left)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-    return f"{rate:.1f} images/s, {clock} left"
+    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"

@@ -35,3 +35,7 @@ class UnitFailed(FlowatlasError):
 
 class GateClosed(FlowatlasError):
     """There are findings of a kind that a command was told to fail on."""
+
+
+class StoreFull(FlowatlasError):
+    """The disk or bucket of the run takes nothing more; the run can go on when there is space."""

@@ -137,7 +137,8 @@ def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
             try:
                 return work(*args, **kwargs)
             except obstore.exceptions.GenericError as error:
-                if "status code" in str(error):  # an answer; of those 5xx have been retried
+                # An answer (of those 5xx have been retried), or a disk's last word.
+                if "status code" in str(error) or "LocalFileSystem" in str(error):
                     raise
                 time.sleep(random.uniform(0.5, 1) * 0.1 * 2**attempt)
         return work(*args, **kwargs)

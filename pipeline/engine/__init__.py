@@ -2,6 +2,7 @@
 
 from pipeline.engine.engine import Attempt, Engine, Job, Worker
 from pipeline.engine.local import LocalEngine
+from pipeline.engine.pace import Pace
 from pipeline.engine.plan import Plan, plan_run
 from pipeline.engine.run import Prepared, Started, prepare, run_flows
 from pipeline.engine.unit import open_flows
@@ -11,6 +12,7 @@ __all__ = [
     "Engine",
     "Job",
     "LocalEngine",
+    "Pace",
     "Plan",
     "Prepared",
     "Started",

@@ -2,6 +2,8 @@
 
 import math
 import os
+import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,13 +59,16 @@ def share_of(cluster: ClusterConfig) -> Share:
 def connect(address: str | None) -> None:
     """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here."""
     address = address or os.environ.get("RAY_ADDRESS")
+    on_term = signal.getsignal(signal.SIGTERM)
     if address:
         ray.init(address=address, log_to_driver=True)
-        return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        logging_level="error",
-        log_to_driver=True,
-    )
+    else:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            logging_level="error",
+            log_to_driver=True,
+        )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)  # Ray put its own there, which exits on the spot

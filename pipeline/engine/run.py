@@ -34,6 +34,7 @@ from pipeline.store import (
     open_store,
     reopen,
     stored_scan,
+    telling_when_full,
     valid_receipts,
 )
 
@@ -132,12 +133,16 @@ def _try(
 
 @dataclass(frozen=True)
 class Started:
-    """Told once when computing begins: all rows, and how many are done from earlier."""
+    """Told once when computing begins: all rows, how many are done from earlier, and by whom.
+
+    ``workers`` (each of ``threads`` CPU threads) is how many there are now; more may join.
+    """
 
     spec: RunSpec
     rows_done: int
     units_todo: int
     workers: int
+    threads: int
 
 
 def run_flows(
@@ -165,7 +170,7 @@ def run_flows(
     prepared = prepare(config)
     spec = prepared.spec
     store = open_store(config.run, create=True)
-    with RunLock(store):
+    with telling_when_full(), RunLock(store) as lock:
         create_run(store, spec, prepared.parts)
         done = valid_receipts(store, spec)
         todo = [unit for unit in spec.units if unit.id not in done]
@@ -173,12 +178,13 @@ def run_flows(
         if todo:
             reopen(store)
             with _engine(config, engine) as chosen:
-                on_start(Started(spec, rows_done, len(todo), chosen.workers))
+                on_start(Started(spec, rows_done, len(todo), chosen.workers, chosen.threads))
                 job = Job(config.run, config.limits.attempts, open_flows)
                 for receipt in chosen.run(job, todo):
                     on_receipt(receipt)
+                    lock.check()
         else:
-            on_start(Started(spec, rows_done, 0, 0))
+            on_start(Started(spec, rows_done, 0, 0, 0))
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 

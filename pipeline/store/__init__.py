@@ -1,6 +1,7 @@
 """The run on disk: one layout for local folders and object stores, receipts last."""
 
 from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
+from pipeline.store.full import telling_when_full
 from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock
@@ -30,6 +31,7 @@ __all__ = [
     "open_store",
     "reopen",
     "stored_scan",
+    "telling_when_full",
     "valid_receipts",
     "verify",
 ]

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from obstore.store import ObjectStore
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.changes import what_changed
+from pipeline.store.full import telling_when_full
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
     FEATURES,
@@ -32,7 +34,7 @@ from pipeline.store.layout import (
 )
 from pipeline.store.objects import delete, read, sweep, write, write_once
 from pipeline.store.parquet import parquet_bytes
-from pipeline.store.receipts import Receipt, discard, load_receipt, valid_receipts
+from pipeline.store.receipts import Receipt, load_receipt, valid_receipt, valid_receipts
 
 
 @dataclass(frozen=True)
@@ -146,30 +148,50 @@ def commit_unit(
 ) -> Receipt:
     """Store a computed unit; safe to repeat, and to be overtaken by another worker of the run.
 
-    Whatever an interrupted attempt left is deleted first (deleting, because overwriting a torn
-    shard would read it). If a receipt appears meanwhile, the same bytes are there already.
+    Objects are replaced whole and by the same bytes, and nothing is ever deleted, so that no step
+    of a worker that outlives its driver can undo what another has finished. A receipt that does
+    not keep its promise stays until its unit is whole again. ``seconds`` gains ``commit``: all but
+    the receipt itself.
+
+    Raises
+    ------
+    StoreFull
+        There is no space left; what is done stays as it is.
     """
-    discard(store, spec, unit.id)
-    objects = write_shards(store, spec, unit, data.arrays)
-    part = parquet_bytes(data.summary)
-    write(store, summary_path(unit.id), part)
-    reasons = Counter(reason for reason in data.summary["reason"].to_pylist() if reason)
-    receipt = Receipt(
-        unit=unit.id,
-        lo=unit.lo,
-        hi=unit.hi,
-        run_hash=spec.hash,
-        objects=(*objects, stored_object(summary_path(unit.id), part)),
-        ok=int((data.status == Status.OK).sum()),
-        quarantined=int((data.status == Status.QUARANTINED).sum()),
-        reasons=dict(sorted(reasons.items())),
-        attempt=attempt,
-        host=platform.node(),
-        seconds=dict(seconds or {}),
-        memory=memory,
-    )
-    if not write_once(store, receipt_path(unit.id), receipt.to_bytes()):
-        return load_receipt(store, unit.id) or receipt
+    if done := valid_receipt(store, spec, unit):
+        return done
+    begin = time.perf_counter()
+    with telling_when_full():
+        objects = write_shards(store, spec, unit, data.arrays)
+        part = parquet_bytes(data.summary)
+        write(store, summary_path(unit.id), part)
+        reasons = Counter(reason for reason in data.summary["reason"].to_pylist() if reason)
+        spent = round(time.perf_counter() - begin, 4)
+        receipt = Receipt(
+            unit=unit.id,
+            lo=unit.lo,
+            hi=unit.hi,
+            run_hash=spec.hash,
+            objects=(*objects, stored_object(summary_path(unit.id), part)),
+            ok=int((data.status == Status.OK).sum()),
+            quarantined=int((data.status == Status.QUARANTINED).sum()),
+            reasons=dict(sorted(reasons.items())),
+            attempt=attempt,
+            host=platform.node(),
+            seconds={**(seconds or {}), "commit": spent},
+            memory=memory,
+        )
+        return _put_receipt(store, receipt)
+
+
+def _put_receipt(store: ObjectStore, receipt: Receipt) -> Receipt:
+    """Write a receipt, unless another worker's says the same; replace one that does not."""
+    path = receipt_path(receipt.unit)
+    if not write_once(store, path, receipt.to_bytes()):
+        present = load_receipt(store, receipt.unit)
+        if present and present.promise == receipt.promise:
+            return present
+        write(store, path, receipt.to_bytes())
     return receipt
 
 

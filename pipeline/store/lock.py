@@ -1,12 +1,12 @@
 """One driver per run: a lock object with a heartbeat."""
 
+import contextlib
 import json
 import os
 import platform
 import threading
 import time
 import uuid
-from contextlib import suppress
 from types import TracebackType
 
 import obstore
@@ -19,6 +19,8 @@ from pipeline.store.objects import delete, read, write, write_once
 _BEAT_SECONDS = 10.0
 _STALE_SECONDS = 60.0
 """A lock this long without a heartbeat belongs to a dead driver."""
+_SETTLE_SECONDS = 0.5
+"""After taking over, time for another who takes over at the same moment to show."""
 
 
 class RunLock:
@@ -37,7 +39,7 @@ class RunLock:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._token = uuid.uuid4().hex
-        self._stop = threading.Event()
+        self._stop, self._lost = threading.Event(), threading.Event()
         self._beat = threading.Thread(target=self._keep_beating, daemon=True)
 
     def __enter__(self) -> "RunLock":
@@ -51,8 +53,18 @@ class RunLock:
                     "it and try again in a minute"
                 )
             write(self._store, LOCK, self._content())
+            time.sleep(_SETTLE_SECONDS)
+            self._look()
+            self.check()
         self._beat.start()
         return self
+
+    def check(self) -> None:
+        """Raise RunConflict if another driver has taken the run over, e.g. while this one slept."""
+        if self._lost.is_set():
+            raise RunConflict(
+                "another driver has taken this run over; wait for it (what was done here is kept)"
+            )
 
     def __exit__(
         self,
@@ -78,9 +90,18 @@ class RunLock:
             return {}, float("inf")
 
     def _keep_beating(self) -> None:
-        while not self._stop.wait(_BEAT_SECONDS):
-            with suppress(Exception):  # a store that is away for a while: the next beat may pass
-                write(self._store, LOCK, self._content())
+        while not self._stop.wait(_BEAT_SECONDS) and not self._lost.is_set():
+            # A store that does not answer now may do so at the next beat.
+            with contextlib.suppress(Exception):
+                self._look()
+                if not self._lost.is_set():
+                    write(self._store, LOCK, self._content())
+
+    def _look(self) -> None:
+        """Notice whether the lock has become another's; one that was removed is still ours."""
+        owner, _ = self._owner()
+        if owner and owner.get("token") != self._token:
+            self._lost.set()
 
 
 def _alive(owner: dict[str, object], age: float) -> bool:

@@ -76,6 +76,14 @@ def exists(store: ObjectStore, path: str) -> bool:
     return True
 
 
+def size(store: ObjectStore, path: str) -> int | None:
+    """Return an object's size in bytes, None if there is none."""
+    try:
+        return obstore.head(store, path)["size"]
+    except FileNotFoundError:
+        return None
+
+
 @repeated
 def delete(store: ObjectStore, path: str) -> None:
     """Delete an object; deleting what does not exist is no error."""

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from obstore.store import ObjectStore
 
 from pipeline.store.layout import FLOWS, RunSpec, Unit, receipt_path, summary_path
-from pipeline.store.objects import delete, read, sizes
+from pipeline.store.objects import read, size, sizes
 
 _READERS = 16
 """Receipts read at once: enough to hide an object store's latency."""
@@ -50,6 +50,11 @@ class Receipt:
         """Return the JSON that is stored."""
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
 
+    @property
+    def promise(self) -> "Receipt":
+        """What the run determines of the receipt: without how it went."""
+        return replace(self, attempt=1, host="", seconds={}, memory=0)
+
     @classmethod
     def from_bytes(cls, content: bytes) -> "Receipt":
         """Inverse of :meth:`to_bytes`; ValueError for anything that is not a receipt."""
@@ -59,13 +64,6 @@ class Receipt:
             return cls(**fields)
         except (KeyError, TypeError, UnicodeDecodeError) as error:
             raise ValueError(f"not a receipt: {error}") from error
-
-
-def discard(store: ObjectStore, spec: RunSpec, unit: int) -> None:
-    """Remove a unit's objects, the receipt first, so that no receipt ever outlives its data."""
-    delete(store, receipt_path(unit))
-    for path in (*spec.shard_paths(unit).values(), summary_path(unit)):
-        delete(store, path)
 
 
 def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
@@ -90,6 +88,15 @@ def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
         return {number: receipt for number, receipt in found if receipt is not None}
 
 
+def valid_receipt(store: ObjectStore, spec: RunSpec, unit: Unit) -> Receipt | None:
+    """Return the receipt of one unit if it counts (see :func:`valid_receipts`), else None."""
+    receipt = load_receipt(store, unit.id)
+    if receipt is None:
+        return None
+    stored = {item.path: size(store, item.path) for item in receipt.objects}
+    return receipt if _fits(receipt, spec, unit, spec.hash, stored) else None
+
+
 def load_receipt(store: ObjectStore, unit: int) -> Receipt | None:
     """Return a unit's receipt, None if there is none or it cannot be read as one."""
     try:
@@ -99,7 +106,7 @@ def load_receipt(store: ObjectStore, unit: int) -> Receipt | None:
 
 
 def _fits(
-    receipt: Receipt, spec: RunSpec, unit: Unit, run_hash: str, stored: Mapping[str, int]
+    receipt: Receipt, spec: RunSpec, unit: Unit, run_hash: str, stored: Mapping[str, int | None]
 ) -> bool:
     return (
         receipt.run_hash == run_hash

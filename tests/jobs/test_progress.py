@@ -15,7 +15,7 @@ def receipt_of(unit: int, lo: int, hi: int) -> Receipt:
 def test_a_log_gets_a_first_and_a_last_line() -> None:
     out = io.StringIO()
     with FlowProgress(Console(file=out, width=200)) as progress:
-        progress.started(Started(spec_of(), rows_done=16, units_todo=3, workers=2))
+        progress.started(Started(spec_of(), rows_done=16, units_todo=3, workers=2, threads=1))
         for unit in spec_of().units[1:]:
             progress.receipt(receipt_of(unit.id, unit.lo, unit.hi))
     lines = out.getvalue().splitlines()
