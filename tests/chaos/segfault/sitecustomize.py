@@ -1,0 +1,5 @@
+"""Imported first by every Python that finds this folder in its path: see ``tests.chaos.workers``."""
+
+from tests.chaos.workers import break_decoder
+
+break_decoder()
