@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store import commit_unit, create_run, finalize, open_store, valid_receipts, verify
-from tests.chaos.trouble import StoreFailed, dying_at, failing_at
+from tests.chaos.trouble import StoreFailed, StoreTrouble, dying_at, failing_at
 from tests.engine.trees import tree
 from tests.store.runs import data_of, index_of, spec_of
 from tests.store.test_commit import write_run
@@ -97,32 +97,25 @@ def test_a_worker_that_outlives_its_driver_undoes_nothing(
 ) -> None:
     """It looked before the unit was done by another, and dies at any of its later steps."""
     write_run(tmp_path / "done", SPEC)
-    receipt = tmp_path / "done/receipts/00000001.json"
     for call in range(2, calls + 1):
         folder = tmp_path / str(call)
         shutil.copytree(tmp_path / "done", folder)
-        hidden = receipt.read_bytes()
-        (folder / "receipts/00000001.json").unlink()
-
-        def put_back(
-            path: Path = folder / "receipts/00000001.json", content: bytes = hidden
-        ) -> None:
-            path.write_bytes(content)
-
-        with pytest.raises(StoreFailed), _after_the_first(put_back, failing=call):
+        receipt = folder / "receipts/00000001.json"
+        content = receipt.read_bytes()
+        receipt.unlink()
+        with pytest.raises(StoreFailed), overtaken(receipt, content, call):
             commit(folder)
         assert set(valid_receipts(open_store(str(folder)), SPEC)) == {0, 1}
         assert finished(folder) == undisturbed
 
 
-def _after_the_first(act, failing):  # type: ignore[no-untyped-def]
-    """Let ``act`` happen after the first call, and the call number ``failing`` fail."""
-    from tests.chaos.trouble import StoreTrouble
+def overtaken(receipt: Path, content: bytes, call: int) -> StoreTrouble:
+    """Let the receipt appear after the first call, and a later call fail."""
 
-    def happen(trouble, name, arguments):  # type: ignore[no-untyped-def]
+    def happen(trouble: StoreTrouble, name: str, arguments: object) -> None:
         if trouble.count == 2:
-            act()
-        if trouble.count == failing:
+            receipt.write_bytes(content)
+        if trouble.count == call:
             raise StoreFailed("gone")
 
     return StoreTrouble(happen)

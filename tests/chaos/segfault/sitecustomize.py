@@ -1,4 +1,4 @@
-"""Imported first by every Python that finds this folder in its path: see ``tests.chaos.workers``."""
+"""Imported first by every Python that finds this folder in its path."""
 
 from tests.chaos.workers import break_decoder
 
