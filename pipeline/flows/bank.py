@@ -4,6 +4,7 @@ Self-supervised DAAM (arXiv 2503.14640) explains no logit but the likeness to re
 which channels of the embedding agree with the nearest neighbours of one label.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -72,20 +73,11 @@ class Bank:
         ``exclude`` (B,) of each feature (-1 for none) where fewer than k others are left.
         """
         wanted = F.normalize(features.detach().float(), dim=1)
-        step = max(self._k, BLOCK // max(1, len(wanted)))
-        best = wanted.new_empty(len(wanted), 0)
-        index = torch.empty(len(wanted), 0, dtype=torch.long, device=wanted.device)
-        for start in range(0, len(self._features), step):
-            block = self._features[start : start + step].to(wanted.device)
-            cosine = (wanted @ block.T).nan_to_num(nan=-torch.inf)
-            place = torch.arange(start, start + len(block), device=wanted.device)
-            if exclude is not None:
-                cosine.masked_fill_(place == exclude.to(place)[:, None], -torch.inf)
-            best = torch.cat([best, cosine], dim=1)
-            index = torch.cat([index, place.expand(len(wanted), -1)], dim=1)
-            best, kept = _top(best, min(self._k, best.shape[1]))
-            index = index.gather(1, kept)
-        return best, index
+
+        def cosine(part: slice) -> Tensor:
+            return wanted @ self._features[part].to(wanted.device).T
+
+        return search(cosine, len(wanted), len(self._labels), self._k, exclude)
 
     def ask(
         self, features: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
@@ -99,11 +91,7 @@ class Bank:
         """
         cosine, index = self.nearest(features, exclude)
         labels = self._labels.to(index.device)[index]
-        top = cosine[:, :1].nan_to_num(neginf=0.0)
-        # Relative to the best, so that no temperature overflows.
-        votes = ((cosine - top) / self._temperature).exp()
-        votes = votes.new_zeros(len(votes), self.classes).scatter_add_(1, labels, votes)
-        logits = top / self._temperature + votes.clamp(min=torch.finfo(votes.dtype).tiny).log()
+        logits = vote(cosine, labels, self.classes, self._temperature)
         target = logits.argmax(dim=1) if targets is None else targets.to(logits.device).long()
         kept = ((labels == target[:, None]) & cosine.isfinite()).float()
         neighbours = self._features[index.to(self._features.device)].to(index.device)
@@ -113,7 +101,7 @@ class Bank:
             asked = zip(target[lone].tolist(), own[lone].tolist(), strict=True)
             mean[lone] = torch.stack([self._mean(*pair) for pair in asked]).to(mean)
         agreement = F.normalize(features.detach().float(), dim=1) * mean
-        return Answer(logits, target, _min_max(agreement))
+        return Answer(logits, target, min_max(agreement))
 
     def _mean(self, label: int, exclude: int) -> Tensor:
         """Return the mean of a label's references but one, zeros if it has none."""
@@ -122,6 +110,46 @@ class Bank:
             is_member[exclude] = False
         members = self._features[is_member]
         return members.sum(dim=0) / max(1, len(members))
+
+
+def search(
+    similarity: Callable[[slice], Tensor],
+    images: int,
+    members: int,
+    k: int,
+    exclude: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the k largest similarities of each image and the members they belong to, (B, k) each.
+
+    Exact, as :meth:`Bank.nearest` says. ``similarity(part)`` gives those of B images to a stretch
+    of the members, (B, len(part)); a block of them exists at a time.
+    """
+    step = max(k, BLOCK // max(1, images))
+    best, index = torch.empty(images, 0), torch.empty(images, 0, dtype=torch.long)
+    for start in range(0, members, step):
+        part = slice(start, min(start + step, members))
+        found = similarity(part).nan_to_num(nan=-torch.inf)
+        place = torch.arange(part.start, part.stop, device=found.device)
+        if exclude is not None:
+            found.masked_fill_(place == exclude.to(place)[:, None], -torch.inf)
+        best = torch.cat([best.to(found), found], dim=1)
+        index = torch.cat([index.to(place), place.expand(images, -1)], dim=1)
+        best, kept = _top(best, min(k, best.shape[1]))
+        index = index.gather(1, kept)
+    return best, index
+
+
+def vote(similarity: Tensor, labels: Tensor, classes: int, temperature: float) -> Tensor:
+    """Return the logarithm of each label's votes Σ exp(similarity / temperature), (B, classes).
+
+    ``similarity`` and ``labels`` are (B, k), the best first. Labels without votes get a finite
+    floor far below the others.
+    """
+    top = similarity[:, :1].nan_to_num(neginf=0.0)
+    # Relative to the best, so that no temperature overflows.
+    votes = ((similarity - top) / temperature).exp()
+    votes = votes.new_zeros(len(votes), classes).scatter_add_(1, labels, votes)
+    return top / temperature + votes.clamp(min=torch.finfo(votes.dtype).tiny).log()
 
 
 def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -135,7 +163,7 @@ def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return found, places.gather(1, order)
 
 
-def _min_max(values: Tensor) -> Tensor:
+def min_max(values: Tensor) -> Tensor:
     """Stretch each row to 0 … 1; rows that are constant become ones."""
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
     return torch.where(high > low, (values - low) / (high - low), torch.ones_like(values))

@@ -10,6 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.flows.activation import Activation
 from pipeline.flows.attention_rows import AttentionRows
 from pipeline.flows.daam import Daam
+from pipeline.flows.fam import Fam, Sfam
 from pipeline.flows.flow import Method
 from pipeline.flows.relevance import Relevance
 from pipeline.flows.rollout import Rollout
@@ -20,6 +21,8 @@ METHODS: dict[str, Callable[..., Method]] = {
     "rollout": Rollout,
     "relevance": Relevance,
     "activation": Activation,
+    "fam": Fam,
+    "sfam": Sfam,
 }
 
 

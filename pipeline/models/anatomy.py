@@ -93,7 +93,7 @@ def anatomy(model: nn.Module) -> Anatomy:
             f"{name} recomputes its blocks in the backward pass; "
             "call model.set_grad_checkpointing(False)"
         )
-    feature_size = _feature_size(model, name)
+    grid_of = feature_size(model, name)
     for attribute in ("blocks_token_only", "cls_attn_blocks"):
         if getattr(model, attribute, None) is not None:
             layers, readout, prefix = _class_attention(model, attribute, name)
@@ -107,7 +107,7 @@ def anatomy(model: nn.Module) -> Anatomy:
         last=blocks[-1],
         num_prefix_tokens=prefix,
         num_classes=int(getattr(model, "num_classes", 0)),
-        feature_size=feature_size,
+        feature_size=grid_of,
     )
 
 
@@ -190,7 +190,7 @@ def _layer(name: str, block: nn.Module, model: str, rows: slice, prefix: int) ->
     return Layer(name, block, attention, rows, prefix, direct=plain and not gated)
 
 
-def _feature_size(model: nn.Module, name: str) -> Callable[[tuple[int, int]], tuple[int, int]]:
+def feature_size(model: nn.Module, name: str) -> Callable[[tuple[int, int]], tuple[int, int]]:
     """Return the function from an image's size in pixels to its grid of patches."""
     embed = getattr(model, "patch_embed", None)
     if isinstance(embed, nn.Module) and hasattr(embed, "dynamic_feat_size"):

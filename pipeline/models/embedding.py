@@ -47,13 +47,18 @@ def pooled(model: nn.Module, features: Tensor) -> Tensor:
         They are neither.
     """
     if isinstance(features, Tensor) and features.ndim == 4:
-        return features.mean((1, 2) if getattr(model, "output_fmt", "") == "NHWC" else (2, 3))
+        return features.mean((1, 2) if channels_last(model) else (2, 3))
     if isinstance(features, Tensor) and features.ndim == 3:
         prefix = int(getattr(model, "num_prefix_tokens", 0))
         return features[:, prefix:].mean(1)
     raise UnsupportedModel(
         f"{type(model).__name__} has no single map of last activations; use flow.embedding: model"
     )
+
+
+def channels_last(model: nn.Module) -> bool:
+    """Return whether a model's feature map is (B, h, w, C) instead of (B, C, h, w)."""
+    return str(getattr(model, "output_fmt", "NCHW")) == "NHWC"
 
 
 class EmbeddingRecorder:
