@@ -14,7 +14,7 @@ from pipeline.engine.references import (
     method_options,
     reference_run,
 )
-from pipeline.errors import RunConflict
+from pipeline.errors import ConfigError, RunConflict
 from pipeline.flows import create_flow
 from pipeline.flows.flow import Method
 from pipeline.images import Fetcher, InputTransform
@@ -113,12 +113,20 @@ def open_method(
     """Bind the configured method to a model on ``device`` until ``stack`` closes.
 
     The embeddings of every pass are recorded on the way where the run stores them.
+
+    Raises
+    ------
+    ConfigError, UnsupportedModel
+        What the method says of its options and of the model.
     """
     options = method_options(config.flow, references, device)
     recorder = None
     if config.flow.features:
         recorder = stack.enter_context(recorded_embeddings(loaded.model, config.flow.embedding))
-    flow = create_flow(config.flow.method, loaded.model, **options)
+    try:
+        flow = create_flow(config.flow.method, loaded.model, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"flow.options: {error}") from error
     return recorder, stack.enter_context(flow)
 
 
