@@ -39,6 +39,11 @@ def finding_page(rank: int) -> Page:
     return Page(f"findings/{rank + 1:d}.html", "finding.html")
 
 
+def comparison_page(number: int) -> Page:
+    """Return the page of a comparison, counted from 0."""
+    return Page(f"comparisons/{number + 1:d}.html", "comparison.html")
+
+
 def fill(page: Page, contents: dict[str, Any]) -> bytes:
     """Return a page as UTF-8; characters that have no encoding become question marks."""
     text = _environment().get_template(page.template).render(page=page, **contents)
@@ -72,6 +77,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "class_path": lambda class_id: class_page(class_id).path,
         "finding_path": lambda rank: finding_page(rank).path,
+        "comparison_path": lambda number: comparison_page(number).path,
     }
     return environment
 

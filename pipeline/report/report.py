@@ -7,7 +7,16 @@ from pipeline.report.contents import read_quarantine
 from pipeline.report.data import write_data
 from pipeline.report.depth import class_charts, run_charts
 from pipeline.report.findings import Finding
-from pipeline.report.pages import ASSETS, INDEX, Page, asset, class_page, fill, finding_page
+from pipeline.report.pages import (
+    ASSETS,
+    INDEX,
+    Page,
+    asset,
+    class_page,
+    comparison_page,
+    fill,
+    finding_page,
+)
 from pipeline.report.strips import class_strips, run_strip, thumbnails
 from pipeline.report.volume import FINDINGS, Volume, gather
 from pipeline.store import Run
@@ -35,6 +44,9 @@ def write_report(run: Run) -> str:
         _write_class(volume, rank)
     for finding in volume.findings[:FINDINGS]:
         _write_finding(volume, finding)
+    for number, comparison in enumerate(volume.comparisons):
+        page = comparison_page(number)
+        _write(run, page, volume.common() | {"comparison": comparison})
     _sweep(volume)
     return f"report/{INDEX.path}"
 
@@ -57,6 +69,7 @@ def _write_index(volume: Volume) -> None:
         "kinds": Counter(finding.kind for finding in listed),
         "severities": Counter(finding.severity for finding in listed),
         "quarantine": read_quarantine(run),
+        "comparisons": volume.comparisons,
     }
     _write(run, INDEX, contents)
 
@@ -110,7 +123,8 @@ def _sweep(volume: Volume) -> None:
     """Remove the pages of an earlier report that has other classes or more findings."""
     kept = {f"report/{class_page(fact.id).path}" for fact in volume.classes}
     kept |= {f"report/{finding_page(found.rank).path}" for found in volume.findings[:FINDINGS]}
-    for folder in ("report/classes", "report/findings"):
+    kept |= {f"report/{comparison_page(n).path}" for n in range(len(volume.comparisons))}
+    for folder in ("report/classes", "report/findings", "report/comparisons"):
         for path in volume.run.list(folder):
             if path not in kept:
                 volume.run.delete(path)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.atlas import Atlas
 from pipeline.report.captions import Caption, read_captions
+from pipeline.report.comparison import Comparison, read_comparisons
 from pipeline.report.contents import (
     ClassFacts,
     RunFacts,
@@ -17,6 +18,7 @@ from pipeline.report.depth import Depths, read_depths
 from pipeline.report.findings import Finding, read_findings
 from pipeline.report.mistakes import Ranked, read_mistakes
 from pipeline.report.overlays import GUTTER, Picture, draw_pictures, heat_grid
+from pipeline.report.verdicts import Verdict, read_verdicts
 from pipeline.store import Run
 
 SHOWN = 6
@@ -42,6 +44,9 @@ class Volume:
     mistakes: dict[int, Ranked]
     pictures: dict[int, Picture]
     captions: dict[int, Caption]
+    verdicts: dict[int, Verdict]
+    """By finding."""
+    comparisons: tuple[Comparison, ...]
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -55,6 +60,7 @@ class Volume:
             "pictures": self.pictures,
             "captions": self.captions,
             "explain": explain,
+            "verdicts": self.verdicts,
             "paged": {fact.id for fact in self.classes},
         }
 
@@ -85,6 +91,8 @@ def gather(run: Run) -> Volume:
         mistakes=mistakes,
         pictures=draw_pictures(run, rows),
         captions=read_captions(run, rows),
+        verdicts=read_verdicts(run),
+        comparisons=read_comparisons(run),
     )
 
 

@@ -4,12 +4,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
+from pipeline.audit.compare import compare
+from pipeline.audit.confirm import CONFIRMATIONS, CONFIRMATIONS_SCHEMA, _row
+from pipeline.audit.confirmation import LEVEL, Confirmation
+from pipeline.audit.intervals import Rate
+from pipeline.audit.suspects import find_suspects
 from pipeline.report import write_report
 from pipeline.store import Run, open_run
+from pipeline.store.parquet import parquet_bytes
 from tests.atlas.synthetic import synthetic_run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -54,9 +61,25 @@ def pixels(row: int) -> np.ndarray:
 
 
 def reported_run(folder: Path, **options: int) -> Run:
-    """Write a run with its report."""
+    """Write a run with its report: a finding that was put to the test, and a comparison."""
     run = drawn_run(folder, **options)
     aggregate(run)
     audit(run)
+    tested(run)
+    other = drawn_run(
+        folder.parent / f"{folder.name} <b>other</b>", **options | {"seed": 5, "tag_class": 2}
+    )
+    aggregate(other)
+    compare(run, other)
     write_report(run)
     return run
+
+
+def tested(run: Run) -> None:
+    """Write a verdict on the first finding, as of a test that ran on no carrier of the class."""
+    (first, *_) = find_suspects(run, "label", run.findings())
+    rates = (Rate(30, 40, LEVEL), Rate(2, 40, LEVEL), Rate(0, 0, LEVEL), Rate(1, 20, LEVEL))
+    name = run.spec.classes[first.number]
+    rows = [_row(Confirmation(first, *rates), name)]
+    table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
+    run.write(CONFIRMATIONS, parquet_bytes(table))
