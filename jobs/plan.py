@@ -1,54 +1,133 @@
 """Say what a run takes before it starts: rows, units, bytes, memory, hours, cost."""
 
+import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from jobs.command import console, run_command
-from pipeline.config import load_config
+from pipeline.config import RunConfig, load_config
+
+if TYPE_CHECKING:
+    from pipeline.engine import Measured, Plan
+    from pipeline.store import RunSpec
 
 
 def plan(
     config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that work at once.")] = None,
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Actors that work at once, instead of --gpus.")
+    ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Images per second of one actor, for hours and cost.")
+        float | None, typer.Option(min=1e-9, help="Images per second of one actor.")
     ] = None,
-    actors: Annotated[int, typer.Option(help="Actors that work at once.")] = 1,
     price: Annotated[
-        float | None, typer.Option(help="Price of one actor (its GPU) per hour.")
+        float | None, typer.Option(min=0, help="Price of a GPU (or an actor) per hour.")
     ] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=0, help="GiB that one actor may hold; more is refused.")
+    ] = None,
+    measure: Annotated[
+        int | None, typer.Option(min=1, help="Run so many images on this machine first.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Take bytes, memory and rate from this run's receipts.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Check a configuration and say what its run takes, without starting anything."""
-    from pipeline.engine import plan_run, prepare
+    """Check a configuration and say what its run takes; nothing of the run is written."""
+    if (gpus and actors) or (measure and like):
+        raise typer.BadParameter("give --gpus or --actors, and --measure or --like, not both")
+    from pipeline.engine import check_fit, measure_run, measure_sample, plan_run, prepare
 
     settings = load_config(config)
-    spec = prepare(settings).spec
-    estimate = plan_run(
-        spec,
-        batch_size=settings.flow.batch_size,
-        images_per_second=rate,
-        workers=actors,
-        price_per_hour=price,
-    )
-    table = Table(show_header=False, box=None)
-    table.add_row("images", f"{estimate.rows:,}")
-    table.add_row("units", f"{estimate.units:,} of {estimate.unit_rows:,} rows")
-    table.add_row("maps", f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells")
-    table.add_row("bytes", f"{_bytes(estimate.total_bytes)} before compression of the maps")
-    table.add_row("objects", f"{estimate.objects:,}")
-    table.add_row("memory", f"{_bytes(estimate.worker_bytes)} per actor beside the model")
-    if estimate.hours is not None:
-        table.add_row("time", f"{estimate.hours:.2f} h with {actors} actors at {rate:g} images/s")
-    if estimate.cost is not None:
-        table.add_row("cost", f"{estimate.cost:,.2f}")
-    console.print(table)
-    if estimate.units < 4 * actors:
-        console.print(
-            f"warning: {estimate.units} units keep {actors} actors busy unevenly; set a smaller "
-            f"unit_rows, e.g. {max(1, estimate.rows // (8 * actors))}"
+    prepared = prepare(settings)
+    measured = None
+    if measure or like:
+        measured = (
+            measure_run(like, prepared.spec.unit_rows)
+            if like
+            else measure_sample(settings, prepared, int(measure or 0))
         )
+    per_actor = _gpus_per_actor(settings)
+    workers = int(gpus / per_actor + 1e-9) if gpus else actors or _workers(settings, measured)
+    estimate = plan_run(
+        prepared.spec,
+        batch_size=settings.flow.batch_size,
+        workers=workers,
+        images_per_second=rate,
+        price_per_hour=price and price * (per_actor if gpus else 1),
+        measured=measured,
+    )
+    limit = None if memory is None else int(memory * 2**30)
+    told = check_fit(estimate, memory=limit, free=_free(settings.run))
+    if as_json:
+        content = {
+            **asdict(estimate),
+            "total_bytes": estimate.total_bytes,
+            "layers": len(prepared.spec.layers),
+            "grid": list(prepared.spec.grid),
+            "warnings": told,
+        }
+        print(json.dumps(content, indent=1))
+        return
+    console.print(_table(estimate, prepared.spec, measured))
+    for sentence in told:
+        console.print(f"warning: {sentence}", highlight=False, markup=False)
+
+
+def _gpus_per_actor(config: RunConfig) -> float:
+    asked = config.cluster.gpus_per_actor
+    return 1.0 if asked == "auto" or not asked else float(asked)
+
+
+def _workers(config: RunConfig, measured: "Measured | None") -> int:
+    asked = config.cluster.actors
+    return asked if asked != "auto" else measured.workers if measured else 1
+
+
+def _free(run: str) -> int | None:
+    """Return the free bytes where a local run will be, None for an object store."""
+    if "://" in run:
+        return None
+    place = next(path for path in (Path(run), *Path(run).parents) if path.exists())
+    return shutil.disk_usage(place).free
+
+
+def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
+    table = Table(show_header=False, box=None)
+    how = f"as {measured.rows:,} measured images" if measured else "estimated"
+    each = plan.total_bytes / plan.rows
+    table.add_row("images", f"{plan.rows:,}")
+    table.add_row("units", f"{plan.units:,} of {plan.unit_rows:,} rows")
+    table.add_row("maps", f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells")
+    table.add_row(
+        "bytes",
+        f"{_bytes(plan.total_bytes)} stored, {each:,.0f} per image ({_bytes(plan.map_bytes)} of "
+        f"maps, {_bytes(plan.summary_bytes)} of {len(spec.columns)} measures; {how})",
+    )
+    rhythm = "" if plan.puts_per_second is None else f", {plan.puts_per_second:,.3g} per second"
+    table.add_row("objects", f"{plan.objects:,}{rhythm}")
+    rest = "" if measured else ", beside the model and its libraries"
+    table.add_row("memory", f"{_bytes(plan.worker_bytes)} per actor ({how}{rest})")
+    if plan.seconds is not None:
+        table.add_row(
+            "time",
+            f"{_time(plan.seconds)} with {plan.workers} actor{'s' * (plan.workers != 1)} at "
+            f"{plan.images_per_second:.3g} images/s each",
+        )
+    if plan.cost is not None:
+        table.add_row("cost", f"{plan.cost:,.2f}")
+    return table
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def _bytes(number: int) -> str:

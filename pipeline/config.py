@@ -130,7 +130,8 @@ class ClusterConfig(_Section):
 
     engine: Literal["ray", "local"] = "ray"
     address: str | None = None
-    """A running Ray cluster (``auto`` or ``ray://…``); none starts Ray on this machine."""
+    """A running Ray cluster (``auto`` or ``ray://…``); none joins that of the surrounding Ray job,
+    or starts Ray on this machine, as ``local`` always does."""
     actors: int | Literal["auto"] = "auto"
     """At most so many. ``auto``: as many as there is room for, also on nodes that join later."""
     gpus_per_actor: float | Literal["auto"] = "auto"

@@ -2,8 +2,9 @@
 
 from pipeline.engine.engine import Attempt, Engine, Job, Worker
 from pipeline.engine.local import LocalEngine
+from pipeline.engine.measured import Measured, measure_run, measure_sample
 from pipeline.engine.pace import Pace
-from pipeline.engine.plan import Plan, plan_run
+from pipeline.engine.plan import Plan, check_fit, plan_run
 from pipeline.engine.run import Prepared, Started, prepare, run_flows
 from pipeline.engine.unit import open_flows
 
@@ -12,11 +13,15 @@ __all__ = [
     "Engine",
     "Job",
     "LocalEngine",
+    "Measured",
     "Pace",
     "Plan",
     "Prepared",
     "Started",
     "Worker",
+    "check_fit",
+    "measure_run",
+    "measure_sample",
     "open_flows",
     "plan_run",
     "prepare",

@@ -57,10 +57,13 @@ def share_of(cluster: ClusterConfig) -> Share:
 
 
 def connect(address: str | None) -> None:
-    """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here."""
-    address = address or os.environ.get("RAY_ADDRESS")
+    """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here.
+
+    ``local`` starts Ray here in any case.
+    """
+    address = address or os.environ.get("RAY_ADDRESS", "local")
     on_term = signal.getsignal(signal.SIGTERM)
-    if address:
+    if address != "local":
         ray.init(address=address, log_to_driver=True)
     else:
         ray.init(

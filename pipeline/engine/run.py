@@ -177,7 +177,7 @@ def run_flows(
         rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())
         if todo:
             reopen(store)
-            with _engine(config, engine) as chosen:
+            with nullcontext(engine) if engine else open_engine(config) as chosen:
                 on_start(Started(spec, rows_done, len(todo), chosen.workers, chosen.threads))
                 job = Job(config.run, config.limits.attempts, open_flows)
                 for receipt in chosen.run(job, todo):
@@ -188,9 +188,8 @@ def run_flows(
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 
-def _engine(config: RunConfig, engine: Engine | None) -> AbstractContextManager[Engine]:
-    if engine is not None:
-        return nullcontext(engine)
+def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
+    """Open the engine that ``config.cluster`` names."""
     if config.cluster.engine == "local":
         cpus = config.cluster.cpus_per_actor
         return nullcontext(LocalEngine(threads=1 if cpus == "auto" else cpus))
