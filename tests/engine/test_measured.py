@@ -22,11 +22,8 @@ def really(config: RunConfig) -> dict[str, float]:
     """What the run really stored and held."""
     receipts: list[Receipt] = []
     run_flows(config, on_receipt=receipts.append)
-    objects = [item for receipt in receipts for item in receipt.objects]
-    summary = sum(item.size for item in objects if item.path.startswith("summary"))
     return {
-        "map_bytes": sum(item.size for item in objects) - summary,
-        "summary_bytes": summary,
+        "total_bytes": sum(item.size for receipt in receipts for item in receipt.objects),
         "worker_bytes": max(receipt.memory for receipt in receipts),
     }
 

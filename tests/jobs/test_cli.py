@@ -1,4 +1,5 @@
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,15 @@ def test_every_command_is_also_a_module() -> None:
         assert hasattr(importlib.import_module(f"jobs.{name}"), name)
 
 
-@pytest.mark.parametrize("arguments", [["flows"], ["nonsense"], ["verify", "--no-such-option"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["flows"],
+        ["nonsense"],
+        ["verify", "--no-such-option"],
+        ["plan", "c.yaml", "--gpus", "1", "--actors", "1"],
+    ],
+)
 def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
     assert flowatlas(*arguments).returncode == 2
 
@@ -50,10 +59,10 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    planned = flowatlas("plan", str(path), "--rate", "10", "--actors", "4", "--price", "2")
+    planned = flowatlas("plan", str(path), "--rate", "10", "--gpus", "4", "--price", "2")
     assert planned.returncode == 0, planned.stderr
-    assert "40" in planned.stdout
     assert "5 of 8 rows" in planned.stdout
+    assert "with 4 actors at 10 images/s each" in planned.stdout
     assert "warning: 5 units keep 4 actors busy unevenly" in planned.stdout
     assert not Path(config.run).exists()
     for command, argument in [
@@ -65,6 +74,13 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     ]:
         result = flowatlas(command, argument)
         assert result.returncode == 0, result.stderr
+    again = flowatlas("plan", str(path), "--like", config.run, "--json", "--memory", "64")
+    content = json.loads(again.stdout)
+    assert (content["rows"], content["units"], content["measured"]) == (40, 5, True)
+    assert content["seconds"] > 0
+    refused = flowatlas("plan", str(path), "--like", config.run, "--memory", "0.01")
+    assert refused.returncode == 1
+    assert "has only 0.0 GiB" in refused.stderr
     run = open_run(config.run)
     assert run.finished
     assert run.atlas("label").count.tolist() == [14, 13, 13]
