@@ -4,18 +4,22 @@ Each kind of column has one set of edges (:func:`pipeline.measures.edges`) and o
 moments are taken of: the value itself, or log10 for a mass. The value is clipped at the upper end
 of the histogram (a mass at both ends), and divided by the kind's span to fit the fixed point:
 means are exact to ``span * 2**-33``, variances to about ``span**2 * 2**-32``.
+
+Counting all bins of all columns at once would take gigabytes for thousands of classes, so an
+image's bins are kept as they are (two bytes per column) until there are so many images that
+counters take less.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, Members
-from pipeline.atlas.sums import ONE, ClassSums, Shapes
+from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 from pipeline.measures import edges
 from pipeline.store.layout import Column
 
@@ -28,7 +32,12 @@ SPAN: Mapping[str, float] = {
 }
 """A power of two that bounds the magnitude of the value whose moments are kept."""
 
+NO_BIN = np.uint16(65_535)
+"""Bin of a null or NaN, which is counted nowhere."""
+
 Float = NDArray[np.float64]
+Codes = NDArray[np.uint16]
+_PREFIXES = 1 << 16
 
 
 def atlas_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
@@ -36,72 +45,91 @@ def atlas_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
     return (*columns, Column("confidence", "fraction"), Column(CONFIDENT_MASS, "mass"))
 
 
-@dataclass(frozen=True)
-class Binning:
-    """Where each column's bins lie in one flat axis, so that a unit is counted in one call."""
+def wanted_names(columns: Sequence[Column]) -> list[str]:
+    """Return the summary's columns that the atlas's columns are made from."""
+    names = [column.name for column in columns if column.name != CONFIDENT_MASS]
+    return list(dict.fromkeys([*names, "confidence", "mass_flow"]))
 
-    columns: tuple[Column, ...]
 
-    @property
-    def bins(self) -> tuple[int, ...]:
-        """Number of bins of each column."""
-        return tuple(len(edges(column.kind)) - 1 for column in self.columns)
-
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """First bin of each column, and the number of all bins at the end."""
-        return tuple(accumulate(self.bins, initial=0))
-
-    @property
-    def shapes(self) -> Shapes:
-        """Arrays of the column sums: flat histograms, sums of values and of their squares."""
-        each = (len(self.columns),)
-        return {"histogram": (self.offsets[-1],), "total": each, "square": each}
+def shapes(columns: Sequence[Column]) -> Shapes:
+    """Return the arrays of the columns' moments: sums of values and of their squares."""
+    each = (len(columns),)
+    return {"total": each, "square": each}
 
 
 def add_columns(
-    sums: Mapping[str, ClassSums], members: Members, part: pa.Table, binning: Binning
-) -> None:
-    """Add a unit's summary to the sums of every table. Nulls and NaN count nowhere."""
-    *offsets, width = binning.offsets
-    for table, total in sums.items():
-        group = members.classes[table]
-        total.admit(group[members.ok & (group >= 0)])
-    for j, column in enumerate(binning.columns):
+    moments: ClassSums, members: Members, part: pa.Table, columns: Sequence[Column]
+) -> Codes:
+    """Add images to the moments; return the bins of their values, (columns, n).
+
+    Nulls and NaN count nowhere. Sums of up to 2**20 images at a time are exact in float64.
+    """
+    used = (members.cells >= 0) & members.ok[:, None]
+    cells = [(side, members.cells[side, k]) for k, side in enumerate(used.T)]
+    moments.admit(members.cells[used])
+    codes = np.empty((len(columns), len(members.rows)), np.uint16)
+    for j, column in enumerate(columns):
         values = column_values(part, column.name)
-        known = members.ok & ~np.isnan(values)
-        code = offsets[j] + bin_codes(values, column.kind)
+        codes[j] = bin_codes(values, column.kind)
         fixed, square = fixed_value(values, column.kind)
-        for table, total in sums.items():
-            used = known & (members.classes[table] >= 0)
-            group = members.classes[table][used]
-            np.add.at(total["histogram"].reshape(-1), group * width + code[used], 1)
-            at = group * len(binning.columns) + j
-            np.add.at(total["total"].reshape(-1), at, fixed[used])
-            np.add.at(total["square"].reshape(-1), at, square[used])
+        for side, own in cells:
+            for name, weights in (("total", fixed), ("square", square)):
+                found = np.bincount(own, weights[side], minlength=len(moments.count))
+                moments[name][:, j] += found.astype(np.int64)
+    return codes
 
 
-def column_values(part: pa.Table, name: str) -> Float:
-    """Return a column of the summary, or one made from it, as float64 with NaN for null."""
+def column_values(part: pa.Table, name: str) -> NDArray[np.float32]:
+    """Return a column of the summary, or one made from it, as float32 with NaN for null."""
     if name == CONFIDENT_MASS:
-        sure = column_values(part, "confidence") >= CONFIDENT
-        return np.where(sure, column_values(part, "mass_flow"), np.nan)
-    return np.asarray(part[name].to_numpy(), dtype=np.float64)
+        sure = column_values(part, "confidence") >= np.float32(CONFIDENT)
+        return np.where(sure, column_values(part, "mass_flow"), np.float32(np.nan))
+    return np.asarray(part[name].to_numpy(), dtype=np.float32)
 
 
-def bin_codes(values: Float, kind: str) -> NDArray[np.int64]:
-    """Return each value's bin: ``edges[i] <= value < edges[i + 1]``, the end bins open outwards."""
+def bin_codes(values: NDArray[np.float32], kind: str) -> Codes:
+    """Return each value's bin: ``edges[i] <= value < edges[i + 1]``, the end bins open outwards.
+
+    The upper 16 bits of a float32 leave 128 numbers to the octave, fewer than there are bins: so
+    they tell the bin but for one edge, and a table with a comparison takes the place of a search.
+    """
+    below, edge = _bins_of_prefixes(kind)
+    prefix = np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16
+    codes: Codes = below[prefix] + (values >= edge[prefix])
+    codes[np.isnan(values)] = NO_BIN
+    return codes
+
+
+@lru_cache
+def _bins_of_prefixes(kind: str) -> tuple[Codes, NDArray[np.float32]]:
+    """Return for every prefix the bin of its least value, and the one edge that may follow."""
     inner = np.asarray(edges(kind))[1:-1]
-    return np.searchsorted(inner, values, side="right")
+    prefix = np.arange(_PREFIXES, dtype=np.uint32) << 16
+    first = np.nan_to_num(prefix.view(np.float32))
+    below = np.searchsorted(inner, first, side="right")
+    # Compared as float32: the least float32 that is no less than the edge.
+    rounded = inner.astype(np.float32)
+    rounded = np.where(rounded < inner, np.nextafter(rounded, np.float32(np.inf)), rounded)
+    negative = (prefix >> 31) > 0
+    below[negative] = 0
+    edge = np.append(rounded, np.float32(np.inf))[below]
+    return below.astype(np.uint16), np.where(negative, np.float32(np.inf), edge)
 
 
-def fixed_value(values: Float, kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the fixed-point value and square whose sums make the moments; 0 for NaN."""
+def fixed_value(values: NDArray[np.float32], kind: str) -> tuple[Float, Float]:
+    """Return the fixed-point value and square, whole numbers whose sums make the moments.
+
+    0 for NaN.
+    """
     low, high = edges(kind)[0], edges(kind)[-1]
+    unit = np.where(np.isnan(values), low if kind == "mass" else 0, values).astype(np.float64)
     if kind == "mass":
-        values = np.log10(values.clip(low, high))
-    unit = np.nan_to_num(values.clip(None, high)) / SPAN[kind]
-    return np.rint(unit * ONE).astype(np.int64), np.rint(unit * unit * ONE).astype(np.int64)
+        unit = np.log10(unit.clip(low, high))
+    unit = np.minimum(unit, high) / SPAN[kind]
+    fixed, square = np.rint(unit * ONE), np.rint(unit * unit * ONE)
+    if kind == "mass":
+        fixed[np.isnan(values)] = square[np.isnan(values)] = 0
+    return fixed, square
 
 
 @dataclass(frozen=True)
@@ -112,29 +140,24 @@ class ColumnStatistics:
     """
 
     column: Column
-    histogram: NDArray[np.int64]
+    histogram: Integer
     mean: Float
     variance: Float
 
 
-def finish_columns(total: ClassSums, binning: Binning) -> tuple[ColumnStatistics, ...]:
-    """Turn the sums of a group of columns into histograms, means and variances."""
-    finished = []
-    offsets = binning.offsets
-    for j, column in enumerate(binning.columns):
-        histogram = total["histogram"][:, offsets[j] : offsets[j + 1]]
-        count = histogram.sum(axis=1)
-        weight = np.where(count > 0, count, np.nan) * float(ONE)
-        mean = total["total"][:, j] / weight
-        variance = np.maximum(total["square"][:, j] / weight - mean * mean, 0)
-        span = SPAN[column.kind]
-        finished.append(
-            ColumnStatistics(column, histogram.copy(), mean * span, variance * span * span)
-        )
-    return tuple(finished)
+def finish_column(
+    column: Column, histogram: Integer, total: Integer, square: Integer
+) -> ColumnStatistics:
+    """Turn the sums of a column, one row per class, into its statistics."""
+    count = histogram.sum(axis=1)
+    weight = np.where(count > 0, count, np.nan) * float(ONE)
+    mean = total / weight
+    variance = np.maximum(square / weight - mean * mean, 0)
+    span = SPAN[column.kind]
+    return ColumnStatistics(column, histogram, mean * span, variance * span * span)
 
 
-def quantile(histogram: NDArray[np.int64], kind: str, q: float | Float) -> Float:
+def quantile(histogram: Integer, kind: str, q: float | Float) -> Float:
     """Return a quantile of every class from its histogram, (K, bins) → (K,); q may be (K,).
 
     Linear within a bin (in the logarithm for ``ratio`` and ``mass``, whole numbers for ``count``

@@ -4,191 +4,214 @@
 
     atlas/label.zarr/      mean, variance, flow_mean, flow_variance (class, layer, y, x)
                            zero, flow_zero (class, layer)
-                           histogram_<kind> (column, class, bin), edges_<kind> (edge,)
+                           histogram_<kind> (<kind>_column, class, <kind>_bin), edges_<kind>
                            column_mean, column_variance (column, class)
-    atlas/label.parquet    one row per class; written last, so it marks the table as complete
+                           replicates (statistic, class, replicate)
+                           pooled_mean (class, pooled_y, pooled_x), reliability (class,)
+                           axes (class, axis, pooled_y, pooled_x)
+                           axis_variance, axis_explained (class, axis)
+                           scores (class, score_bin), bimodality (class,)
+                           sample_row, sample_class (sample,), sample (sample, pooled_y, pooled_x)
+    atlas/label.parquet    one row per class
     atlas/typical.parquet  table, class, kind, rank, row, distance
+    atlas/pooled.zarr      (image, pooled_y, pooled_x): see pipeline.atlas.pooled
+    atlas/fold.state/      sums of an unfinished run
+    atlas/atlas.json       what the atlas is of; written last, so it marks the atlas as complete
+    atlas/NAME/…           the same of a named atlas: a subset of the images, or other groups
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.storage import ObjectStore as ZarrStore
 
-from pipeline.atlas.columns import ColumnStatistics, quantile
-from pipeline.atlas.maps import MapStatistics
-from pipeline.atlas.sums import ONE
-from pipeline.atlas.typical import Extremes, Ranked
+from pipeline.atlas import maps
+from pipeline.atlas.bootstrap import Replicates
+from pipeline.atlas.columns import ColumnStatistics
+from pipeline.atlas.covariance import Axes
+from pipeline.atlas.pooled import pooled_grid
+from pipeline.atlas.second import SCORE_EDGES, Looks, bimodality
+from pipeline.atlas.sums import ClassSums, Integer
+from pipeline.errors import ConfigError
 from pipeline.measures import edges
 from pipeline.store import Column, Run
 from pipeline.store.objects import delete, sizes
 from pipeline.store.parquet import parquet_bytes
 
 FOLDER = "atlas"
-TYPICAL = f"{FOLDER}/typical.parquet"
+POOLED, STATE, TYPICAL = "pooled.zarr", "fold.state", "typical.parquet"
+
+CHUNK_COLUMNS = 8
+"""Columns whose histograms are written and read together."""
 
 _CHUNK_CLASSES = 64
 _MAPS = ("mean", "variance", "flow_mean", "flow_variance")
 _ZEROS = ("zero", "flow_zero")
-_QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
-
-_TYPICAL_SCHEMA = pa.schema(
-    [
-        pa.field("table", pa.string(), nullable=False),
-        pa.field("class", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("distance", pa.float64(), nullable=False),
-    ]
-)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def table_path(table: str) -> str:
+def folder_of(name: str | None) -> str:
+    """Return the folder of a named atlas, or of the run's own.
+
+    Raises
+    ------
+    ConfigError
+        It is no name: letters, digits, ``_`` and ``-`` only.
+    """
+    if name is None:
+        return FOLDER
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"an atlas cannot be named {name!r}: use up to 64 letters, digits, _ and -"
+        )
+    return f"{FOLDER}/{name}"
+
+
+def facts_path(folder: str) -> str:
+    """Return the path of the object that says what an atlas is of."""
+    return f"{folder}/atlas.json"
+
+
+def table_path(folder: str, table: str) -> str:
     """Return the path of a table's Parquet object."""
-    return f"{FOLDER}/{table}.parquet"
+    return f"{folder}/{table}.parquet"
 
 
-def open_group(run: Run, table: str, mode: str = "r") -> Any:
+def open_group(run: Run, folder: str, table: str, mode: str = "r") -> Any:
     """Open the Zarr group of a table."""
     store = ZarrStore(run.store, read_only=mode == "r")
-    return zarr.open_group(store, path=f"{FOLDER}/{table}.zarr", mode=mode)  # type: ignore[arg-type]
+    return zarr.open_group(store, path=f"{folder}/{table}.zarr", mode=mode)  # type: ignore[arg-type]
 
 
-def clear(run: Run) -> None:
-    """Delete the atlas of an earlier call, the tables that mark it as complete first."""
-    for path in sorted(sizes(run.store, FOLDER), key=lambda path: not path.endswith(".parquet")):
-        delete(run.store, path)
+def clear(run: Run, folder: str, keep: Sequence[str] = ()) -> None:
+    """Delete an atlas, what marks it as complete first, but for what ``keep`` names.
+
+    Atlases of other names stay: their folders have no dot in their names.
+    """
+    delete(run.store, facts_path(folder))
+    for path in sizes(run.store, folder):
+        part = path.removeprefix(f"{folder}/").partition("/")[0]
+        if "." in part and part not in keep:
+            delete(run.store, path)
 
 
-def create_group(run: Run, table: str, columns: Sequence[Column]) -> None:
+def write_facts(run: Run, folder: str, facts: Mapping[str, object]) -> None:
+    """Say what an atlas is of, and so that it is complete."""
+    run.write(facts_path(folder), json.dumps(facts, indent=1, sort_keys=True).encode())
+
+
+def create_group(
+    run: Run, folder: str, table: str, names: Sequence[str], columns: Sequence[Column]
+) -> Any:
     """Create a table's group and its empty histograms."""
-    group = open_group(run, table, mode="w-")
+    group = open_group(run, folder, table, mode="w-")
     group.update_attributes(
         {
             "layers": list(run.spec.layers),
+            "classes": list(names),
             "columns": {column.name: column.kind for column in columns},
             "value": "statistics of p = map / mass per layer, and of the accumulated map (flow_)",
         }
     )
     for kind in sorted({column.kind for column in columns}):
         scale = np.asarray(edges(kind))
-        names = [column.name for column in columns if column.kind == kind]
-        shape = (len(names), len(run.spec.classes), len(scale) - 1)
-        _create(group, f"edges_{kind}", scale, (f"{kind}_edge",))
+        own = [column.name for column in columns if column.kind == kind]
+        _write(group, f"edges_{kind}", scale, (f"{kind}_edge",))
         group.create_array(
             f"histogram_{kind}",
-            shape=shape,
-            chunks=(1, *shape[1:]),
-            dtype="int64",
-            compressors=ZstdCodec(level=3),
+            shape=(len(own), len(names), len(scale) - 1),
+            chunks=(min(CHUNK_COLUMNS, len(own)), len(names), len(scale) - 1),
+            dtype="uint32",
+            compressors=ZstdCodec(level=1),
             dimension_names=(f"{kind}_column", "class", f"{kind}_bin"),
-            attributes={"columns": names},
+            attributes={"columns": own},
         )
+    return group
 
 
-def write_maps(run: Run, table: str, statistics: MapStatistics) -> None:
-    """Write the map statistics of a table."""
-    group = open_group(run, table, mode="r+")
-    for name in _MAPS:
-        _create(group, name, getattr(statistics, name), ("class", "layer", "y", "x"))
-    for name in _ZEROS:
-        _create(group, name, getattr(statistics, name), ("class", "layer"))
+def write_maps(run: Run, group: Any, total: ClassSums, parts: Integer) -> None:
+    """Write the map statistics of the classes made of the cells ``parts``, some at a time."""
+    layers, grid, count = len(run.spec.layers), run.spec.grid, len(parts)
+    arrays = {
+        **{n: _create(group, n, (count, layers, *grid), "float32", _AXES) for n in _MAPS},
+        **{n: _create(group, n, (count, layers), "int64", _AXES[:2]) for n in _ZEROS},
+    }
+    for lo in range(0, count, _CHUNK_CLASSES):
+        finished = maps.finish_maps(total, parts[lo : lo + _CHUNK_CLASSES])
+        for name, array in arrays.items():
+            array[lo : lo + _CHUNK_CLASSES] = getattr(finished, name)
 
 
-def write_histograms(run: Run, table: str, group_of_columns: Sequence[ColumnStatistics]) -> None:
-    """Write the histograms of some columns of a table, one chunk each."""
-    group = open_group(run, table, mode="r+")
-    for statistics in group_of_columns:
-        array = group[f"histogram_{statistics.column.kind}"]
-        position = array.attrs["columns"].index(statistics.column.name)
-        array[position : position + 1] = statistics.histogram[None]
+_AXES = ("class", "layer", "y", "x")
 
 
-def write_classes(
-    run: Run,
-    table: str,
-    maps: MapStatistics,
-    moments: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
-    flat: Mapping[str, NDArray[np.float64]],
+def write_histograms(group: Any, kind: str, first: int, some: Sequence[ColumnStatistics]) -> None:
+    """Write the histograms of columns of a kind, from the ``first`` of the kind on."""
+    histograms = np.stack([statistics.histogram for statistics in some])
+    group[f"histogram_{kind}"][first : first + len(some)] = histograms
+
+
+def write_moments(
+    group: Any, moments: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 ) -> None:
-    """Write the columns' moments, then the Parquet table with one row per class.
-
-    ``moments`` is column → (mean, variance); ``flat`` are the further columns of the table.
-    """
-    group = open_group(run, table, mode="r+")
+    """Write mean and variance of every column, one value per class."""
     for i, name in enumerate(("column_mean", "column_variance")):
         values = np.stack([moment[i] for moment in moments.values()])
-        _create(group, name, values, ("column", "class"))
+        _write(group, name, values, ("column", "class"))
     group.update_attributes({"moments": list(moments)})
-    accuracy = maps.correct / np.where(maps.labelled > 0, maps.labelled, np.nan)
-    content = {
-        "class": pa.array(np.arange(len(maps.count)), pa.int32()),
-        "name": pa.array(run.spec.classes, pa.string()),
-        "count": pa.array(maps.count),
-        "n_zero": pa.array(maps.flow_zero[:, -1]),
-        "n_quarantined": pa.array(maps.quarantined),
-        "n_labelled": pa.array(maps.labelled),
-        "n_correct": pa.array(maps.correct),
-        "accuracy": pa.array(accuracy, from_pandas=True),
-        **{name: pa.array(values, from_pandas=True) for name, values in flat.items()},
-    }
-    run.write(table_path(table), parquet_bytes(pa.table(content)))
 
 
-def flat_columns(statistics: ColumnStatistics) -> dict[str, NDArray[np.float64]]:
-    """Return mean and quantiles of a column per class, named as in the Parquet table.
-
-    The mean of a mass is its geometric mean.
-    """
-    name, kind = statistics.column.name, statistics.column.kind
-    mean = 10.0**statistics.mean if kind == "mass" else statistics.mean
-    found = {f"{name}_mean": mean}
-    if kind != "flag":
-        for label, q in _QUANTILES.items():
-            found[f"{name}_{label}"] = quantile(statistics.histogram, kind, q)
-    return found
+def write_replicates(group: Any, replicates: Replicates) -> None:
+    """Write the bootstrap replicates of accuracy and column means."""
+    values = replicates.means.astype(np.float32)
+    _write(group, "replicates", values, ("statistic", "class", "replicate"))
+    group["replicates"].update_attributes({"statistics": list(replicates.names)})
 
 
-def write_typical(run: Run, extremes: Mapping[str, Extremes]) -> None:
-    """Write the most and least typical images of every class of every table."""
-    parts = [_TYPICAL_SCHEMA.empty_table()]
-    for table, found in extremes.items():
-        for kind, ranked in (("typical", found.typical), ("atypical", found.atypical)):
-            parts.append(_ranked_table(table, kind, ranked))
-    run.write(TYPICAL, parquet_bytes(pa.concat_tables(parts)))
+def write_axes(run: Run, group: Any, axes: Axes) -> None:
+    """Write pooled means, principal axes and reliabilities."""
+    grid = pooled_grid(run.spec.grid)
+    cells = ("pooled_y", "pooled_x")
+    _write(group, "pooled_mean", axes.mean.reshape(-1, *grid), ("class", *cells))
+    shape = (*axes.variance.shape, *grid)
+    _write(group, "axes", axes.axes.reshape(shape).astype(np.float32), ("class", "axis", *cells))
+    _write(group, "axis_variance", axes.variance, ("class", "axis"))
+    _write(group, "axis_explained", axes.explained, ("class", "axis"))
+    _write(group, "reliability", axes.reliability, ("class",))
 
 
-def _ranked_table(table: str, kind: str, ranked: Ranked) -> pa.Table:
-    rank = np.arange(len(ranked)) - np.searchsorted(ranked.classes, ranked.classes)
-    content = {
-        "table": [table] * len(ranked),
-        "class": ranked.classes,
-        "kind": [kind] * len(ranked),
-        "rank": rank,
-        "row": ranked.rows,
-        "distance": np.abs(ranked.keys) / float(ONE),
-    }
-    return pa.table(content).cast(_TYPICAL_SCHEMA)
+def write_looks(run: Run, group: Any, looks: Looks) -> None:
+    """Write scores along the first axis and the sample."""
+    grid = pooled_grid(run.spec.grid)
+    _write(group, "scores", looks.scores["histogram"], ("class", "score_bin"))
+    _write(group, "edges_scores", SCORE_EDGES, ("score_edge",))
+    _write(group, "bimodality", bimodality(looks.scores), ("class",))
+    sample = looks.sample
+    _write(group, "sample_row", sample.rows, ("sample",))
+    _write(group, "sample_class", sample.classes, ("sample",))
+    pooled = sample.pooled.reshape(len(sample), *grid)
+    _write(group, "sample", pooled, ("sample", "pooled_y", "pooled_x"))
 
 
-def _create(group: Any, name: str, values: NDArray[Any], axes: tuple[str, ...]) -> None:
-    chunks = (
-        (min(_CHUNK_CLASSES, len(values)), *values.shape[1:])
-        if axes[0] == "class"
-        else values.shape
-    )
-    array = group.create_array(
+def _write(group: Any, name: str, values: NDArray[Any], axes: tuple[str, ...]) -> None:
+    _create(group, name, values.shape, values.dtype, axes)[...] = values
+
+
+def _create(
+    group: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: tuple[str, ...]
+) -> Any:
+    first = min(_CHUNK_CLASSES, shape[0]) if axes == _AXES else shape[0]
+    return group.create_array(
         name,
-        shape=values.shape,
-        chunks=chunks,
-        dtype=values.dtype,
-        compressors=ZstdCodec(level=3),
+        shape=shape,
+        chunks=tuple(max(1, side) for side in (first, *shape[1:])),
+        dtype=dtype,
+        compressors=ZstdCodec(level=1),
         dimension_names=axes,
     )
-    array[...] = values

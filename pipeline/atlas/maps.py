@@ -5,16 +5,16 @@ a mean is exact to 2**-33 and a variance to about 2**-32, each plus the float64 
 Where a map has no mass p is undefined; the image is counted in ``zero`` and adds nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atlas.members import Members
-from pipeline.atlas.sums import ONE, ClassSums, Shapes
+from pipeline.atlas.members import Members, segments
+from pipeline.atlas.pooled import pool, pooled_grid
+from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 
-BLOCK = 8
+BLOCK = 16
 """Images worked on at once: their float64 intermediates stay in the cache."""
 
 Float = NDArray[np.float64]
@@ -32,52 +32,66 @@ def shapes(layers: int, grid: tuple[int, int]) -> Shapes:
     }
 
 
-def add_maps(sums: Mapping[str, ClassSums], members: Members, maps: NDArray[np.float32]) -> None:
-    """Add a unit to the sums of every table.
+def add_maps(
+    total: ClassSums, members: Members, maps: NDArray[np.generic], scale: NDArray[np.float32]
+) -> NDArray[np.uint16]:
+    """Add images to the sums; return their pooled maps, (n, y, x), zero where one does not count.
+
+    Images of one cell are added together before they are added to the cell, which is far away in
+    memory: so many images at once are faster.
 
     Parameters
     ----------
-    maps : (n, L, h, w) float32, raw, one per member
+    maps : (n, L, h, w)
+        As stored, one per member.
+    scale : (n, L)
+        ``maps * scale`` are the raw maps.
     """
-    for table, total in sums.items():
-        _add_counts(total, members, members.classes[table])
-    for lo in range(0, len(maps), BLOCK):
-        fixed, zero = fixed_point(maps[lo : lo + BLOCK])
-        ok = members.ok[lo : lo + BLOCK]
-        for table, total in sums.items():
-            into, zeros = total["maps"], total["zero"]
-            for i, group in enumerate(members.classes[table][lo : lo + BLOCK]):
-                if ok[i] and group >= 0:
-                    into[group] += fixed[i]
-                    zeros[group] += zero[i]
+    _add_counts(total, members)
+    images, cells, bounds = segments(members, members.ok)
+    cells = np.repeat(cells, np.diff(bounds))
+    pooled = np.zeros((len(maps), *pooled_grid(maps.shape[2:])), np.uint16)
+    into, zeros = total["maps"], total["zero"]
+    for lo in range(0, len(images), BLOCK):
+        block, own = images[lo : lo + BLOCK], cells[lo : lo + BLOCK]
+        raw = maps[block].astype(np.float32) * scale[block][:, :, None, None]
+        fixed, zero = fixed_point(raw)
+        pooled[block] = pool(fixed[:, 2, -1])
+        first = np.flatnonzero(np.diff(own, prepend=-1))
+        for start, end in zip(first, [*first[1:], len(own)], strict=True):
+            into[own[start]] += fixed[start:end].sum(axis=0)
+            zeros[own[start]] += zero[start:end].sum(axis=0)
+    return pooled
 
 
-def _add_counts(total: ClassSums, members: Members, groups: NDArray[np.int64]) -> None:
-    known = groups >= 0
-    used = known & members.ok
-    total.admit(groups[used])
-    total.present[groups[known]] = True
-    classes = len(total.count)
+def _add_counts(total: ClassSums, members: Members) -> None:
+    cells = members.cells.T.reshape(-1)
+    known = cells >= 0
+    used = known & np.tile(members.ok, 2)
+    correct = np.tile(members.correct, 2)
+    total.admit(cells[used])
+    total.present[cells[known]] = True
     for name, chosen in {
-        "quarantined": known & ~members.ok,
-        "labelled": used & (members.correct >= 0),
-        "correct": used & (members.correct == 1),
+        "quarantined": known & ~used,
+        "labelled": used & (correct >= 0),
+        "correct": used & (correct == 1),
     }.items():
-        total[name][:] += np.bincount(groups[chosen], minlength=classes)
+        total[name][:] += np.bincount(cells[chosen], minlength=len(total.count))
 
 
-def fixed_point(
-    maps: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def fixed_point(maps: NDArray[np.float32]) -> tuple[Integer, Integer]:
     """Return fixed-point p and p² of raw and accumulated maps, and where they are undefined.
 
     Shapes: maps (n, L, h, w) → (n, 4, L, h, w) int64 in ``[0, 2**32]`` and (n, 2, L) int64 0/1.
     """
     n, layers, *grid = maps.shape
     raw = maps.reshape(n, layers, -1).astype(np.float64)
+    flow = raw.copy()
+    for layer in range(1, layers):
+        flow[:, layer] += flow[:, layer - 1]
     fixed = np.empty((n, 4, *raw.shape[1:]), np.int64)
     zero = np.empty((n, 2, layers), np.int64)
-    for part, values in enumerate((raw, np.cumsum(raw, axis=1))):
+    for part, values in enumerate((raw, flow)):
         zero[:, part] = normalise(values)
         values *= _ROOT
         square = values * values
@@ -101,38 +115,29 @@ def normalise(values: Float) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class MapStatistics:
-    """Finished map statistics of one table, K classes; NaN where no image defines them.
+    """Finished map statistics of some classes; NaN where no image defines them.
 
     ``mean``, ``variance`` (population) of p and ``flow_mean``, ``flow_variance`` of the
     accumulated p are (K, L, h, w) float64; ``zero`` and ``flow_zero`` (K, L) count the images
-    without mass in (or up to) a layer; the rest is (K,) int64.
+    without mass in (or up to) a layer.
     """
 
-    count: NDArray[np.int64]
-    quarantined: NDArray[np.int64]
-    labelled: NDArray[np.int64]
-    correct: NDArray[np.int64]
-    zero: NDArray[np.int64]
-    flow_zero: NDArray[np.int64]
+    zero: Integer
+    flow_zero: Integer
     mean: Float
     variance: Float
     flow_mean: Float
     flow_variance: Float
 
 
-def finish_maps(total: ClassSums) -> MapStatistics:
-    """Turn sums into means and variances."""
-    moments = [
-        _moments(total["maps"], 2 * part, total.count[:, None] - total["zero"][:, part])
-        for part in (0, 1)
-    ]
+def finish_maps(total: ClassSums, parts: Integer) -> MapStatistics:
+    """Turn sums into means and variances of the classes made of the cells ``parts``."""
+    maps, zero = total.composed("maps", parts), total.composed("zero", parts)
+    count = total.composed("count", parts)[:, None]
+    moments = [_moments(maps, 2 * part, count - zero[:, part]) for part in (0, 1)]
     return MapStatistics(
-        count=total.count,
-        quarantined=total["quarantined"],
-        labelled=total["labelled"],
-        correct=total["correct"],
-        zero=total["zero"][:, 0],
-        flow_zero=total["zero"][:, 1],
+        zero=zero[:, 0],
+        flow_zero=zero[:, 1],
         mean=moments[0][0],
         variance=moments[0][1],
         flow_mean=moments[1][0],
@@ -140,7 +145,7 @@ def finish_maps(total: ClassSums) -> MapStatistics:
     )
 
 
-def _moments(maps: NDArray[np.int64], first: int, n: NDArray[np.int64]) -> tuple[Float, Float]:
+def _moments(maps: Integer, first: int, n: Integer) -> tuple[Float, Float]:
     weight = np.where(n > 0, n, np.nan)[:, :, None, None] * float(ONE)
     mean = maps[:, first] / weight
     variance = maps[:, first + 1] / weight - mean * mean

@@ -1,17 +1,25 @@
-"""Which class each image of a unit counts for, in each table."""
+"""Which cells each image of a unit is added to, and how cells make the classes of a table.
 
-from collections.abc import Mapping, Sequence
+A cell is the finest set of images that the tables tell apart: of each class those answered right,
+those answered wrong, those with a label but no answer to judge, and those that were answered with
+the class without being right. An image is in two cells at most, and in one if it was answered
+right, so three tables cost little more than one.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import DatasetError
 from pipeline.store.layout import Status
 
-TABLES: Mapping[str, str] = {"label": "label", "predicted": "pred"}
-"""Table of class statistics → the summary's column that says whose an image is."""
+TABLES: Mapping[str, str] = {"label": "label", "predicted": "pred", "outcome": "label"}
+"""Table of class statistics → the summary's column that says whose an image is. In ``outcome``
+the images of class c that were answered right are at 2 c, those answered wrong at 2 c + 1."""
 
 CONFIDENT = 0.8
 """Confidence from which low mass is suspicious: the model is sure, yet saw little."""
@@ -19,53 +27,154 @@ CONFIDENT = 0.8
 CONFIDENT_MASS = "mass_confident"
 """Column made here: the accumulated mass of the images the model is confident about."""
 
+HEAD = ("row", "status", "label", "pred", "correct")
+"""Columns of the summary that members are read from."""
+
+Integer = NDArray[np.int64]
+_RIGHT, _WRONG, _UNKNOWN, _OTHER = range(4)
+_CELLS = {"label": (_RIGHT, _WRONG, _UNKNOWN), "predicted": (_RIGHT, _OTHER)}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of an atlas, and the cells they are made of.
+
+    Attributes
+    ----------
+    names : of ``TABLES``, or the column ``by`` alone
+    classes : names of the model's classes
+    by : column of the summary or the index whose values are the groups, or None
+    values : its values as text, sorted
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    by: str | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return len(self.values) if self.by else 4 * len(self.classes)
+
+    def members_of(self, table: str) -> tuple[str, ...]:
+        """Return the names of a table's classes."""
+        if self.by:
+            return self.values
+        if table == "outcome":
+            return tuple(f"{name}, {how}" for name in self.classes for how in ("right", "wrong"))
+        return self.classes
+
+    def parts(self, table: str) -> Integer:
+        """Return which cells make each class of a table, (classes, m)."""
+        if self.by:
+            return np.arange(self.cells)[:, None]
+        number = np.arange(len(self.classes))
+        if table == "outcome":
+            return np.stack([number, number + len(number)], axis=1).reshape(-1, 1)
+        return np.stack([number + cell * len(number) for cell in _CELLS[table]], axis=1)
+
 
 @dataclass(frozen=True)
 class Members:
-    """Images of a unit by class.
+    """Images of a unit by cell.
 
     Attributes
     ----------
     rows : (n,) int64
     ok : (n,) bool
         False where the image was quarantined.
-    classes : table → (n,) int64
-        Class of each image, -1 where it has none (no label, or quarantined before a prediction).
+    cells : (n, 2) int64
+        The cells an image is added to, -1 for none.
     correct : (n,) int64
         1 right, 0 wrong, -1 unknown because there is no label.
     """
 
-    rows: NDArray[np.int64]
+    rows: Integer
     ok: NDArray[np.bool_]
-    classes: Mapping[str, NDArray[np.int64]]
-    correct: NDArray[np.int64]
+    cells: Integer
+    correct: Integer
+
+    def take(self, chosen: slice | Integer) -> "Members":
+        """Return some of the images."""
+        return Members(self.rows[chosen], self.ok[chosen], self.cells[chosen], self.correct[chosen])
 
 
-def members_of(part: pa.Table, tables: Sequence[str], classes: int) -> Members:
+def members_of(part: pa.Table, tables: Tables, chosen: NDArray[np.bool_] | None = None) -> Members:
     """Read the members from a unit's summary.
+
+    Parameters
+    ----------
+    part
+        Columns ``HEAD``, and ``tables.by``.
+    chosen : (n,) bool
+        The images that count; all if not given.
 
     Raises
     ------
     DatasetError
-        A label is not one of the model's ``classes`` outputs.
+        A label is not one of the model's outputs.
     """
-    groups = {table: _integers(part, TABLES[table]) for table in tables}
-    for table, group in groups.items():
-        if len(group) and (group.max() >= classes or group.min() < -1):
-            raise DatasetError(
-                f"column {TABLES[table]} of the summary holds class {int(group.max())}, but the "
-                f"model has {classes} classes; map the labels with dataset.labels"
-            )
-    return Members(
-        rows=part["row"].to_numpy(),
-        ok=part["status"].to_numpy() == Status.OK,
-        classes=groups,
-        correct=_integers(part, "correct"),
-    )
+    ok = part["status"].to_numpy() == Status.OK
+    correct = _integers(part["correct"].cast(pa.int8()))
+    cells = np.full((len(ok), 2), -1)
+    if tables.by:
+        text = part[tables.by].cast(pa.string())
+        found = pc.index_in(text, value_set=pa.array(tables.values, pa.string()))
+        cells[:, 0] = _integers(found)
+    else:
+        label, pred = (_classes(part, name, len(tables.classes)) for name in ("label", "pred"))
+        right = (correct == 1) & (label == pred)
+        state = np.where(right, _RIGHT, np.where(correct == 0, _WRONG, _UNKNOWN))
+        count = len(tables.classes)
+        if "predicted" in tables.names:
+            cells[:, 1] = np.where(~right & (pred >= 0), pred + _OTHER * count, -1)
+        used = label >= 0 if set(tables.names) != {"predicted"} else right
+        cells[:, 0] = np.where(used, label + state * count, -1)
+    if chosen is not None:
+        cells[~chosen] = -1
+    return Members(part["row"].to_numpy(), ok, cells, correct)
 
 
-def _integers(part: pa.Table, name: str) -> NDArray[np.int64]:
+def classes_in(members: Members, tables: Tables, table: str) -> Integer:
+    """Return the class of each image in a table, (n,); -1 where it has none."""
+    class_of = np.full(tables.cells + 1, -1)
+    parts = tables.parts(table)
+    class_of[parts] = np.arange(len(parts))[:, None]
+    found: Integer = class_of[members.cells].max(axis=1)
+    return found
+
+
+def segments(members: Members, used: NDArray[np.bool_]) -> tuple[Integer, Integer, Integer]:
+    """Sort images by cell.
+
+    Returns
+    -------
+    images : (m,)
+        Positions of the images, those of one cell together, an image once for each of its cells.
+    cells : (c,)
+        The cells that have images, ascending.
+    bounds : (c + 1,)
+        The images of ``cells[i]`` are ``images[bounds[i] : bounds[i + 1]]``.
+    """
+    flat = np.where(used[:, None], members.cells, -1).reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    order = order[np.searchsorted(flat[order], 0) :]
+    cells, first = np.unique(flat[order], return_index=True)
+    return order // 2, cells, np.append(first, len(order))
+
+
+def _classes(part: pa.Table, name: str, classes: int) -> Integer:
+    values = _integers(part[name])
+    if len(values) and (values.max() >= classes or values.min() < -1):
+        raise DatasetError(
+            f"column {name} of the summary holds class {int(values.max())}, but the "
+            f"model has {classes} classes; map the labels with dataset.labels"
+        )
+    return values
+
+
+def _integers(column: pa.ChunkedArray) -> Integer:
     """Return a column as int64, -1 where it is null."""
-    column = part[name].cast(pa.int8()) if name == "correct" else part[name]
-    values: NDArray[np.int64] = column.cast(pa.int64()).fill_null(-1).to_numpy()
+    values: Integer = column.cast(pa.int64()).fill_null(-1).to_numpy()
     return values

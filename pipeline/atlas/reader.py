@@ -1,15 +1,21 @@
 """``open_atlas``: class statistics as a person or a later step reads them."""
 
+import json
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.atlas.bootstrap import Replicates
 from pipeline.atlas.columns import quantile
-from pipeline.atlas.disk import TYPICAL, open_group, table_path
+from pipeline.atlas.covariance import similarity
+from pipeline.atlas.disk import TYPICAL, facts_path, folder_of, open_group, table_path
 from pipeline.atlas.members import TABLES
+from pipeline.atlas.pooled import POOLED_ONE
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run
 
@@ -26,7 +32,10 @@ class Atlas:
     Attributes
     ----------
     table : str
-        ``label`` or ``predicted``.
+        ``label``, ``predicted``, ``outcome`` (class c right at 2 c, wrong at 2 c + 1), or the
+        column that the images were grouped by.
+    facts : dict
+        What the atlas is of: ``name``, ``where``, ``by``, ``images``, ``units``, ``complete``.
     names : tuple of K names
     layers : tuple of L names
     columns : dict
@@ -34,12 +43,14 @@ class Atlas:
         ``mass_confident``, the accumulated mass of the images the model is confident about.
     """
 
-    def __init__(self, run: Run, table: str) -> None:
+    def __init__(self, run: Run, folder: str, table: str, facts: Mapping[str, Any]) -> None:
         self.table = table
+        self.facts = dict(facts)
         self._run = run
-        self._flat: pa.Table = run.table(table_path(table))
-        self._group = open_group(run, table)
-        self.names: tuple[str, ...] = run.spec.classes
+        self._folder = folder
+        self._flat: pa.Table = run.table(table_path(folder, table))
+        self._group = open_group(run, folder, table)
+        self.names: tuple[str, ...] = tuple(self._group.attrs["classes"])
         self.layers: tuple[str, ...] = run.spec.layers
         self.columns: dict[str, str] = dict(self._group.attrs["columns"])
 
@@ -116,7 +127,7 @@ class Atlas:
     def histogram(self, column: str) -> Integer:
         """Return the counts of a column, (K, bins); values beyond the edges are in the end bins."""
         array = self._group[f"histogram_{self._kind(column)}"]
-        return np.asarray(array[array.attrs["columns"].index(column)])
+        return np.asarray(array[array.attrs["columns"].index(column)], dtype=np.int64)
 
     def quantile(self, column: str, q: float | Float) -> Float:
         """Return a quantile of a column from its histogram, (K,): off by at most one bin.
@@ -149,9 +160,89 @@ class Atlas:
         """Return rows and distances of the ``k`` images farthest from it, farthest first."""
         return self._extremes("atypical", name, k)
 
+    def sample(self, name: str | int) -> tuple[Integer, Float]:
+        """Return rows of up to 256 random images of a class, and their pooled maps, (n, y, x).
+
+        The rows are the same in every atlas that has them, and each map sums to 1. Images without
+        any mass are not among them.
+        """
+        own = np.asarray(self._group["sample_class"][...]) == self.index(name)
+        pooled = np.asarray(self._group["sample"][...])[own] / float(POOLED_ONE)
+        return np.asarray(self._group["sample_row"][...])[own], pooled
+
+    @cached_property
+    def pooled_mean(self) -> Float:
+        """Class mean of the pooled accumulated p, (K, y, x) with 7 boxes to the side at most."""
+        return self._array("pooled_mean")
+
+    @cached_property
+    def axes(self) -> Float:
+        """Principal axes of the pooled accumulated p of each class, (K, 3, y, x), orthonormal."""
+        return self._array("axes")
+
+    @cached_property
+    def axis_variance(self) -> Float:
+        """Variance along the principal axes, (K, 3)."""
+        return self._array("axis_variance")
+
+    @cached_property
+    def axis_explained(self) -> Float:
+        """Share of all variance that is along each axis, (K, 3)."""
+        return self._array("axis_explained")
+
+    @cached_property
+    def scores(self) -> Integer:
+        """Histogram of the images' places along the first axis, (K, 64).
+
+        In standard deviations from the class mean, from -4 to 4, the end bins open outwards.
+        """
+        return np.asarray(self._group["scores"][...])
+
+    @cached_property
+    def bimodality(self) -> Float:
+        """Sarle's coefficient of the places along the first axis, (K,): 1/3 normal, 5/9 uniform."""
+        return self._array("bimodality")
+
+    @cached_property
+    def reliability(self) -> Float:
+        """Split-half reliability of what sets each class' mean map apart from the others, (K,)."""
+        return self._array("reliability")
+
+    def similarity(self) -> Float:
+        """Return how alike the mean maps of classes are beyond what all share, (K, K) in [-1, 1].
+
+        Correlations divided by reliabilities: see :func:`pipeline.atlas.covariance.similarity`.
+        """
+        means = self.pooled_mean.reshape(len(self.names), -1)
+        return similarity(means, self.reliability)
+
+    def interval(self, statistic: str) -> tuple[Float, Float]:
+        """Return the ends of a 95 % bootstrap interval, (K,) each.
+
+        ``statistic`` is ``accuracy`` or a column whose mean has replicates.
+        """
+        low, high = self._intervals
+        position = self._statistic(statistic)
+        return low[position], high[position]
+
+    def replicates(self, statistic: str) -> Float:
+        """Return the bootstrap replicates of accuracy or of a column's mean, (K, replicates)."""
+        return np.asarray(self._group["replicates"][self._statistic(statistic)])
+
+    @cached_property
+    def _intervals(self) -> tuple[Float, Float]:
+        statistics = tuple(self._group["replicates"].attrs["statistics"])
+        return Replicates(statistics, self._array("replicates")).intervals()
+
+    def _statistic(self, name: str) -> int:
+        statistics = list(self._group["replicates"].attrs["statistics"])
+        if name not in statistics:
+            raise ConfigError(f"{name!r} was not replicated; choose from {', '.join(statistics)}")
+        return statistics.index(name)
+
     @cached_property
     def _typical(self) -> pa.Table:
-        return self._run.table(TYPICAL)
+        return self._run.table(f"{self._folder}/{TYPICAL}")
 
     def _extremes(self, kind: str, name: str | int, k: int) -> tuple[Integer, Float]:
         wanted = (
@@ -175,20 +266,38 @@ class Atlas:
         return np.asarray(self._group[name][...])
 
 
-def open_atlas(run: Run, table: str = "label") -> Atlas:
+def open_atlas(run: Run, table: str | None = None, name: str | None = None) -> Atlas:
     """Open the class statistics of a run.
+
+    Parameters
+    ----------
+    table
+        ``label``, ``predicted``, ``outcome``, or the column a named atlas was grouped by; the
+        first that the atlas has if not given. The name of an atlas is understood too.
+    name
+        Name of the atlas; the run's own if not given.
 
     Raises
     ------
     ConfigError
-        The table is neither ``label`` nor ``predicted``.
+        There is no such table.
     RunIncomplete
         The run was not aggregated, or without this table.
     """
-    if table not in TABLES:
-        raise ConfigError(f"there is no table {table!r}; choose from {', '.join(TABLES)}")
-    if not run.exists(table_path(table)):
-        raise RunIncomplete(
-            f"{run.uri} has no atlas by {table}; make it with: flowatlas aggregate {run.uri}"
-        )
-    return Atlas(run, table)
+    if table is not None and name is None and table not in TABLES:
+        table, name = None, table
+    folder = folder_of(name)
+    command = f"flowatlas aggregate {run.uri}"
+    try:
+        facts = json.loads(run.read(facts_path(folder)))
+    except FileNotFoundError:
+        if name is None:
+            raise RunIncomplete(f"{run.uri} has no atlas; make it with: {command}") from None
+        raise ConfigError(
+            f"{run.uri} has no table and no atlas {name!r}; tables are {', '.join(TABLES)}, and an "
+            f"atlas is made with: {command} --name {name} (and --where or --by)"
+        ) from None
+    table = table or facts["tables"][0]
+    if table not in facts["tables"]:
+        raise RunIncomplete(f"{run.uri} has no atlas by {table}; make it with: {command}")
+    return Atlas(run, folder, table, facts)

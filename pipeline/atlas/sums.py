@@ -1,4 +1,4 @@
-"""``ClassSums``: int64 sums per class, the commutative monoid the class statistics live in."""
+"""``ClassSums``: int64 sums per cell, the commutative monoid the class statistics live in."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,59 +12,78 @@ ONE = 1 << 32
 """Fixed-point unit: a value in [0, 1] is added as ``rint(value * ONE)``, so every sum is an
 integer, exact, and the same in whatever order it was made. Rounding is at most 2**-33 per image."""
 
-COUNT_LIMIT = (1 << 31) - 1
-"""Images of one class: ``COUNT_LIMIT * ONE`` still fits an int64."""
+COUNT_LIMIT = (1 << 29) - 1
+"""Images of one cell: four times ``COUNT_LIMIT * ONE`` still fits an int64."""
 
+Integer = NDArray[np.int64]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 class ClassSums:
-    """Integer sums with one row per class.
+    """Integer sums with one row per cell (or class).
 
-    Rows of absent classes are zero pages that were never touched, so they take no memory, and
-    pickling sends the rows of present classes only.
+    Rows of absent cells are zero pages that were never touched, so they take no memory, and
+    pickling sends the rows of present cells only.
 
     Attributes
     ----------
-    shapes : mapping from name to the shape of one class' row
+    shapes : mapping from name to the shape of one cell's row
     count : (K,) int64
-        Images added per class; what guards the sums against overflow.
+        Images added per cell; what guards the sums against overflow.
     present : (K,) bool
-        Classes that anything was added to.
+        Cells that anything was added to.
     """
 
-    def __init__(self, classes: int, shapes: Shapes) -> None:
+    def __init__(self, cells: int, shapes: Shapes) -> None:
         self.shapes = dict(shapes)
-        self.count = np.zeros(classes, np.int64)
-        self.present = np.zeros(classes, np.bool_)
-        self._arrays = {name: _zeros(classes, shape) for name, shape in self.shapes.items()}
+        self.count = np.zeros(cells, np.int64)
+        self.present = np.zeros(cells, np.bool_)
+        self._arrays = {name: _zeros(cells, shape) for name, shape in self.shapes.items()}
 
-    def __getitem__(self, name: str) -> NDArray[np.int64]:
+    def __getitem__(self, name: str) -> Integer:
         return self._arrays[name]
 
-    def admit(self, classes: NDArray[np.int64]) -> None:
-        """Count images by class, before their values are added.
+    def admit(self, cells: Integer) -> None:
+        """Count images by cell, before their values are added.
 
         Raises
         ------
         FlowatlasError
-            A class has more images than its int64 sums can hold.
+            A cell has more images than its int64 sums can hold.
         """
-        self.count += np.bincount(classes, minlength=len(self.count))
-        self.present[classes] = True
+        self.count += np.bincount(cells, minlength=len(self.count))
+        self.present[cells] = True
         _check(self.count)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def composed(self, name: str, parts: Integer) -> Integer:
+        """Return sums of some classes, each the sum of its cells ``parts`` (classes, m)."""
+        values = self.count if name == "count" else self._arrays[name]
+        total = values[parts[:, 0]]
+        for cells in parts.T[1:]:
+            for i in np.flatnonzero(self.present[cells]):
+                total[i] += values[cells[i]]
+        return total
+
+    def pack(self) -> dict[str, NDArray[Any]]:
+        """Return the rows of present cells and their numbers, as arrays by name."""
         rows = np.flatnonzero(self.present)
         packed = {name: array[rows] for name, array in self._arrays.items()}
-        return {"shapes": self.shapes, "count": self.count, "rows": rows, "packed": packed}
+        return {"count": self.count, "rows": rows, **packed}
+
+    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> "ClassSums":
+        """Fill these empty sums with what :meth:`pack` returned; return themselves."""
+        self.count[:] = packed["count"]
+        self.present[packed["rows"]] = True
+        for name, array in self._arrays.items():
+            array[packed["rows"]] = packed[name]
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"cells": len(self.count), "shapes": self.shapes, "packed": self.pack()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(len(state["count"]), state["shapes"])  # type: ignore[misc]
-        self.count[:] = state["count"]
-        self.present[state["rows"]] = True
-        for name, values in state["packed"].items():
-            self._arrays[name][state["rows"]] = values
+        self.__init__(state["cells"], state["shapes"])  # type: ignore[misc]
+        self.unpack(state["packed"])
 
 
 def merge(parts: Sequence[ClassSums]) -> ClassSums:
@@ -73,7 +92,7 @@ def merge(parts: Sequence[ClassSums]) -> ClassSums:
     Raises
     ------
     FlowatlasError
-        A class has more images than its int64 sums can hold.
+        A cell has more images than its int64 sums can hold.
     """
     first = parts[0]
     total = ClassSums(len(first.count), first.shapes)
@@ -88,13 +107,13 @@ def merge(parts: Sequence[ClassSums]) -> ClassSums:
     return total
 
 
-def _zeros(classes: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.zeros((classes, *shape), np.int64)
+def _zeros(cells: int, shape: tuple[int, ...]) -> Integer:
+    return np.zeros((cells, *shape), np.int64)
 
 
-def _check(count: NDArray[np.int64]) -> None:
+def _check(count: Integer) -> None:
     if count.size and int(count.max()) > COUNT_LIMIT:
         raise FlowatlasError(
-            f"class {int(count.argmax())} has {int(count.max())} images, and exact sums hold "
-            f"{COUNT_LIMIT}; split the dataset into several runs"
+            f"a class has {int(count.max())} images, and exact sums hold {COUNT_LIMIT}; "
+            "split the dataset into several runs"
         )

@@ -192,11 +192,15 @@ class Run:
         """Return whether the run has the object."""
         return exists(self.store, path)
 
-    def atlas(self, table: str = "label") -> "Atlas":
-        """Return the class statistics by ``label`` or ``predicted`` (after flowatlas aggregate)."""
+    def atlas(self, table: str | None = None, name: str | None = None) -> "Atlas":
+        """Return class statistics (after flowatlas aggregate).
+
+        ``table`` is ``label``, ``predicted`` or ``outcome``, ``name`` that of an atlas of some
+        images or other groups; ``run.atlas("NAME")`` opens the first table of a named one.
+        """
         from pipeline.atlas import open_atlas
 
-        return open_atlas(self, table)
+        return open_atlas(self, table, name)
 
     def findings(self) -> pa.Table:
         """Return the audit's findings, the gravest first (after flowatlas audit)."""

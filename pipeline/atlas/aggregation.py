@@ -1,0 +1,256 @@
+"""``aggregate``: fold a run into its atlas. Every map is read once, every pooled map once more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from pipeline.atlas import bootstrap, disk, flat, pooled, resume, state, tasks
+from pipeline.atlas.columns import atlas_columns, finish_column
+from pipeline.atlas.covariance import finish_axes
+from pipeline.atlas.disk import CHUNK_COLUMNS, POOLED, STATE, TYPICAL
+from pipeline.atlas.fold import fold
+from pipeline.atlas.members import TABLES, Tables
+from pipeline.atlas.second import Looks
+from pipeline.atlas.state import State
+from pipeline.atlas.tasks import Order
+from pipeline.atlas.where import parse
+from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.store import Column, Run, Unit, valid_receipts
+from pipeline.store.layout import summary_schema
+from pipeline.store.objects import local_folder
+
+
+def aggregate(
+    run: Run,
+    tables: Sequence[str] = tuple(TABLES),
+    workers: int | None = None,
+    k: int = 16,
+    *,
+    where: str | None = None,
+    by: str | None = None,
+    name: str | None = None,
+    partial_run: bool = False,
+) -> None:
+    """Write the class statistics of a run under ``atlas/``, replacing those of an earlier call.
+
+    The files are the same bytes for any number of workers, any order of the units and any number
+    of repeated tasks, and whether they were folded at once or as the run grew.
+
+    Parameters
+    ----------
+    tables
+        ``label``, ``predicted``, ``outcome``: whose images a class has.
+    workers
+        Threads of this machine; None uses an active ``distributed`` client, or else one thread per
+        processor. A worker holds about ``32 * cells * layers * grid`` bytes, where cells are the
+        classes, those with wrong answers twice and those given as wrong answers once more.
+    k
+        How many most and least typical images of each class are kept.
+    where
+        Filter on columns of the summary and the index (see :mod:`pipeline.atlas.where`).
+    by
+        A column of the summary or the index whose values are the groups, instead of ``tables``.
+    name
+        Name of the atlas; ``by`` if not given. One with ``where`` needs a name.
+    partial_run
+        Fold what is there of an unfinished run. Its sums are kept, so that a later call reads only
+        the units that were added.
+
+    Raises
+    ------
+    RunIncomplete
+        The run is not finished (or, with ``partial_run``, has no unit at all).
+    ConfigError
+        A table, a column or the filter is unknown, or ``k`` or ``workers`` is below 1.
+    FlowatlasError
+        A class has too many images for exact sums, or a label is not a class of the model.
+    """
+    _check(tables, workers, k, where, by, name)
+    if not partial_run:
+        run.require_finished()
+    folder = disk.folder_of(name or by)
+    done, hashes = _units_done(run, folder)
+    order = _order(run, folder, tables, where, by, done, workers)
+    total = _fold_images(run, folder, order, done, hashes, workers)
+    _write_atlas(run, folder, order, total, done, k, workers)
+    facts = {
+        "name": name or by,
+        "tables": list(order.tables.names),
+        "where": order.where.text if order.where else None,
+        "by": by,
+        "images": int(total.maps.count[order.tables.parts(order.tables.names[0])].sum()),
+        "units": len(done),
+        "complete": len(done) == len(run.units),
+    }
+    disk.write_facts(run, folder, facts)
+
+
+def _check(
+    tables: Sequence[str],
+    workers: int | None,
+    k: int,
+    where: str | None,
+    by: str | None,
+    name: str | None,
+) -> None:
+    unknown = [table for table in tables if table not in TABLES]
+    if unknown or not tables:
+        raise ConfigError(f"unknown tables {unknown}; choose from {', '.join(TABLES)}")
+    if k < 1 or (workers is not None and workers < 1):
+        raise ConfigError(f"k ({k}) and workers ({workers}) must be at least 1")
+    if where is not None and name is None:
+        raise ConfigError("an atlas of some images needs a name, so that it is not taken for all")
+    if (name or by) in TABLES:
+        raise ConfigError(f"{name or by} is a table of every atlas; choose another name")
+
+
+def _units_done(run: Run, folder: str) -> tuple[list[Unit], dict[int, str] | None]:
+    """Return the units that are done and, unless nothing can grow here, what they hash to."""
+    if run.finished and not run.exists(f"{folder}/{STATE}/meta.json"):
+        return list(run.units), None
+    receipts = valid_receipts(run.store, run.spec)
+    if not receipts:
+        raise RunIncomplete(f"{run.uri} has no unit yet; compute it with: flowatlas flows CONFIG")
+    done = [unit for unit in run.units if unit.id in receipts]
+    return done, {unit.id: resume.unit_hash(receipts[unit.id]) for unit in done}
+
+
+def _order(
+    run: Run,
+    folder: str,
+    names: Sequence[str],
+    where: str | None,
+    by: str | None,
+    done: Sequence[Unit],
+    workers: int | None,
+) -> Order:
+    schema = summary_schema(run.spec.columns)
+    for field in run.index_rows(0, 0).schema:
+        schema = schema if field.name in schema.names else schema.append(field)
+    tables = Tables(tuple(table for table in TABLES if table in names), run.spec.classes)
+    place = str(local_folder(run.store) or run.uri)
+    parsed = parse(where, schema) if where is not None else None
+    order = Order(place, f"{folder}/{POOLED}", tables, parsed)
+    if by is None:
+        return order
+    if by not in schema.names:
+        raise ConfigError(f"there is no column {by!r} to group by; there are: {schema.names}")
+    leaf = partial(tasks.values_of, order, by)
+    values = fold(done, leaf, frozenset.union, workers)
+    if not values:
+        raise ConfigError(f"column {by} has no values to group by")
+    return replace(order, tables=Tables((by,), run.spec.classes, by, tuple(sorted(values))))
+
+
+def _fold_images(
+    run: Run,
+    folder: str,
+    order: Order,
+    done: Sequence[Unit],
+    hashes: Mapping[int, str] | None,
+    workers: int | None,
+) -> State:
+    """Return the sums of all units that are done, reading those that no stored state has."""
+    kept = resume.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
+    disk.clear(run, folder, keep=(POOLED, STATE) if kept else ())
+    if kept is None:
+        pooled.create_pooled(run, order.pooled)
+    known = kept[1] if kept else frozenset()
+    new = [unit for unit in done if unit.id not in known]
+    parts = [kept[0]] if kept else []
+    if new:
+        parts.append(fold(new, partial(tasks.add_units, order), state.merge, workers))
+    total = state.merge(*parts) if len(parts) > 1 else parts[0]
+    if hashes is None or len(done) == len(run.units):
+        resume.discard(run, f"{folder}/{STATE}")
+    elif new:
+        resume.save(run, f"{folder}/{STATE}", order, total, hashes)
+    return total
+
+
+def _write_atlas(
+    run: Run,
+    folder: str,
+    order: Order,
+    total: State,
+    done: Sequence[Unit],
+    k: int,
+    workers: int | None,
+) -> None:
+    kept = atlas_columns(run.spec.columns)
+    main = bootstrap.main_columns(kept)
+    parts = {table: order.tables.parts(table) for table in order.tables.names}
+    axes = {table: finish_axes(total.pooled, own) for table, own in parts.items()}
+    looks: dict[str, Looks] = fold(
+        done,
+        partial(tasks.look_again, order, axes, k),
+        partial(tasks.merge_looks, k),
+        workers,
+    )
+    run.write(f"{folder}/{TYPICAL}", flat.typical_bytes(looks))
+    groups = {
+        table: disk.create_group(run, folder, table, order.tables.members_of(table), kept)
+        for table in parts
+    }
+    columns = _write_columns(groups, total, parts, kept)
+    for table, own in parts.items():
+        group = groups[table]
+        disk.write_maps(run, group, total.maps, own)
+        disk.write_axes(run, group, axes[table])
+        disk.write_looks(run, group, looks[table])
+        replicates = bootstrap.finish_replicates(total.replicates, own, main)
+        disk.write_replicates(group, replicates)
+        names = order.tables.members_of(table)
+        content = flat.class_bytes(
+            names, total.maps, own, axes[table], looks[table], replicates, columns[table]
+        )
+        run.write(disk.table_path(folder, table), content)
+
+
+def _write_columns(
+    groups: Mapping[str, object],
+    total: State,
+    parts: Mapping[str, np.ndarray],
+    kept: Sequence[Column],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Write what became of every column, one at a time; return the flat tables' columns."""
+    moments: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {table: {} for table in groups}
+    columns: dict[str, dict[str, np.ndarray]] = {table: {} for table in groups}
+    sums = {
+        table: [total.moments.composed(name, own) for name in ("total", "square")]
+        for table, own in parts.items()
+    }
+    for kind, first, some in _batches(kept):
+        histograms = [total.histograms.of_column(j) for j in some]
+        for table, group in groups.items():
+            batch = [
+                finish_column(
+                    kept[j],
+                    histogram[parts[table]].sum(axis=1),
+                    *(values[:, j] for values in sums[table]),
+                )
+                for j, histogram in zip(some, histograms, strict=True)
+            ]
+            disk.write_histograms(group, kind, first, batch)
+            for found in batch:
+                moments[table][found.column.name] = (found.mean, found.variance)
+                if not _of_layer(found.column):
+                    columns[table] |= flat.flat_columns(found)
+    for table, group in groups.items():
+        disk.write_moments(group, moments[table])
+    return columns
+
+
+def _batches(kept: Sequence[Column]) -> Iterator[tuple[str, int, list[int]]]:
+    """Yield the kind, the first place within the kind, and the places of columns in batches."""
+    for kind in sorted({column.kind for column in kept}):
+        own = [j for j, column in enumerate(kept) if column.kind == kind]
+        for first in range(0, len(own), CHUNK_COLUMNS):
+            yield kind, first, own[first : first + CHUNK_COLUMNS]
+
+
+def _of_layer(column: Column) -> bool:
+    stem, _, layer = column.name.rpartition("_l")
+    return bool(stem) and layer.isdigit()

@@ -1,0 +1,94 @@
+"""``Histograms``: how many images of each cell have a column's value in each bin.
+
+Images' bins are kept as they come, two bytes per column, until counters of all cells would take
+less memory; from then on they are counted. A column's histogram is made when it is asked for, so
+all of them are never in memory together unless there are very many images.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atlas.columns import NO_BIN, Codes
+from pipeline.atlas.members import Members
+from pipeline.atlas.sums import Integer
+
+KEPT_IMAGES = 512
+"""Images kept per cell before counters (4 bytes of 256 bins) take less than bins (2 bytes)."""
+
+
+class Histograms:
+    """A commutative monoid of histograms, one per cell and column.
+
+    Attributes
+    ----------
+    cells : number of cells
+    bins : number of bins of each column
+    """
+
+    def __init__(self, cells: int, bins: Sequence[int]) -> None:
+        self.cells = cells
+        self.bins = tuple(bins)
+        self._kept: list[tuple[NDArray[np.int32], Codes]] = []
+        self._counted: list[NDArray[np.uint32]] | None = None
+
+    def add(self, members: Members, codes: Codes) -> None:
+        """Add images with the bins (columns, n) of their values."""
+        used = members.ok[:, None] & (members.cells >= 0)
+        cells = np.where(used, members.cells, -1).astype(np.int32)
+        chosen = used.any(axis=1)
+        self._kept.append((cells[chosen], codes[:, chosen]))
+        self._settle()
+
+    def of_column(self, j: int) -> Integer:
+        """Return the histogram of a column, (cells, bins)."""
+        total = np.zeros((self.cells, self.bins[j]), np.int64)
+        if self._counted is not None:
+            total += self._counted[j]
+        if self._kept:
+            cells = np.concatenate([cells for cells, _ in self._kept])
+            codes = np.concatenate([codes[j] for _, codes in self._kept])
+            for own in cells.T:
+                used = (own >= 0) & (codes != NO_BIN)
+                flat = own[used].astype(np.int64) * self.bins[j] + codes[used]
+                total += np.bincount(flat, minlength=total.size).reshape(total.shape)
+        return total
+
+    def _settle(self) -> None:
+        """Count the kept images once they are too many."""
+        if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
+            return
+        self._counted = [self.of_column(j).astype(np.uint32) for j in range(len(self.bins))]
+        self._kept = []
+
+    def pack(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays by name."""
+        packed: dict[str, NDArray[Any]] = {}
+        if self._kept:
+            packed["cells"] = np.concatenate([cells for cells, _ in self._kept])
+            packed["codes"] = np.concatenate([codes for _, codes in self._kept], axis=1)
+        if self._counted is not None:
+            packed["counted"] = np.concatenate(self._counted, axis=1)
+        return packed
+
+    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> "Histograms":
+        """Fill this empty object with what :meth:`pack` returned; return itself."""
+        if "cells" in packed:
+            self._kept = [(packed["cells"], packed["codes"])]
+        if "counted" in packed:
+            self._counted = np.split(packed["counted"], np.cumsum(self.bins)[:-1], axis=1)
+        return self
+
+
+def merge(parts: Sequence[Histograms]) -> Histograms:
+    """Return the sum of the parts as a new object; no part is changed."""
+    total = Histograms(parts[0].cells, parts[0].bins)
+    for part in parts:
+        total._kept += part._kept
+        if part._counted is not None:
+            into = total._counted or [np.zeros_like(counted) for counted in part._counted]
+            total._counted = [a + b for a, b in zip(into, part._counted, strict=True)]
+    total._settle()
+    return total
