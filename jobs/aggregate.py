@@ -1,4 +1,4 @@
-"""Fold a finished run into class atlases with Dask."""
+"""Fold a run into class atlases with Dask."""
 
 from typing import Annotated
 
@@ -10,16 +10,38 @@ from jobs.command import console, run_command
 def aggregate(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
     workers: Annotated[int | None, typer.Option(help="Threads; all cores if not given.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(help='Only these images, e.g. "confidence > 0.9 and not correct".'),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Group by a column of the summary or the index, e.g. split."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the atlas, needed by --where.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask cluster, e.g. tcp://head:8786.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Fold what is there of an unfinished run.")
+    ] = False,
 ) -> None:
-    """Fold a finished run into exact class statistics."""
+    """Fold a run into exact class statistics."""
     from pipeline.atlas import aggregate as fold
+    from pipeline.atlas import cluster
     from pipeline.store import open_run
 
     opened = open_run(run)
-    opened.require_finished()
-    fold(opened, workers=workers)
-    seen = int((opened.atlas("label").count > 0).sum())
-    console.print(f"atlas of {seen:,} labelled classes; {run.rstrip('/')}/atlas", markup=False)
+    with cluster(scheduler):
+        fold(opened, workers=workers, where=where, by=by, name=name, partial_run=partial)
+    atlas = opened.atlas(name=name or by)
+    seen = int((atlas.count > 0).sum())
+    place = "/".join(["atlas", *filter(None, [name or by])])
+    console.print(
+        f"atlas of {atlas.facts['images']:,} images in {seen:,} groups by {atlas.table}; "
+        f"{run.rstrip('/')}/{place}",
+        markup=False,
+    )
 
 
 if __name__ == "__main__":

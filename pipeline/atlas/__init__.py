@@ -1,7 +1,8 @@
 """Class statistics of a run: exact sums, folded by Dask into the same bytes in any order."""
 
 from pipeline.atlas.aggregation import aggregate
+from pipeline.atlas.fold import cluster
 from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, TABLES
 from pipeline.atlas.reader import Atlas, open_atlas
 
-__all__ = ["CONFIDENT", "CONFIDENT_MASS", "TABLES", "Atlas", "aggregate", "open_atlas"]
+__all__ = ["CONFIDENT", "CONFIDENT_MASS", "TABLES", "Atlas", "aggregate", "cluster", "open_atlas"]

@@ -1,5 +1,6 @@
 """``aggregate``: fold a run into its atlas. Every map is read once, every pooled map once more."""
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -138,7 +139,7 @@ def _order(
     if by not in schema.names:
         raise ConfigError(f"there is no column {by!r} to group by; there are: {schema.names}")
     leaf = partial(tasks.values_of, order, by)
-    values = fold(done, leaf, frozenset.union, workers)
+    values = fold(done, leaf, operator.or_, workers)
     if not values:
         raise ConfigError(f"column {by} has no values to group by")
     return replace(order, tables=Tables((by,), run.spec.classes, by, tuple(sorted(values))))
@@ -228,7 +229,7 @@ def _write_columns(
             batch = [
                 finish_column(
                     kept[j],
-                    histogram[parts[table]].sum(axis=1),
+                    sum(histogram[cells] for cells in parts[table].T),
                     *(values[:, j] for values in sums[table]),
                 )
                 for j, histogram in zip(some, histograms, strict=True)

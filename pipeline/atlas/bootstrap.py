@@ -58,7 +58,8 @@ def weights(rows: Integer) -> NDArray[np.uint8]:
     """Return how often each image is in each replicate, (n, replicates)."""
     words = [hash64(_SEED + word, rows) for word in range(-(-REPLICATES // _DRAWS))]
     draws = np.stack(words, axis=1).astype("<u8").view("<u2")[:, :REPLICATES]
-    return _POISSON[draws]
+    times: NDArray[np.uint8] = _POISSON[draws]
+    return times
 
 
 def _poisson_table() -> NDArray[np.uint8]:

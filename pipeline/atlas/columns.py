@@ -102,7 +102,10 @@ def bin_codes(values: NDArray[np.float32], kind: str) -> Codes:
 
 @lru_cache
 def _bins_of_prefixes(kind: str) -> tuple[Codes, NDArray[np.float32]]:
-    """Return for every prefix the bin of its least value, and the one edge that may follow."""
+    """Return for every prefix the bin of its least value, and the one edge that may follow.
+
+    NaN, which nothing reaches, where there is none.
+    """
     inner = np.asarray(edges(kind))[1:-1]
     prefix = np.arange(_PREFIXES, dtype=np.uint32) << 16
     first = np.nan_to_num(prefix.view(np.float32))
@@ -112,8 +115,8 @@ def _bins_of_prefixes(kind: str) -> tuple[Codes, NDArray[np.float32]]:
     rounded = np.where(rounded < inner, np.nextafter(rounded, np.float32(np.inf)), rounded)
     negative = (prefix >> 31) > 0
     below[negative] = 0
-    edge = np.append(rounded, np.float32(np.inf))[below]
-    return below.astype(np.uint16), np.where(negative, np.float32(np.inf), edge)
+    edge = np.append(rounded, np.float32(np.nan))[below]
+    return below.astype(np.uint16), np.where(negative, np.float32(np.nan), edge)
 
 
 def fixed_value(values: NDArray[np.float32], kind: str) -> tuple[Float, Float]:

@@ -101,7 +101,8 @@ def centred(means: Float) -> Float:
     apart = means - means[known].mean(axis=0) if known.any() else means.copy()
     apart -= apart.mean(axis=1, keepdims=True)
     length = np.sqrt((apart * apart).sum(axis=1, keepdims=True))
-    return apart / np.where(length > 0, length, np.nan)
+    unit: Float = apart / np.where(length > 0, length, np.nan)
+    return unit
 
 
 def similarity(means: Float, reliability: Float) -> Float:
@@ -113,4 +114,5 @@ def similarity(means: Float, reliability: Float) -> Float:
     """
     unit = centred(means)
     root = np.sqrt(np.where(reliability > 0, reliability, np.nan))
-    return np.clip(unit @ unit.T / np.outer(root, root), -1, 1)
+    alike: Float = np.clip(unit @ unit.T / np.outer(root, root), -1, 1)
+    return alike

@@ -42,7 +42,6 @@ from pipeline.errors import ConfigError
 from pipeline.measures import edges
 from pipeline.store import Column, Run
 from pipeline.store.objects import delete, sizes
-from pipeline.store.parquet import parquet_bytes
 
 FOLDER = "atlas"
 POOLED, STATE, TYPICAL = "pooled.zarr", "fold.state", "typical.parquet"

@@ -12,7 +12,7 @@ from pipeline.atlas.covariance import Axes
 from pipeline.atlas.ranked import Ranked
 from pipeline.atlas.second import Looks, bimodality
 from pipeline.atlas.sums import ONE, ClassSums, Integer
-from pipeline.store.commit import parquet_bytes
+from pipeline.store.parquet import parquet_bytes
 
 Float = NDArray[np.float64]
 _QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}

@@ -7,15 +7,19 @@ What leaves a task is never changed afterwards, so a cluster may repeat any task
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TypeVar
 
 import dask
 
+from pipeline.errors import ConfigError
 from pipeline.store.layout import Unit
 
 State = TypeVar("State")
+
+_PATIENCE = 20  # seconds until a scheduler must answer
 
 
 def fold(
@@ -53,6 +57,32 @@ def stretches(units: Sequence[Unit], count: int) -> list[tuple[Unit, ...]]:
     count = max(1, min(count, len(units)))
     cuts = [len(units) * i // count for i in range(count + 1)]
     return [tuple(units[lo:hi]) for lo, hi in pairwise(cuts)]
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Let folds run on the Dask cluster at an address (``tcp://…``); without one, change nothing.
+
+    Raises
+    ------
+    ConfigError
+        There is no cluster, or ``distributed`` is not installed.
+    """
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError(
+            "a Dask cluster needs distributed: pip install 'flowatlas[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"there is no Dask scheduler at {address}: {error}") from None
+    with client:
+        yield
 
 
 def _cluster_threads() -> int | None:

@@ -48,12 +48,11 @@ class Histograms:
         if self._counted is not None:
             total += self._counted[j]
         if self._kept:
-            cells = np.concatenate([cells for cells, _ in self._kept])
-            codes = np.concatenate([codes[j] for _, codes in self._kept])
-            for own in cells.T:
-                used = (own >= 0) & (codes != NO_BIN)
-                flat = own[used].astype(np.int64) * self.bins[j] + codes[used]
-                total += np.bincount(flat, minlength=total.size).reshape(total.shape)
+            for cells, codes in self._kept:
+                for own in cells.T:
+                    used = np.flatnonzero((own >= 0) & (codes[j] != NO_BIN))
+                    flat = own[used].astype(np.int64) * self.bins[j] + codes[j][used]
+                    np.add.at(total.reshape(-1), flat, 1)
         return total
 
     def _settle(self) -> None:

@@ -62,4 +62,4 @@ def create_pooled(run: Run, path: str) -> None:
 def open_pooled(run: Run, path: str, mode: str = "r") -> Any:
     """Open the array of all pooled maps."""
     store = ZarrStore(run.store, read_only=mode == "r")
-    return zarr.open_array(store, path=path, mode=mode)  # type: ignore[arg-type]
+    return zarr.open_array(store, path=path, mode=mode)

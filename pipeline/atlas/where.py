@@ -125,7 +125,10 @@ class _Translation:
             return self._column(node.id)
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             return _ARITHMETIC[type(node.op)](self._value(node.left), self._value(node.right))
-        return pc.scalar(self._constant(node))
+        value = self._constant(node)
+        if isinstance(value, float):  # as the columns are, so that 0.1 is their 0.1
+            return pc.scalar(pa.scalar(value, pa.float32()))
+        return pc.scalar(value)
 
     def _constant(self, node: ast.expr) -> bool | int | float | str:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

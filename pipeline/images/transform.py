@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 _RESAMPLING = {mode.name.lower(): mode for mode in Image.Resampling}
 _CROP_MODES = ("center", "squash", "border")
@@ -89,8 +91,10 @@ class InputTransform:
             image = canvas
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+    def normalise(self, images: "torch.Tensor") -> "torch.Tensor":
         """Return (x / 255 − mean) / std of uint8 (B, 3, H, W) as float32 on the same device."""
+        import torch  # here, because reading a run needs no half gigabyte of it
+
         mean, std = (
             torch.tensor(value, dtype=torch.float32, device=images.device).view(3, 1, 1)
             for value in (self.mean, self.std)

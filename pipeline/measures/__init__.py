@@ -1,9 +1,18 @@
-"""Per-image statistics of a flow and of pixels, batched on their device."""
+"""Per-image statistics of a flow and of pixels, batched on their device.
+
+What needs torch is imported when first asked for: reading a run needs the columns only, and torch
+alone takes half a gigabyte.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pipeline.measures.columns import columns, edges, layer_column
-from pipeline.measures.pixels import PIXEL_COLUMNS, measure_pixels, perceptual_hash
-from pipeline.measures.predictions import Predictions, predictions
-from pipeline.measures.table import MeasurableFlow, measure
+
+if TYPE_CHECKING:
+    from pipeline.measures.answers import Predictions, predictions
+    from pipeline.measures.pixels import PIXEL_COLUMNS, measure_pixels, perceptual_hash
+    from pipeline.measures.table import MeasurableFlow, measure
 
 __all__ = [
     "PIXEL_COLUMNS",
@@ -17,3 +26,19 @@ __all__ = [
     "perceptual_hash",
     "predictions",
 ]
+
+_ROOMS = {
+    "PIXEL_COLUMNS": "pixels",
+    "measure_pixels": "pixels",
+    "perceptual_hash": "pixels",
+    "Predictions": "answers",
+    "predictions": "answers",
+    "MeasurableFlow": "table",
+    "measure": "table",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -5,13 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.atlas.columns import (
-    Binning,
+    NO_BIN,
     add_columns,
     atlas_columns,
     bin_codes,
-    finish_columns,
+    finish_column,
     quantile,
+    shapes,
 )
+from pipeline.atlas.histograms import Histograms
+from pipeline.atlas.histograms import merge as merge_histograms
 from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, Members
 from pipeline.atlas.sums import ClassSums, merge
 from pipeline.measures import edges
@@ -27,7 +30,7 @@ COLUMNS = atlas_columns(
         Column("box_hit_flow", "flag"),
     ]
 )
-BINNING = Binning(COLUMNS)
+PARTS = np.arange(CLASSES)[:, None]
 
 
 def unit(seed=0):
@@ -48,18 +51,31 @@ def unit(seed=0):
         }
     )
     group = rng.integers(-1, CLASSES, N)
-    return part, Members(np.arange(N), rng.random(N) > 0.05, {"label": group}, group)
+    return part, Members(
+        np.arange(N), rng.random(N) > 0.05, np.stack([group, np.full(N, -1)], axis=1), group
+    )
 
 
-def summed(part, members, binning=BINNING):
-    total = ClassSums(CLASSES, binning.shapes)
-    add_columns({"label": total}, members, part, binning)
-    return total
+def summed(part, members):
+    moments = ClassSums(CLASSES, shapes(COLUMNS))
+    histograms = Histograms(CLASSES, [len(edges(column.kind)) - 1 for column in COLUMNS])
+    histograms.add(members, add_columns(moments, members, part, COLUMNS))
+    return moments, histograms
+
+
+def finished(part, members):
+    moments, histograms = summed(part, members)
+    return [
+        finish_column(
+            column, histograms.of_column(j), moments["total"][:, j], moments["square"][:, j]
+        )
+        for j, column in enumerate(COLUMNS)
+    ]
 
 
 def own_values(part, members, name, group):
     column = part["mass_flow" if name == CONFIDENT_MASS else name].to_numpy()
-    used = members.ok & (members.classes["label"] == group) & ~np.isnan(column)
+    used = members.ok & (members.cells[:, 0] == group) & ~np.isnan(column)
     if name == CONFIDENT_MASS:
         used &= part["confidence"].to_numpy() >= CONFIDENT
     return column[used].astype(np.float64)
@@ -67,7 +83,7 @@ def own_values(part, members, name, group):
 
 def test_histograms_equal_numpys():
     part, members = unit()
-    for found in finish_columns(summed(part, members), BINNING):
+    for found in finished(part, members):
         scale = np.array(edges(found.column.kind))
         for group in range(CLASSES):
             own = own_values(part, members, found.column.name, group)
@@ -78,7 +94,7 @@ def test_histograms_equal_numpys():
 
 def test_moments_equal_two_passes_of_float64():
     part, members = unit()
-    for found in finish_columns(summed(part, members), BINNING):
+    for found in finished(part, members):
         kind = found.column.kind
         scale = edges(kind)
         span = {"ratio": 256, "count": 256, "mass": 16}.get(kind, 1)
@@ -96,14 +112,29 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     part, members = unit()
     rows = list(range(N))
     random.shuffle(rows)
-    parts = []
-    for piece in np.split(np.array(rows), sorted(cuts)):
-        label = {"label": members.classes["label"][piece]}
-        own = Members(members.rows[piece], members.ok[piece], label, members.correct[piece])
-        parts.append(summed(part.take(piece), own))
-    whole, merged = summed(part, members), merge(parts)
+    pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
+    parts = [summed(part.take(piece), members.take(piece)) for piece in pieces]
+    whole, counted = summed(part, members)
+    merged = merge([moments for moments, _ in parts])
     for name in whole.shapes:
         assert np.array_equal(whole[name], merged[name]), name
+    together = merge_histograms([histograms for _, histograms in parts])
+    for j in range(len(COLUMNS)):
+        assert np.array_equal(counted.of_column(j), together.of_column(j))
+
+
+@pytest.mark.parametrize("kind", ["fraction", "ratio", "mass", "count", "flag"])
+def test_bins_are_those_of_a_search(kind):
+    inner = np.asarray(edges(kind))[1:-1]
+    near = inner.astype(np.float32)
+    around = [np.nextafter(near, np.float32(side)) for side in (-np.inf, np.inf)]
+    rng = np.random.default_rng(0)
+    anything = rng.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32)
+    extreme = np.array([0, -0.0, -1, np.inf, -np.inf], np.float32)
+    values = np.concatenate([near, *around, anything[~np.isnan(anything)], extreme])
+    expected = np.searchsorted(inner, values.astype(np.float64), side="right")
+    assert np.array_equal(bin_codes(values, kind), expected)
+    assert bin_codes(np.array([np.nan], np.float32), kind).tolist() == [NO_BIN]
 
 
 @pytest.mark.parametrize("kind", ["fraction", "ratio", "mass", "count"])
@@ -118,7 +149,7 @@ def test_quantiles_are_off_by_at_most_a_bin(kind, q):
     }[kind]
     scale = np.array(edges(kind))
     histogram = np.stack([np.histogram(row, scale)[0] for row in values])
-    found = bin_codes(quantile(histogram, kind, q), kind)
+    found = bin_codes(quantile(histogram, kind, q), kind).astype(int)
     expected = bin_codes(np.quantile(values, q, axis=1, method="inverted_cdf"), kind)
     assert (np.abs(found - expected) <= 1).all()
 

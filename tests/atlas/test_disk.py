@@ -3,7 +3,7 @@ import pytest
 import zarr
 
 from pipeline.atlas import aggregate
-from pipeline.atlas.disk import clear
+from pipeline.atlas.disk import FOLDER, clear
 from pipeline.measures import edges
 from pipeline.store.objects import sizes
 from tests.atlas.synthetic import synthetic_run
@@ -23,6 +23,8 @@ def test_plain_zarr_reads_the_group_with_named_dimensions(run):
         assert axes[name] == ("class", "layer", "y", "x")
     assert axes["zero"] == axes["flow_zero"] == ("class", "layer")
     assert axes["column_mean"] == axes["column_variance"] == ("column", "class")
+    assert axes["axes"] == ("class", "axis", "pooled_y", "pooled_x")
+    assert axes["replicates"] == ("statistic", "class", "replicate")
     assert axes["histogram_ratio"] == ("ratio_column", "class", "ratio_bin")
     assert group.attrs["layers"] == ["blocks.0", "blocks.1"]
     for kind in set(group.attrs["columns"].values()):
@@ -55,5 +57,5 @@ def test_clearing_removes_the_atlas_and_nothing_else(tmp_path):
     before = sizes(run.store, "")
     aggregate(run, workers=1)
     assert sizes(run.store, "atlas")
-    clear(run)
+    clear(run, FOLDER)
     assert sizes(run.store, "") == before

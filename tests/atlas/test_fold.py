@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.atlas.fold import fold, stretches
+from pipeline.atlas.fold import cluster, fold, stretches
+from pipeline.errors import ConfigError
 from pipeline.store.layout import units_of
 
 
@@ -45,6 +46,15 @@ def test_an_active_distributed_client_does_the_work():
         assert len(seen) == 1
         assert None not in seen
     assert fold(wanted, worker_names, frozenset.union, None) == {None}
+
+
+def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr("pipeline.atlas.fold._PATIENCE", 0.5)
+    with (
+        pytest.raises(ConfigError, match=r"no Dask scheduler at tcp://127"),
+        cluster("tcp://127.0.0.1:9"),
+    ):
+        pass
 
 
 def worker_names(units):

@@ -18,35 +18,36 @@ def images(seed=0, n=3 * BLOCK + 5):
     correct = rng.integers(-1, 2, n)
     label = rng.integers(-1, CLASSES - 1, n)
     return maps, Members(
-        rows=np.arange(n), ok=rng.random(n) > 0.1, classes={"label": label}, correct=correct
+        rows=np.arange(n),
+        ok=rng.random(n) > 0.1,
+        cells=np.stack([label, np.where(label == 0, CLASSES - 1, -1)], axis=1),
+        correct=correct,
     )
 
 
-def take(maps, members, rows):
-    return maps[rows], Members(
-        members.rows[rows],
-        members.ok[rows],
-        {table: group[rows] for table, group in members.classes.items()},
-        members.correct[rows],
-    )
+PARTS = np.arange(CLASSES)[:, None]
 
 
 def summed(maps, members):
     total = ClassSums(CLASSES, shapes(LAYERS, GRID))
-    add_maps({"label": total}, members, maps)
+    add_maps(total, members, maps, np.ones(maps.shape[:2], np.float32))
     return total
+
+
+def of_cell(members, cell):
+    return (members.cells == cell).any(axis=1)
 
 
 def test_means_and_variances_equal_two_passes_of_float64():
     maps, members = images()
-    found = finish_maps(summed(maps, members))
+    found = finish_maps(summed(maps, members), PARTS)
     raw = maps.astype(np.float64)
     for part, mean, variance, zero in (
         (raw, found.mean, found.variance, found.zero),
         (raw.cumsum(1), found.flow_mean, found.flow_variance, found.flow_zero),
     ):
         for group in range(CLASSES):
-            own = part[members.ok & (members.classes["label"] == group)]
+            own = part[members.ok & of_cell(members, group)]
             for layer in range(LAYERS):
                 mass = own[:, layer].sum((1, 2))
                 p = own[mass > 0, layer] / mass[mass > 0, None, None]
@@ -61,14 +62,27 @@ def test_means_and_variances_equal_two_passes_of_float64():
 
 def test_images_are_counted():
     maps, members = images()
-    found = finish_maps(summed(maps, members))
-    label, ok, correct = members.classes["label"], members.ok, members.correct
+    found = summed(maps, members)
+    ok, correct = members.ok, members.correct
     for group in range(CLASSES):
-        own = label == group
+        own = of_cell(members, group)
         assert found.count[group] == (own & ok).sum()
-        assert found.quarantined[group] == (own & ~ok).sum()
-        assert found.labelled[group] == (own & ok & (correct >= 0)).sum()
-        assert found.correct[group] == (own & ok & (correct == 1)).sum()
+        assert found["quarantined"][group] == (own & ~ok).sum()
+        assert found["labelled"][group] == (own & ok & (correct >= 0)).sum()
+        assert found["correct"][group] == (own & ok & (correct == 1)).sum()
+
+
+def test_stored_maps_are_multiplied_by_their_scale():
+    maps, members = images()
+    scale = (2.0 ** np.random.default_rng(1).integers(-9, 9, maps.shape[:2])).astype(np.float32)
+    total = ClassSums(CLASSES, shapes(LAYERS, GRID))
+    pooled = add_maps(total, members, maps / scale[:, :, None, None], scale)
+    assert np.array_equal(total["maps"], summed(maps, members)["maps"])
+    last = maps.astype(np.float64).sum(1)
+    expected = last / np.maximum(last.sum((1, 2), keepdims=True), 1e-30)
+    used = members.ok & (members.cells >= 0).any(1)
+    np.testing.assert_allclose(pooled[used] / 2**15, expected[used], atol=2.0**-15)
+    assert not pooled[~used].any()
 
 
 @settings(max_examples=20, deadline=None)
@@ -80,7 +94,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
     random.shuffle(pieces)
     whole = summed(maps, members)
-    parts = merge([summed(*take(maps, members, piece)) for piece in pieces])
+    parts = merge([summed(maps[piece], members.take(piece)) for piece in pieces])
     assert np.array_equal(whole.count, parts.count)
     assert np.array_equal(whole.present, parts.present)
     for name in whole.shapes:

@@ -23,7 +23,7 @@ def test_shapes(atlas):
     assert atlas.names == ("class 0", "class 1", "class 2")
     for maps in (atlas.mean, atlas.variance, atlas.flow_mean, atlas.flow_variance):
         assert maps.shape == (3, 2, 6, 6)
-    np.testing.assert_allclose(atlas.mean.sum((2, 3)), 1, atol=1e-8)
+    np.testing.assert_allclose(atlas.mean.sum((2, 3)), 1, atol=1e-6)
     assert atlas.zero.shape == (3, 2)
     assert np.array_equal(atlas.mean_flow("class 1"), atlas.flow_mean[1])
     assert repr(atlas) == f"Atlas('label', 3 classes, {atlas.count.sum()} images)"
@@ -68,9 +68,37 @@ def test_typical_images_come_nearest_first(run, atlas):
     assert (label[far] == 1).all()
 
 
+def test_a_sample_is_of_the_class_and_its_maps_are_pooled(run, atlas):
+    rows, maps = atlas.sample("class 1")
+    label = run.index()["label"].to_numpy()
+    assert (label[rows] == 1).all()
+    assert len(rows) == atlas.count[1] - atlas.n_zero[1]
+    flow = run.read_maps(0, 120).sum(1)[rows].astype(np.float64)
+    np.testing.assert_allclose(maps, flow / flow.sum((1, 2), keepdims=True), atol=2.0**-15)
+    np.testing.assert_allclose(atlas.pooled_mean[1], maps.mean(0), atol=1e-9)
+
+
+def test_axes_intervals_and_similarity(atlas):
+    assert atlas.axes.shape == (3, 3, 6, 6)
+    assert (np.diff(atlas.axis_explained, axis=1) <= 0).all()
+    assert atlas.scores.sum() == (atlas.count - atlas.n_zero).sum()
+    assert ((atlas.bimodality > 0) & (atlas.bimodality <= 1)).all()
+    assert atlas.similarity().shape == (3, 3)
+    assert atlas.replicates("accuracy").shape == (3, 100)
+    for statistic, value in (
+        ("accuracy", atlas.accuracy),
+        ("mass_flow", atlas.column_mean("mass_flow")),
+        ("confidence", atlas.column_mean("confidence")),
+    ):
+        low, high = atlas.interval(statistic)
+        assert ((low <= value) & (value <= high)).all()
+
+
 def test_what_is_not_there_is_an_error(run, atlas, tmp_path):
-    with pytest.raises(ConfigError, match="no table 'target'"):
+    with pytest.raises(ConfigError, match="no table and no atlas 'target'"):
         open_atlas(run, "target")
+    with pytest.raises(ConfigError, match="'entropy_l00' was not replicated; choose from accuracy"):
+        atlas.interval("entropy_l00")
     with pytest.raises(RunIncomplete, match=r"no atlas by predicted.*flowatlas aggregate"):
         open_atlas(run, "predicted")
     with pytest.raises(ConfigError, match="no class 'zebra'"):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from pipeline.measures.predictions import predictions
+from pipeline.measures.answers import predictions
 
 
 def test_predictions_as_scipy_says() -> None:

@@ -1,0 +1,207 @@
+import functools
+import random
+
+import numpy as np
+import pytest
+
+from pipeline.atlas import aggregate, aggregation, cluster, fold, histograms, open_atlas, tasks
+from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.store import open_run
+from pipeline.store.objects import delete, sizes
+from tests.atlas.synthetic import draw, synthetic_run
+
+IMAGES, CLASSES = 150, 5
+
+
+def small_run(folder, unit_rows=16):
+    return synthetic_run(
+        folder, IMAGES, CLASSES, seed=3, layers=2, grid=(4, 5), unit_rows=unit_rows
+    )
+
+
+def atlas_bytes(run):
+    return {path: run.read(path) for path in sizes(run.store, "atlas")}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = small_run(tmp_path_factory.mktemp("run"))
+    aggregate(run, workers=1)
+    return run
+
+
+def test_four_workers_write_the_same_bytes(run, tmp_path):
+    before = atlas_bytes(run)
+    assert {"atlas/label.parquet", "atlas/predicted.parquet", "atlas/typical.parquet"} < set(before)
+    other = small_run(tmp_path)
+    aggregate(other, workers=4)
+    assert atlas_bytes(other) == before
+
+
+def test_other_units_write_the_same_bytes(run, tmp_path):
+    other = small_run(tmp_path, unit_rows=37)
+    aggregate(other, workers=2)
+    # The units themselves are to be seen in two places: a chunk for each, and how many there are.
+    found, expected = atlas_bytes(other), atlas_bytes(run)
+    assert found.keys() - expected.keys() <= {path for path in found if "pooled.zarr/" in path}
+    for path in found.keys() & expected.keys():
+        if "pooled.zarr/" not in path and not path.endswith("atlas.json"):
+            assert found[path] == expected[path], path
+
+
+def test_shuffled_units_and_another_tree_write_the_same_bytes(run, tmp_path, monkeypatch):
+    def scattered(units, count):
+        mixed = list(units)
+        random.Random(1).shuffle(mixed)
+        return [tuple(mixed[:1]), tuple(mixed[1:6]), *((unit,) for unit in mixed[6:])]
+
+    other = small_run(tmp_path)
+    monkeypatch.setattr(fold, "stretches", scattered)
+    aggregate(other, workers=3)
+    assert atlas_bytes(other) == atlas_bytes(run)
+
+
+def test_doing_it_again_replaces_what_was_there(run, tmp_path):
+    other = small_run(tmp_path)
+    aggregate(other, k=3, workers=1)
+    other.write("atlas/stale.parquet", b"stale")
+    aggregate(other, workers=1)
+    assert atlas_bytes(other) == atlas_bytes(run)
+
+
+def test_blocks_of_few_images_and_counters_are_the_same_bytes(run, tmp_path, monkeypatch):
+    other = small_run(tmp_path)
+    monkeypatch.setattr(tasks, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(histograms, "KEPT_IMAGES", 3)
+    aggregate(other, workers=1)
+    assert atlas_bytes(other) == atlas_bytes(run)
+
+
+def test_tasks_done_twice_are_the_same_bytes(run, tmp_path, monkeypatch):
+    def twice(units, leaf, merge, workers):
+        found = [leaf((unit,)) for unit in units for _ in range(2)][::-2]
+        merge(found[0], found[0])
+        return functools.reduce(merge, found)
+
+    other = small_run(tmp_path)
+    monkeypatch.setattr(aggregation, "fold", twice)
+    aggregate(other)
+    assert atlas_bytes(other) == atlas_bytes(run)
+
+
+def test_the_tables_are_those_of_the_images(run):
+    drawn = draw(IMAGES, CLASSES, 3, 2, (4, 5), None, 0.25, 0.1)
+    ok = drawn.status == 1
+    right = drawn.pred == drawn.label
+    groups = {
+        "label": drawn.label,
+        "predicted": drawn.pred,
+        "outcome": 2 * drawn.label + ~right,
+    }
+    for table, group in groups.items():
+        atlas = open_atlas(run, table)
+        assert len(atlas.names) == (2 if table == "outcome" else 1) * CLASSES
+        for number in range(len(atlas.names)):
+            own = ok & (group == number)
+            assert atlas.count[number] == own.sum()
+            if not own.any():
+                continue
+            assert atlas.accuracy[number] == pytest.approx(right[own].mean())
+            flow = run.read_maps(0, IMAGES)[own].astype(np.float64).cumsum(1)
+            mass = flow.sum((2, 3), keepdims=True)
+            p = np.divide(flow, mass, where=mass > 0, out=np.full(flow.shape, np.nan))
+            np.testing.assert_allclose(atlas.mean_flow(number), np.nanmean(p, 0), rtol=1e-6)
+            np.testing.assert_allclose(atlas.flow_variance[number], np.nanvar(p, 0), atol=1e-8)
+    label = open_atlas(run, "label")
+    quarantined = np.bincount(drawn.label[~ok], minlength=CLASSES)
+    assert label.n_quarantined.tolist() == quarantined.tolist()
+
+
+def test_a_subset_is_what_a_run_of_those_images_would_be(tmp_path):
+    run = small_run(tmp_path)
+    aggregate(run, workers=2, where="confidence > 0.8 and not correct", name="sure-wrong")
+    found = run.atlas("sure-wrong")
+    images = run.summary().to_table().to_pandas().query("confidence > 0.8 and correct == False")
+    assert found.count.tolist() == np.bincount(images.label, minlength=CLASSES).tolist()
+    gini = images.groupby("label").gini_flow.mean()
+    np.testing.assert_allclose(found.column_mean("gini_flow")[gini.index], gini, rtol=1e-6)
+    assert (found.accuracy[gini.index] == 0).all()
+    assert found.facts["images"] == len(images)
+    assert found.facts["where"] == "confidence > 0.8 and not correct"
+    assert run.atlas("predicted", name="sure-wrong").count.sum() == len(images)
+
+
+def test_groups_are_the_values_of_any_column(tmp_path):
+    run = small_run(tmp_path)
+    aggregate(run, workers=1)
+    own = atlas_bytes(run)
+    aggregate(run, workers=2, by="correct")
+    found = run.atlas("correct")
+    images = run.summary().to_table().to_pandas()
+    assert found.table == "correct"
+    assert found.names == ("false", "true")
+    assert found.count.tolist() == [(images.correct == False).sum(), (images.correct == True).sum()]  # noqa: E712
+    gini = images.groupby("correct").gini_flow.mean()
+    np.testing.assert_allclose(found.column_mean("gini_flow"), gini, rtol=1e-6)
+    aggregate(run, workers=1, by="uri", where="row < 3", name="three")
+    assert len(run.atlas("three").names) == IMAGES
+    assert run.atlas("three").count.sum() <= 3
+    aggregate(run, workers=1)
+    remaining = {path: content for path, content in atlas_bytes(run).items() if path in own}
+    assert remaining == own
+    assert run.atlas("correct").count.tolist() == found.count.tolist()
+
+
+def test_a_table_that_was_not_asked_for_is_not_there(tmp_path):
+    run = small_run(tmp_path)
+    aggregate(run, tables=("predicted",), workers=1)
+    assert run.atlas().table == "predicted"
+    with pytest.raises(RunIncomplete, match="no atlas by label"):
+        run.atlas("label")
+
+
+def test_an_unfinished_run_is_not_aggregated(tmp_path):
+    run = small_run(tmp_path)
+    delete(run.store, "_SUCCESS")
+    with pytest.raises(RunIncomplete, match="run flowatlas flows CONFIG again"):
+        aggregate(open_run(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tables": ("target",)}, "unknown tables"),
+        ({"tables": ()}, "choose from label, predicted"),
+        ({"where": "correct"}, "needs a name"),
+        ({"where": "corect", "name": "x"}, "did you mean correct"),
+        ({"by": "camera"}, "no column 'camera'"),
+        ({"by": "split"}, "has no values"),
+        ({"by": "split", "name": "label"}, "is a table of every atlas"),
+        ({"name": "../x"}, "cannot be named"),
+        ({"name": "a.zarr"}, "cannot be named"),
+        ({"k": 0}, "must be at least 1"),
+        ({"workers": 0}, "must be at least 1"),
+    ],
+)
+def test_wrong_arguments_are_errors(run, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        aggregate(run, **arguments)
+
+
+def test_processes_of_a_cluster_write_the_same_bytes(run, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    other = small_run(tmp_path)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as workers,
+        cluster(workers.scheduler_address),
+    ):
+        aggregate(other)
+        whole = atlas_bytes(other)
+        aggregate(other, where="correct and confidence > 0.6", by="label", name="right")
+    assert whole == atlas_bytes(run)
+    again = small_run(tmp_path / "again")
+    aggregate(again, where="correct and confidence > 0.6", by="label", name="right", workers=1)
+    named = {path: other.read(path) for path in other.list("atlas/right")}
+    assert named == {path: again.read(path) for path in again.list("atlas/right")}
