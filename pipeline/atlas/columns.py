@@ -13,6 +13,7 @@ counters take less.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -137,22 +138,22 @@ def fixed_value(values: NDArray[np.float32], kind: str) -> tuple[Float, Float]:
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """Finished statistics of one column: (K, bins) int64, and (K,) float64 mean and variance.
+    """Finished statistics of one column: (K, bins), and (K,) float64 mean and variance.
 
     Mean and variance (population) are those of log10 for a mass, and NaN without a value.
     """
 
     column: Column
-    histogram: Integer
+    histogram: NDArray[np.uint32]
     mean: Float
     variance: Float
 
 
 def finish_column(
-    column: Column, histogram: Integer, total: Integer, square: Integer
+    column: Column, histogram: NDArray[np.uint32], total: Integer, square: Integer
 ) -> ColumnStatistics:
     """Turn the sums of a column, one row per class, into its statistics."""
-    count = histogram.sum(axis=1)
+    count = histogram.sum(axis=1, dtype=np.int64)
     weight = np.where(count > 0, count, np.nan) * float(ONE)
     mean = total / weight
     variance = np.maximum(square / weight - mean * mean, 0)
@@ -160,15 +161,15 @@ def finish_column(
     return ColumnStatistics(column, histogram, mean * span, variance * span * span)
 
 
-def quantile(histogram: Integer, kind: str, q: float | Float) -> Float:
+def quantile(histogram: NDArray[np.integer[Any]], kind: str, q: float | Float) -> Float:
     """Return a quantile of every class from its histogram, (K, bins) → (K,); q may be (K,).
 
     Linear within a bin (in the logarithm for ``ratio`` and ``mass``, whole numbers for ``count``
     and ``flag``), so it is off by at most one bin; NaN for an empty histogram.
     """
     scale = np.asarray(edges(kind))
-    total = histogram.sum(axis=1)
-    below = np.cumsum(histogram, axis=1)
+    total = histogram.sum(axis=1, dtype=np.int64)
+    below = np.cumsum(histogram, axis=1, dtype=np.int64)
     wanted = np.asarray(q * total, dtype=np.float64)
     index = np.minimum((below < wanted[:, None]).sum(axis=1), histogram.shape[1] - 1)
     index = np.maximum(index, (histogram > 0).argmax(axis=1))

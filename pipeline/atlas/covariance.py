@@ -19,6 +19,7 @@ AXES = 3
 
 Float = NDArray[np.float64]
 _HALVES_SEED = 0x5B117
+_TOGETHER = 256  # classes whose covariances are in memory at once
 
 
 def shapes(cells: int) -> Shapes:
@@ -70,19 +71,19 @@ def finish_axes(total: ClassSums, parts: Integer) -> Axes:
     axes = np.full((len(parts), kept, cells), np.nan)
     variance, explained = np.full((2, len(parts), kept), np.nan)
     upper = np.triu_indices(cells)
-    for i in np.flatnonzero(count > 1):
-        outer = np.zeros((cells, cells))
-        outer[upper] = total.composed("outer", parts[i : i + 1])[0] / (
-            weight[i] * float(POOLED_ONE)
-        )
-        covariance = np.triu(outer) + np.triu(outer, 1).T - np.outer(mean[i], mean[i])
+    known = np.flatnonzero(count > 1)
+    for some in np.split(known, range(_TOGETHER, len(known), _TOGETHER)):
+        covariance = np.empty((len(some), cells, cells))
+        outer = total.composed("outer", parts[some]) / (weight[some] * float(POOLED_ONE))
+        covariance[:, upper[0], upper[1]] = covariance[:, upper[1], upper[0]] = outer
+        covariance -= mean[some, :, None] * mean[some, None, :]
         values, vectors = np.linalg.eigh(covariance)
-        chosen = vectors.T[::-1][:kept]
-        largest = np.take_along_axis(chosen, np.abs(chosen).argmax(axis=1)[:, None], axis=1)
-        axes[i] = chosen * np.sign(largest)
-        variance[i] = values[::-1][:kept].clip(0)
-        spread = np.trace(covariance)
-        explained[i] = variance[i] / spread if spread > 0 else np.nan
+        chosen = vectors.transpose(0, 2, 1)[:, ::-1][:, :kept]
+        place = np.abs(chosen).argmax(axis=2)[..., None]
+        axes[some] = chosen * np.sign(np.take_along_axis(chosen, place, axis=2))
+        variance[some] = values[:, ::-1][:, :kept].clip(0)
+        spread = np.trace(covariance, axis1=1, axis2=2)
+        explained[some] = variance[some] / np.where(spread > 0, spread, np.nan)[:, None]
     return Axes(mean, axes, variance, explained, _reliability(half, half_count))
 
 

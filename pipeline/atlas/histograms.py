@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.atlas.columns import NO_BIN, Codes
 from pipeline.atlas.members import Members
-from pipeline.atlas.sums import Integer
+
+Counts = NDArray[np.uint32]
 
 KEPT_IMAGES = 512
 """Images kept per cell before counters (4 bytes of 256 bins) take less than bins (2 bytes)."""
@@ -32,7 +33,7 @@ class Histograms:
         self.cells = cells
         self.bins = tuple(bins)
         self._kept: list[tuple[NDArray[np.int32], Codes]] = []
-        self._counted: list[NDArray[np.uint32]] | None = None
+        self._counted: list[Counts] | None = None
 
     def add(self, members: Members, codes: Codes) -> None:
         """Add images with the bins (columns, n) of their values."""
@@ -42,9 +43,9 @@ class Histograms:
         self._kept.append((cells[chosen], codes[:, chosen]))
         self._settle()
 
-    def of_column(self, j: int) -> Integer:
+    def of_column(self, j: int) -> Counts:
         """Return the histogram of a column, (cells, bins)."""
-        total = np.zeros((self.cells, self.bins[j]), np.int64)
+        total = np.zeros((self.cells, self.bins[j]), np.uint32)
         if self._counted is not None:
             total += self._counted[j]
         if self._kept:
@@ -59,7 +60,7 @@ class Histograms:
         """Count the kept images once they are too many."""
         if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
             return
-        self._counted = [self.of_column(j).astype(np.uint32) for j in range(len(self.bins))]
+        self._counted = [self.of_column(j) for j in range(len(self.bins))]
         self._kept = []
 
     def pack(self) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,6 @@ BLOCK = 16
 """Images worked on at once: their float64 intermediates stay in the cache."""
 
 Float = NDArray[np.float64]
-_ROOT = float(1 << 16)
 
 
 def shapes(layers: int, grid: tuple[int, int]) -> Shapes:
@@ -54,12 +53,13 @@ def add_maps(
     into, zeros = total["maps"], total["zero"]
     for lo in range(0, len(images), BLOCK):
         block, own = images[lo : lo + BLOCK], cells[lo : lo + BLOCK]
-        raw = maps[block].astype(np.float32) * scale[block][:, :, None, None]
+        raw = maps[block].astype(np.float64)
+        raw *= scale[block][:, :, None, None]
         fixed, zero = fixed_point(raw)
-        pooled[block] = pool(fixed[:, 2, -1])
+        pooled[block] = pool(fixed[:, 2, -1].astype(np.int64))
         first = np.flatnonzero(np.diff(own, prepend=-1))
         for start, end in zip(first, [*first[1:], len(own)], strict=True):
-            into[own[start]] += fixed[start:end].sum(axis=0)
+            into[own[start]] += fixed[start:end].sum(axis=0).astype(np.int64)
             zeros[own[start]] += zero[start:end].sum(axis=0)
     return pooled
 
@@ -79,38 +79,30 @@ def _add_counts(total: ClassSums, members: Members) -> None:
         total[name][:] += np.bincount(cells[chosen], minlength=len(total.count))
 
 
-def fixed_point(maps: NDArray[np.float32]) -> tuple[Integer, Integer]:
+def fixed_point(raw: Float) -> tuple[Float, Integer]:
     """Return fixed-point p and p² of raw and accumulated maps, and where they are undefined.
 
-    Shapes: maps (n, L, h, w) → (n, 4, L, h, w) int64 in ``[0, 2**32]`` and (n, 2, L) int64 0/1.
+    Whole numbers up to ``2**32``, so sums of 2**20 of them are exact. Mass is summed along
+    contiguous cells, so an image gives the same bits in any batch. ``raw`` is overwritten.
+
+    Shapes: raw (n, L, h, w) → (n, 4, L, h, w) and (n, 2, L) int64 0/1.
     """
-    n, layers, *grid = maps.shape
-    raw = maps.reshape(n, layers, -1).astype(np.float64)
-    flow = raw.copy()
-    for layer in range(1, layers):
-        flow[:, layer] += flow[:, layer - 1]
-    fixed = np.empty((n, 4, *raw.shape[1:]), np.int64)
+    n, layers, *grid = raw.shape
+    fixed = np.empty((n, 4, layers, raw[0, 0].size))
     zero = np.empty((n, 2, layers), np.int64)
-    for part, values in enumerate((raw, flow)):
-        zero[:, part] = normalise(values)
-        values *= _ROOT
-        square = values * values
-        values *= _ROOT
-        fixed[:, 2 * part] = np.rint(values, out=values)
-        fixed[:, 2 * part + 1] = np.rint(square, out=square)
-    return fixed.reshape(n, 4, layers, *grid), zero
-
-
-def normalise(values: Float) -> NDArray[np.bool_]:
-    """Divide maps (n, L, cells) by their mass in place; return (n, L), true where there is none.
-
-    The sum runs along contiguous cells, so an image gives the same bits in any batch.
-    """
-    mass = values.sum(axis=2)
-    zero: NDArray[np.bool_] = mass == 0
-    mass[zero] = 1
-    values /= mass[:, :, None]
-    return zero
+    values = raw.reshape(n, layers, -1)
+    for part in (0, 1):
+        mass = values.sum(axis=2)
+        zero[:, part] = mass == 0
+        mass[mass == 0] = 1
+        p, square = fixed[:, 2 * part], fixed[:, 2 * part + 1]
+        np.multiply(values, (ONE / mass)[:, :, None], out=p)
+        np.multiply(p, p, out=square)
+        square *= 1 / ONE
+        if not part:
+            for layer in range(1, layers):
+                values[:, layer] += values[:, layer - 1]
+    return np.rint(fixed, out=fixed).reshape(n, 4, layers, *grid), zero
 
 
 @dataclass(frozen=True)

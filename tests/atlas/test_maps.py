@@ -102,7 +102,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
 
 
 def test_a_map_with_one_cell_fills_the_fixed_point():
-    maps = np.zeros((1, LAYERS, *GRID), np.float32)
+    maps = np.zeros((1, LAYERS, *GRID))
     maps[:, :, 1, 2] = 1e-30
     fixed, zero = fixed_point(maps)
     assert (fixed[:, :, :, 1, 2] == ONE).all()

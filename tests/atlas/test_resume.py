@@ -6,7 +6,6 @@ from pipeline.errors import RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.layout import receipt_path, summary_path
 from pipeline.store.objects import delete, sizes
-from pipeline.store.receipts import discard
 from tests.atlas.synthetic import synthetic_run
 
 UNITS = range(10)
@@ -19,7 +18,8 @@ def make(folder, missing=()):
     for unit in missing:
         paths = *run.spec.shard_paths(unit).values(), summary_path(unit), receipt_path(unit)
         units[unit] = {path: run.read(path) for path in paths}
-        discard(run.store, run.spec, unit)
+        for path in reversed(paths):
+            delete(run.store, path)
     if missing:
         delete(run.store, "_SUCCESS")
     return open_run(str(folder)), units
