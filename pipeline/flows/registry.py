@@ -12,11 +12,19 @@ from pipeline.flows.attention_rows import AttentionRows
 from pipeline.flows.daam import Daam
 from pipeline.flows.fam import Fam, Sfam
 from pipeline.flows.flow import Method
+from pipeline.flows.gradcam import GradCam, HiResCam, LayerCam
+from pipeline.flows.input_gradient import InputGradient
+from pipeline.flows.naflow import NaFlow
 from pipeline.flows.relevance import Relevance
 from pipeline.flows.rollout import Rollout
 
 METHODS: dict[str, Callable[..., Method]] = {
     "daam": Daam,
+    "naflow": NaFlow,
+    "gradcam": GradCam,
+    "hirescam": HiResCam,
+    "layercam": LayerCam,
+    "input_gradient": InputGradient,
     "attention": AttentionRows,
     "rollout": Rollout,
     "relevance": Relevance,

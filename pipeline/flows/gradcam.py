@@ -1,0 +1,52 @@
+"""Grad-CAM, HiResCAM and LayerCAM of every layer; activations A and gradients G of the logit.
+
+Raw maps, one per layer: nothing is normalised, and the layers are those that NAFlow explains
+too, so their flows compare. A transformer's layers are its blocks' inputs: behind the last block
+a class-token model's patches have no gradient. Swin's feature maps count as a network's own.
+"""
+
+from torch import Tensor
+
+from pipeline.flows.flow import Flow
+from pipeline.flows.layers import LayerMethod
+
+
+class GradCam(LayerMethod):
+    """Grad-CAM (arXiv 1610.02391): ReLU(Σ_c A_c · mean(G_c)), the mean over places.
+
+    ``maps`` (B, L, h, w); ``native`` the layers' own sizes where they differ.
+
+    Parameters
+    ----------
+    model, grid
+        See :class:`pipeline.flows.layers.LayerMethod`.
+    """
+
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+        """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
+        seen = self.observe(images, targets)
+        native = map(self.weigh, seen.activations, seen.gradients)
+        return self.flow(tuple(native), seen, images.shape[-2:])
+
+    @staticmethod
+    def weigh(activation: Tensor, gradient: Tensor) -> Tensor:
+        """Return a layer's map (B, h, w) from (B, C, h, w) each."""
+        return (activation * gradient.mean(dim=(2, 3), keepdim=True)).sum(dim=1).relu()
+
+
+class HiResCam(GradCam):
+    """HiResCAM (arXiv 2011.08891): ReLU(Σ_c A_c ⊙ G_c)."""
+
+    @staticmethod
+    def weigh(activation: Tensor, gradient: Tensor) -> Tensor:
+        """Return a layer's map (B, h, w) from (B, C, h, w) each."""
+        return (activation * gradient).sum(dim=1).relu()
+
+
+class LayerCam(GradCam):
+    """LayerCAM (TIP 2021, 10.1109/TIP.2021.3089943): ReLU(Σ_c ReLU(G_c) ⊙ A_c)."""
+
+    @staticmethod
+    def weigh(activation: Tensor, gradient: Tensor) -> Tensor:
+        """Return a layer's map (B, h, w) from (B, C, h, w) each."""
+        return (activation * gradient.relu()).sum(dim=1).relu()

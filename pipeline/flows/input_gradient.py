@@ -1,0 +1,30 @@
+"""The gradient of the logit at the image itself (arXiv 1312.6034), for any model."""
+
+import torch
+from torch import Tensor
+
+from pipeline.flows.flow import Flow
+from pipeline.flows.layers import LayerMethod, Observation, said
+
+
+class InputGradient(LayerMethod):
+    """Σ_c |∂s/∂x_c| over the colour channels of the normalised image x: one layer, ``input``.
+
+    The sum, where the paper takes the maximum, adds up: a cell's value is the gradient's L1 norm
+    over its pixels. ``native`` holds the map in pixels.
+
+    Parameters
+    ----------
+    model, grid
+        See :class:`pipeline.flows.layers.LayerMethod`; the default grid has cells of 16 pixels.
+    """
+
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+        """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
+        with self.passing(images) as pixels:
+            logits = self._model(pixels)
+            score, target = said(logits, targets)
+            (gradient,) = torch.autograd.grad(score, pixels)
+        native = gradient.float().abs().sum(dim=1)
+        seen = Observation(("input",), (), (), logits.detach().float(), target)
+        return self.flow([native], seen, images.shape[-2:])

@@ -1,0 +1,148 @@
+"""``LayerMethod``: what methods on the layers of any network have in common."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UnsupportedModel
+from pipeline.flows.flow import Flow, check_targets
+from pipeline.flows.resample import default_grid, resample
+from pipeline.flows.session import frozen
+from pipeline.models.tokens import Tokens, has_tokens, read_tokens
+from pipeline.models.trunk import Trunk, check_replay, read_trunk
+
+
+@dataclass(frozen=True)
+class Observation:
+    """L layers of a pass of B images: what they hold and what the score makes of it.
+
+    ``activations`` and ``gradients`` are (B, C, h, w) float32 each, ``logits`` (B, K) float32,
+    ``target`` (B,) int64.
+    """
+
+    layers: tuple[str, ...]
+    activations: tuple[Tensor, ...]
+    gradients: tuple[Tensor, ...]
+    logits: Tensor
+    target: Tensor
+
+
+class LayerMethod:
+    """A network between entering and leaving: parameters frozen, its passes watched.
+
+    Parameters
+    ----------
+    model
+        A network in evaluation mode.
+    grid
+        Rows and columns of the maps; by default one cell for every 16 × 16 pixels where layers
+        differ in size, and their own grid where they do not.
+    """
+
+    def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
+        if getattr(model, "num_classes", 1) < 1:
+            raise UnsupportedModel(
+                f"{type(model).__name__} has no classifier, so it has no logit to explain; load "
+                "weights with a head, or compare embeddings: naflow with references, fam"
+            )
+        self._model = model
+        self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
+        self._session = ExitStack()
+        self._open = self._verified = False
+
+    def __enter__(self) -> Self:
+        self._session.enter_context(frozen(self._model))
+        self._open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        self._session.close()
+
+    def observe(self, images: Tensor, targets: Tensor | None) -> Observation:
+        """Run the model and differentiate the explained logits by the layers.
+
+        Layers of a convolutional network are those of :func:`pipeline.models.read_trunk`, of a
+        transformer of one resolution the inputs of its blocks, prefix tokens left out.
+
+        Raises
+        ------
+        ValueError
+            Targets that are no classes of the model, or a method used outside its context.
+        UnsupportedModel
+            The network has neither, or does more than its torch functions show.
+        """
+        with self.passing(images) as pixels:
+            seen: Tokens | Trunk
+            if has_tokens(self._model):
+                seen = read_tokens(self._model, pixels)
+            else:
+                seen = self.trunk(pixels)
+            score, target = said(seen.logits, targets)
+            gradients = torch.autograd.grad(score, seen.points, materialize_grads=True)
+        return Observation(
+            layers=seen.layers,
+            activations=seen.as_maps([point.detach().float() for point in seen.points]),
+            gradients=seen.as_maps([gradient.float() for gradient in gradients]),
+            logits=seen.logits.detach().float(),
+            target=target,
+        )
+
+    @contextmanager
+    def passing(self, images: Tensor) -> Iterator[Tensor]:
+        """Let a graph be built on the images, whatever the caller thinks of gradients."""
+        if not self._open:
+            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
+        # An inference-mode caller would otherwise get tensors that no graph can hold.
+        with torch.inference_mode(False), torch.enable_grad():
+            yield (images.clone() if images.is_inference() else images.detach()).requires_grad_()
+
+    def trunk(self, images: Tensor) -> Trunk:
+        """Read the trunk of a batch; the first one also shows that its tape is complete."""
+        trunk = read_trunk(self._model, images)
+        if not self._verified:
+            check_replay(self._model, trunk)
+            self._verified = True
+        return trunk
+
+    def flow(
+        self,
+        native: Sequence[Tensor],
+        seen: Observation,
+        size: torch.Size,
+        extras: dict[str, Tensor] | None = None,
+    ) -> Flow:
+        """Return the flow of layers' own maps (B, h_l, w_l) of images of ``size`` (H, W).
+
+        Layers of one size other than the image's keep it, unless a grid was asked for.
+        """
+        sizes = {tuple(layer.shape[1:]) for layer in native}
+        rows, columns = self._grid or default_grid(*size)
+        if self._grid is None and len(sizes) == 1 and sizes != {tuple(size)}:
+            rows, columns = native[0].shape[1:]
+        same = sizes == {(rows, columns)}
+        return Flow(
+            maps=torch.stack([resample(layer, (rows, columns)) for layer in native], dim=1),
+            layers=seen.layers,
+            logits=seen.logits,
+            target=seen.target,
+            extras=extras or {},
+            native=() if same else tuple(native),
+        )
+
+
+def said(logits: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the sum of the explained logits and their classes (B,), the predicted if None."""
+    check_targets(targets, len(logits), logits.shape[1])
+    target = (logits.argmax(dim=1) if targets is None else targets.to(logits.device)).long()
+    return logits.gather(1, target[:, None]).sum(), target

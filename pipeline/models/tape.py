@@ -1,0 +1,137 @@
+"""The tape of a forward pass: every operation that the image flows through, in order.
+
+Calls of torch functions are recorded where they happen, so nothing of a model family's own code
+has to be known or traced: a residual sum, a concatenation and a gate look the same everywhere.
+An operation is recorded in its out-of-place form, so that every value stays what it was and
+any stretch of the tape can be played again from another value.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from pipeline.errors import UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Op:
+    """One recorded call: ``result`` = ``func(*args, **kwargs)``, made while ``module`` ran.
+
+    ``inputs`` are those arguments that depend on the image, ``outputs`` the tensors of
+    ``result``; both are compared by identity.
+    """
+
+    func: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    module: str
+
+    @property
+    def kind(self) -> str:
+        """The function's plain name: ``add`` for ``torch.add``, ``Tensor.add`` and ``+``."""
+        return str(getattr(self.func, "__name__", "unknown")).strip("_")
+
+
+@contextmanager
+def recording(model: nn.Module, image: Tensor) -> Iterator[list[Op]]:
+    """Record into the yielded list every operation on ``image`` and on what is made of it.
+
+    Raises
+    ------
+    UnsupportedModel
+        The model overwrites a value that is still needed.
+    """
+    recorder = _Recorder(image)
+    with ExitStack() as session:
+        for name, module in model.named_modules():
+            session.callback(module.register_forward_pre_hook(recorder.entering(name)).remove)
+            session.callback(module.register_forward_hook(recorder.leave).remove)
+            if getattr(module, "inplace", None) is True:
+                module.inplace = False
+                session.callback(setattr, module, "inplace", True)
+        session.enter_context(recorder)
+        yield recorder.ops
+
+
+def replay(
+    ops: Sequence[Op], source: Tensor, value: Tensor, targets: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Play operations again with ``value`` in the place of ``source``; return new ``targets``.
+
+    Everything is computed in the type of ``value``, whatever the recording's precision was.
+    """
+    values = {id(source): value}
+
+    def placed(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        known = values.get(id(leaf), leaf)
+        return known.to(value.dtype) if known.is_floating_point() else known
+
+    for op in ops:
+        result = op.func(*tree_map(placed, op.args), **tree_map(placed, op.kwargs))
+        values |= zip(map(id, op.outputs), _tensors(result), strict=True)
+    return tuple(values[id(target)] for target in targets)
+
+
+class _Recorder(TorchFunctionMode):
+    """Intercepts every torch function; knows through hooks which module is running."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.ops: list[Op] = []
+        self._active = {id(image): image}
+        self._running: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        inputs = tuple(t for t in _tensors((args, kwargs)) if id(t) in self._active)
+        if not inputs:
+            return func(*args, **kwargs)
+        func = _out_of_place(func)
+        if "inplace" in kwargs:
+            kwargs["inplace"] = False
+        versions = [tensor._version for tensor in inputs]
+        result = func(*args, **kwargs)
+        if versions != [tensor._version for tensor in inputs]:
+            raise UnsupportedModel(
+                f"the model overwrites its own values ({func.__name__} in "
+                f"{self._running[-1] if self._running else 'its forward'}); "
+                "use an out-of-place function there"
+            )
+        outputs = _tensors(result)
+        if outputs and not any(id(output) in self._active for output in outputs):
+            self._active |= {id(output): output for output in outputs}
+            module = self._running[-1] if self._running else ""
+            # The caller may change its lists later (DenseNet does): keep copies.
+            args, kwargs = tree_map(lambda leaf: leaf, (tuple(args), kwargs))
+            self.ops.append(Op(func, args, kwargs, inputs, outputs, module))
+        return result
+
+    def entering(self, name: str) -> Callable[..., None]:
+        return lambda module, inputs: self._running.append(name)
+
+    def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._running.pop()
+
+
+def _out_of_place(func: Any) -> Any:
+    """Return the function that gives what an in-place one would leave behind."""
+    name = getattr(func, "__name__", "")
+    if name.startswith("__i") and (plain := getattr(Tensor, f"__{name[3:]}", None)) is not None:
+        return plain
+    if name.endswith("_") and not name.endswith("__"):
+        return getattr(Tensor, name[:-1], func)
+    return func
+
+
+def _tensors(tree: Any) -> tuple[Tensor, ...]:
+    return tuple(leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))

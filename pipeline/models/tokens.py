@@ -1,0 +1,75 @@
+"""The layers of a transformer of one resolution: the tokens that enter each of its blocks."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One forward pass of B images: ``points`` (B, N, C) enter the blocks that ``layers`` name.
+
+    The first ``num_prefix_tokens`` of the N tokens are no patches; the others lie on ``grid``.
+    """
+
+    points: tuple[Tensor, ...]
+    layers: tuple[str, ...]
+    num_prefix_tokens: int
+    grid: tuple[int, int]
+    logits: Tensor
+
+    def as_maps(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return tensors shaped as the points as (B, C, h, w), without the prefix tokens."""
+        return tuple(
+            tensor[:, self.num_prefix_tokens :].mT.reshape(len(tensor), -1, *self.grid)
+            for tensor in tensors
+        )
+
+
+def has_tokens(model: nn.Module) -> bool:
+    """Say whether a model is a transformer of one resolution, as timm builds them."""
+    return (
+        isinstance(getattr(model, "blocks", None), nn.Sequential | nn.ModuleList)
+        and hasattr(model, "num_prefix_tokens")
+        and hasattr(getattr(model, "patch_embed", None), "dynamic_feat_size")
+    )
+
+
+def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
+    """Run a transformer on images (B, 3, H, W); the graph starts at the first block's tokens.
+
+    Raises
+    ------
+    UnsupportedModel
+        Its tokens are not those of a full grid of patches.
+    """
+    points: list[Tensor] = []
+
+    def enter(block: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if points or not torch.is_grad_enabled():
+            points.append(args[0])
+            return None
+        points.append(args[0].detach().requires_grad_())
+        return (points[0], *args[1:])
+
+    blocks: Any = model.blocks
+    with ExitStack() as hooks:
+        for block in blocks:
+            hooks.callback(block.register_forward_pre_hook(enter).remove)
+        logits = model(images)
+    grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
+    prefix = int(model.num_prefix_tokens)  # type: ignore[arg-type]
+    wanted = prefix + grid[0] * grid[1]
+    if any(point.ndim != 3 or point.shape[1] != wanted for point in points):
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not keep one token per patch in every block; "
+            "use input_gradient"
+        )
+    layers = tuple(f"blocks.{index}" for index in range(len(points)))
+    return Tokens(tuple(points), layers, prefix, (grid[0], grid[1]), logits)
