@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.flows.inverses import closed
 from pipeline.flows.linearise import linearise
 from pipeline.flows.lsmr import lsmr
-from pipeline.models.tape import Op, replay
+from pipeline.models.tape import Op, replay, working
 from pipeline.models.trunk import AFFINE, Segment, Trunk
 
 
@@ -88,11 +88,6 @@ def walk_back(
             if earlier == min(found):
                 current, place = value, earlier
     return Backward(maps, residuals)
-
-
-def working(tensor: Tensor) -> Tensor:
-    """Return a recorded value in the precision that systems are solved in: at least float32."""
-    return tensor.detach() if tensor.dtype == torch.float64 else tensor.detach().float()
 
 
 def _merged(segments: Sequence[Segment], place: int, wanted: Tensor) -> tuple[_Equations, int]:

@@ -1,8 +1,8 @@
 """Grad-CAM, HiResCAM and LayerCAM of every layer; activations A and gradients G of the logit.
 
 Raw maps, one per layer: nothing is normalised, and the layers are those that NAFlow explains
-too, so their flows compare. A transformer's layers are its blocks' inputs: behind the last block
-a class-token model's patches have no gradient. Swin's feature maps count as a network's own.
+too, so their flows compare. A transformer's layers are what its blocks' attentions read. Swin's
+feature maps count as a network's own, with their channels put first.
 """
 
 from torch import Tensor

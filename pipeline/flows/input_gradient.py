@@ -25,6 +25,6 @@ class InputGradient(LayerMethod):
             logits = self._model(pixels)
             score, target = said(logits, targets)
             (gradient,) = torch.autograd.grad(score, pixels)
-        native = gradient.float().abs().sum(dim=1)
+        native = gradient.abs().sum(dim=1)
         seen = Observation(("input",), (), (), logits.detach().float(), target)
         return self.flow([native], seen, images.shape[-2:])

@@ -37,6 +37,7 @@ _IDENTITY = frozenset(
     ]
 )
 _NORMS = frozenset({"layer_norm", "group_norm"})
+_KINKED = frozenset({"leaky_relu", "prelu"})
 _AVERAGES = frozenset({"avg_pool2d", "adaptive_avg_pool2d"})
 
 
@@ -85,7 +86,7 @@ def _spread(segment: Segment, x: Tensor, y: Tensor) -> Tensor:
 def _along_slope(segment: Segment, x: Tensor, y: Tensor, damping: float) -> Tensor:
     """Solve the diagonal system of an activation's slopes, or of a norm's scales."""
     op = segment.ops[0]
-    curved = len(segment.ops) > 1 or op.kind not in AFFINE | _NORMS
+    curved = not {op.kind for op in segment.ops} <= AFFINE | _NORMS | _KINKED
     damping = max(damping, MIN_SLOPE) if curved else damping
     with torch.enable_grad():
         point = x.detach().requires_grad_()

@@ -13,6 +13,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import default_grid, resample
 from pipeline.flows.session import frozen
+from pipeline.models.tape import working
 from pipeline.models.tokens import Tokens, has_tokens, read_tokens
 from pipeline.models.trunk import Trunk, check_replay, read_trunk
 
@@ -21,8 +22,8 @@ from pipeline.models.trunk import Trunk, check_replay, read_trunk
 class Observation:
     """L layers of a pass of B images: what they hold and what the score makes of it.
 
-    ``activations`` and ``gradients`` are (B, C, h, w) float32 each, ``logits`` (B, K) float32,
-    ``target`` (B,) int64.
+    ``activations`` and ``gradients`` are (B, C, h, w) each, float32 (of a float64 model float64);
+    ``logits`` (B, K) float32, ``target`` (B,) int64.
     """
 
     layers: tuple[str, ...]
@@ -73,7 +74,7 @@ class LayerMethod:
         """Run the model and differentiate the explained logits by the layers.
 
         Layers of a convolutional network are those of :func:`pipeline.models.read_trunk`, of a
-        transformer of one resolution the inputs of its blocks, prefix tokens left out.
+        transformer of one resolution those of :func:`pipeline.models.read_tokens`.
 
         Raises
         ------
@@ -92,8 +93,8 @@ class LayerMethod:
             gradients = torch.autograd.grad(score, seen.points, materialize_grads=True)
         return Observation(
             layers=seen.layers,
-            activations=seen.as_maps([point.detach().float() for point in seen.points]),
-            gradients=seen.as_maps([gradient.float() for gradient in gradients]),
+            activations=seen.as_maps([working(point) for point in seen.points]),
+            gradients=seen.as_maps([working(gradient) for gradient in gradients]),
             logits=seen.logits.detach().float(),
             target=target,
         )
@@ -126,6 +127,7 @@ class LayerMethod:
 
         Layers of one size other than the image's keep it, unless a grid was asked for.
         """
+        native = [layer.float() for layer in native]
         sizes = {tuple(layer.shape[1:]) for layer in native}
         rows, columns = self._grid or default_grid(*size)
         if self._grid is None and len(sizes) == 1 and sizes != {tuple(size)}:

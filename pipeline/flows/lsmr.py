@@ -26,6 +26,7 @@ class Solution:
     iterations: Tensor
 
 
+@torch.no_grad()
 def lsmr(
     forward: Product,
     adjoint: Product,
@@ -67,8 +68,8 @@ def lsmr(
     for _ in range(iterations):
         if not alive.any():
             break
-        beta, u = _normalised(forward(v).sub_(alpha * u))
-        alpha, v = _normalised(adjoint(u).sub_(beta * v))
+        beta, u = _normalised(forward(v) - alpha * u)
+        alpha, v = _normalised(adjoint(u) - beta * v)
         rho_old, rho_bar_old = rho, rho_bar
         alpha_hat = torch.hypot(alpha_bar, torch.full_like(alpha, damping))
         c, s, rho = _rotation(alpha_hat, beta)

@@ -39,6 +39,7 @@ from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.abandon import walk_back
 from pipeline.flows.flow import Flow
 from pipeline.flows.layers import LayerMethod, Observation, said
+from pipeline.models.tape import working
 from pipeline.models.tokens import has_tokens
 
 
@@ -125,7 +126,7 @@ class NaFlow(LayerMethod):
                 damping=self._damping,
             )
         seen = Observation(trunk.layers, (), (), trunk.logits.detach().float(), target)
-        native = [_map(backward.maps[place], importance[place].float()) for place in trunk.places]
+        native = [_map(backward.maps[place], working(importance[place])) for place in trunk.places]
         residual = torch.stack([backward.residuals[place] for place in trunk.places], dim=1)
         return self.flow(native, seen, images.shape[-2:], {"residual": residual})
 

@@ -82,6 +82,11 @@ def replay(
     return tuple(values[id(target)] for target in targets)
 
 
+def working(tensor: Tensor) -> Tensor:
+    """Return a recorded value in the precision that maps are made of: at least float32."""
+    return tensor.detach() if tensor.dtype == torch.float64 else tensor.detach().float()
+
+
 class _Recorder(TorchFunctionMode):
     """Intercepts every torch function; knows through hooks which module is running."""
 
@@ -104,7 +109,7 @@ class _Recorder(TorchFunctionMode):
         if versions != [tensor._version for tensor in inputs]:
             raise UnsupportedModel(
                 f"the model overwrites its own values ({func.__name__} in "
-                f"{self._running[-1] if self._running else 'its forward'}); "
+                f"{(self._running and self._running[-1]) or 'its forward'}); "
                 "use an out-of-place function there"
             )
         outputs = _tensors(result)

@@ -1,11 +1,15 @@
-"""The layers of a transformer of one resolution: the tokens that enter each of its blocks."""
+"""The layers of a transformer of one resolution: the tokens that each block's attention reads.
+
+That is after the block's first norm. Behind the last block, patches of a class-token model have
+no gradient; before its norm they have one, but it is orthogonal to the token itself (the norm
+ignores a token's length), so activation × gradient would be rounding error alone.
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
@@ -13,7 +17,7 @@ from pipeline.errors import UnsupportedModel
 
 @dataclass(frozen=True)
 class Tokens:
-    """One forward pass of B images: ``points`` (B, N, C) enter the blocks that ``layers`` name.
+    """One forward pass of B images: ``points`` (B, N, C), made by the norms ``layers`` name.
 
     The first ``num_prefix_tokens`` of the N tokens are no patches; the others lie on ``grid``.
     """
@@ -34,15 +38,17 @@ class Tokens:
 
 def has_tokens(model: nn.Module) -> bool:
     """Say whether a model is a transformer of one resolution, as timm builds them."""
+    blocks = getattr(model, "blocks", None)
     return (
-        isinstance(getattr(model, "blocks", None), nn.Sequential | nn.ModuleList)
+        isinstance(blocks, nn.Sequential | nn.ModuleList)
         and hasattr(model, "num_prefix_tokens")
         and hasattr(getattr(model, "patch_embed", None), "dynamic_feat_size")
+        and all(isinstance(getattr(block, "norm1", None), nn.Module) for block in blocks)
     )
 
 
 def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
-    """Run a transformer on images (B, 3, H, W); the graph starts at the first block's tokens.
+    """Run a transformer on images (B, 3, H, W); the graph starts at the first norm.
 
     Raises
     ------
@@ -51,17 +57,14 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
     """
     points: list[Tensor] = []
 
-    def enter(block: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if points or not torch.is_grad_enabled():
-            points.append(args[0])
-            return None
-        points.append(args[0].detach().requires_grad_())
-        return (points[0], *args[1:])
+    def leave(norm: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        points.append(output if points else output.detach().requires_grad_())
+        return points[-1]
 
     blocks: Any = model.blocks
     with ExitStack() as hooks:
         for block in blocks:
-            hooks.callback(block.register_forward_pre_hook(enter).remove)
+            hooks.callback(block.norm1.register_forward_hook(leave).remove)
         logits = model(images)
     grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
     prefix = int(model.num_prefix_tokens)  # type: ignore[arg-type]
@@ -71,5 +74,5 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
             f"{type(model).__name__} does not keep one token per patch in every block; "
             "use input_gradient"
         )
-    layers = tuple(f"blocks.{index}" for index in range(len(points)))
+    layers = tuple(f"blocks.{index}.norm1" for index in range(len(points)))
     return Tokens(tuple(points), layers, prefix, (grid[0], grid[1]), logits)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-ITERATIONS = 12
+ITERATIONS = 6
 CURVED = (nn.SiLU, nn.GELU, nn.Hardswish, nn.Sigmoid, nn.Hardsigmoid)
 SUMS = (operator.add, operator.iadd, torch.add)
 
