@@ -59,7 +59,7 @@ def load_model(
         Further arguments of ``timm.create_model``, e.g. ``img_size`` or ``dynamic_img_size``.
     num_classes
         Size of the head. A file says it itself: the rows of its classifier, 0 (no head) where
-        it has none. For ``pretrained`` the default is timm's.
+        it has none. For ``pretrained`` the default is timm's. 0 leaves out a file's classifier.
 
     Raises
     ------
@@ -80,6 +80,9 @@ def load_model(
         state, sha256 = _read(path)
         if num_classes is None:
             num_classes = _classes_in(state, name)
+        elif num_classes == 0:
+            heads = tuple(f"{classifier}." for classifier in _classifiers(name))
+            state = {key: value for key, value in state.items() if not key.startswith(heads)}
         model = _create(name, options, num_classes, pretrained=False)
         _fill(model, state, path)
     model.eval().requires_grad_(False)
@@ -146,10 +149,14 @@ def _read(path: Path) -> tuple[State, str]:
 
 def _classes_in(state: State, name: str) -> int:
     """Return the rows of the classifier in a file, 0 if it has none."""
-    classifier = getattr(timm.get_pretrained_cfg(name), "classifier", None) or "head"
-    first = classifier if isinstance(classifier, str) else classifier[0]
-    weight = state.get(f"{first}.weight")
+    weight = state.get(f"{_classifiers(name)[0]}.weight")
     return 0 if weight is None else len(weight)
+
+
+def _classifiers(name: str) -> tuple[str, ...]:
+    """Return the names of a model's classifying layers; distilled models have two."""
+    found = getattr(timm.get_pretrained_cfg(name), "classifier", None) or "head"
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _fill(model: nn.Module, state: State, path: Path) -> None:

@@ -185,3 +185,16 @@ def test_real_weights(photographs):
     loaded = load_model(NAME, str(photographs / f"weights/{NAME}.safetensors"))
     assert loaded.num_classes == 1000
     assert loaded.input["size"] == [224, 224]
+
+
+@pytest.mark.parametrize("name", [NAME, "deit_tiny_distilled_patch16_224"])
+def test_a_files_classifier_can_be_left_out(tmp_path, name):
+    whole = timm.create_model(name, num_classes=4, **SMALL).eval()
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    options = {**SMALL, "num_classes": 0}
+    loaded = load_model(name, str(tmp_path / "whole.safetensors"), options)
+    assert loaded.num_classes == 0
+    images = torch.randn(2, 3, 32, 48)
+    with torch.no_grad():
+        expected = whole.forward_head(whole.forward_features(images), pre_logits=True)
+        torch.testing.assert_close(loaded.model(images), expected)
