@@ -9,8 +9,9 @@ from torch import nn
 
 from pipeline.errors import ConfigError
 from pipeline.models.load import LoadedModel
+from pipeline.models.sata import sata
 
-TRANSFORMS: dict[str, Callable[..., nn.Module]] = {}
+TRANSFORMS: dict[str, Callable[..., nn.Module]] = {"sata": sata}
 
 
 def transformed(
@@ -31,7 +32,9 @@ def transformed(
             raise ConfigError("model.transform_options are given without a model.transform")
         return loaded
     if name not in TRANSFORMS:
-        raise ConfigError(f"there is no model.transform {name!r}; use null")
+        raise ConfigError(
+            f"there is no model.transform {name!r}; use {', '.join(TRANSFORMS)} or null"
+        )
     transform = TRANSFORMS[name]
     known = list(inspect.signature(transform).parameters)[1:]
     if unknown := [option for option in options if option not in known]:
@@ -41,5 +44,5 @@ def transformed(
         )
     try:
         return replace(loaded, model=transform(loaded.model, **options))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"model.transform_options: {error}") from error

@@ -150,3 +150,30 @@ def test_what_explains_no_class_has_no_target(tmp_path: Path, target: object) ->
     flow = {"method": "activation", "target": target}
     with pytest.raises(ConfigError, match="activation explains no class"):
         prepare(small_config(tmp_path, flow=flow))
+
+
+def test_a_changed_model_is_what_is_explained(tmp_path: Path) -> None:
+    plain = computed(small_config(tmp_path, flow={"batch_size": 4}))
+    model = small_config(tmp_path).model.model_dump() | {"transform": "sata"}
+    model["transform_options"] = {"gamma": 0.0}
+    changed = computed(small_config(tmp_path, "sata", model=model, flow={"batch_size": 4}))
+    all_kept = model | {"transform_options": {"gamma": 0.0, "alpha": 1e30}}
+    kept = computed(small_config(tmp_path, "kept", model=all_kept, flow={"batch_size": 4}))
+    np.testing.assert_allclose(kept.read_maps(0, 40), plain.read_maps(0, 40), rtol=2e-3, atol=1e-5)
+    assert not np.allclose(changed.read_maps(0, 40), plain.read_maps(0, 40), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"transform": "sata", "transform_options": {"beta": 1}}, "sata has no option 'beta'"),
+        ({"transform": "sata", "transform_options": {"gamma": 2}}, r"gamma \(2\) must be in"),
+        ({"transform_options": {"gamma": 0.5}}, "given without a model.transform"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_told(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    model = small_config(tmp_path).model.model_dump() | changes
+    with pytest.raises(ConfigError, match=told):
+        prepare(small_config(tmp_path, model=model))
