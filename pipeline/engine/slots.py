@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.engine.engine import Attempt, Job
+from pipeline.engine.metrics import ActorMetrics
 from pipeline.engine.nodes import Share
 
 IN_HAND = 3
@@ -46,6 +47,7 @@ class _Actor:
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._room = threading.Semaphore(_COMPUTED)
+        self._metrics = ActorMetrics(job.uri)
 
     def open(self) -> Place:
         self._worker = self._computing.submit(self._open).result()
@@ -56,10 +58,18 @@ class _Actor:
         return self._stack.enter_context(self._job.opener(self._job.uri, self._threads))
 
     def process(self, attempt: Attempt) -> Any:
-        reading = self._worker.read(attempt)
-        with self._room:
-            computed = self._computing.submit(self._worker.compute, reading).result()
-            return self._committing.submit(self._worker.commit, computed).result()
+        with self._metrics.step("read"):
+            reading = self._worker.read(attempt)
+            self._room.acquire()
+        try:
+            with self._metrics.step("compute"):
+                computed = self._computing.submit(self._worker.compute, reading).result()
+            with self._metrics.step("commit"):
+                result = self._committing.submit(self._worker.commit, computed).result()
+        finally:
+            self._room.release()
+        self._metrics.finished(result)
+        return result
 
 
 @dataclass

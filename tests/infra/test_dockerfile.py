@@ -94,7 +94,7 @@ def test_every_package_is_copied():
 
 
 def test_dependencies_are_installed_pinned_and_before_the_sources():
-    dependencies, sources = (
+    _, dependencies, sources = (
         i for i, (_, arguments) in enumerate(instructions()) if "pip install" in arguments
     )
     assert '-c infra/constraints.txt ".[cluster]"' in instructions()[dependencies][1]
@@ -102,6 +102,17 @@ def test_dependencies_are_installed_pinned_and_before_the_sources():
     assert step("constraints.txt infra/") < dependencies
     for package in ("pipeline pipeline", "jobs jobs"):
         assert dependencies < step(package) < sources
+
+
+@pytest.mark.parametrize(("variant", "code"), [("gpu", 0), ("cpu", 0), ("tpu", 1)])
+def test_a_variant_is_gpu_or_cpu(variant, code):
+    """The step of the image, with an installer that only says what it was asked for."""
+    script = re.sub(r"--mount=\S+\s*", "", instructions()[step("case")][1])
+    told = "pip() { echo pip $*; }; VARIANT=" + variant + "; " + script
+    result = subprocess.run(["bash", "-c", told], capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert ("torch torchvision --index-url" in result.stdout) == (variant == "cpu")
+    assert "ARG" in dict(instructions())
 
 
 def test_the_constraints_pin_what_the_image_installs():

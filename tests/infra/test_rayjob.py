@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline.config import RunConfig
 from pipeline.images.uris import is_url
+from tests.infra.commands import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = {"Mi": 2**20, "Gi": 2**30}
@@ -115,16 +116,15 @@ def test_api_versions(documents):
 
 
 def test_the_entrypoint_is_a_command_of_ours(rayjob):
-    import typer
+    entrypoint = rayjob["spec"]["entrypoint"]
+    assert str(parsed(entrypoint)["config"]) == shlex.split(entrypoint)[-1]
 
-    from jobs.cli import app
 
-    program, command, *arguments = shlex.split(rayjob["spec"]["entrypoint"])
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert program in scripts
-    known = typer.main.get_command(app).commands
-    context = known[command].make_context(command, [*arguments])
-    assert str(context.params["config"]) == arguments[0]
+def test_workers_run_on_spot_nodes_and_the_head_does_not(head, workers):
+    tolerated = {item["key"] for item in workers["template"]["spec"]["tolerations"]}
+    spot = {"cloud.google.com/gke-spot", "karpenter.sh/capacity-type"}
+    assert {"nvidia.com/gpu", *spot} <= tolerated
+    assert not head["template"]["spec"].get("tolerations")
 
 
 def test_the_driver_finds_its_configuration(documents, rayjob, head):

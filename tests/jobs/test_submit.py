@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from pipeline.engine import run_flows
+from pipeline.engine.metrics import METRICS
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
 from tests.jobs.cluster import RayCluster, ray_cluster
@@ -52,8 +53,17 @@ def start(config: Path, address: str, *options: str) -> "subprocess.Popen[str]":
     )
 
 
+def names(page: str) -> set[str]:
+    """Return the names of all samples of a Prometheus page."""
+    return set(re.findall(r"^([a-z]\w*)[ {]", page, re.M))
+
+
 def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> None:
     submitted = start(folder / "run.yaml", cluster.dashboard)
+    seen: set[str] = set()
+    while submitted.poll() is None:
+        seen |= names(cluster.scrape())
+        time.sleep(0.5)
     out, errors = submitted.communicate(timeout=300)
     assert submitted.returncode == 0, out + errors
     assert f"every node must see these at the same place: {folder}/submitted" in out
@@ -61,6 +71,7 @@ def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> N
     assert "done: 40 images ok, 0 quarantined" in out
     assert "succeeded" in out
     assert tree(folder / "submitted") == tree(folder / "local")
+    assert {f"ray_{name}" for name in METRICS} <= seen, "Prometheus sees every metric"
 
 
 def test_the_exit_code_and_the_error_are_those_of_the_job(
