@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import FlowatlasError, StoreFull
+from pipeline.remote import first_line
 
 _FULL = re.compile(r"No space left|quota exceeded|os error (27|28|122)\b", re.IGNORECASE)
 """EFBIG, ENOSPC and EDQUOT, as the libraries that write put them into words."""
@@ -21,6 +22,6 @@ def telling_when_full() -> Iterator[None]:
         if not _FULL.search(str(error)):
             raise
         raise StoreFull(
-            f"there is no space left to write to ({error}); make some and run the same command "
-            "again: what is done is kept"
+            f"there is no space left to write to ({first_line(error)}); make some and run the same "
+            "command again: what is done is kept"
         ) from error

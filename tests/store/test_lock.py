@@ -3,12 +3,15 @@ import os
 import platform
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import RunConflict
 from pipeline.store import RunLock, open_store
+from tests.chaos.trouble import failing_at_random
 
 
 def test_one_driver_at_a_time(tmp_path: Path) -> None:
@@ -55,3 +58,52 @@ def test_a_lock_lost_to_another_driver_is_left_to_it(tmp_path: Path) -> None:
     with RunLock(open_store(str(tmp_path))):
         (tmp_path / "lock.json").write_text(json.dumps({"token": "another"}))
     assert (tmp_path / "lock.json").exists()
+
+
+def test_a_driver_that_slept_learns_that_it_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.lock._BEAT_SECONDS", 0.05)
+    with RunLock(open_store(str(tmp_path))) as lock:
+        time.sleep(0.2)
+        lock.check()
+        (tmp_path / "lock.json").write_text(json.dumps({"token": "another"}))
+        time.sleep(0.3)
+        with pytest.raises(RunConflict, match="taken this run over"):
+            lock.check()
+        assert json.loads((tmp_path / "lock.json").read_text()) == {"token": "another"}
+
+
+def test_a_lock_that_cannot_be_written_for_a_while_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.store.lock._BEAT_SECONDS", 0.05)
+    with RunLock(open_store(str(tmp_path))) as lock:
+        with failing_at_random(1, seed=0):
+            time.sleep(0.2)
+        before = (tmp_path / "lock.json").stat().st_mtime_ns
+        time.sleep(0.3)
+        lock.check()
+        assert (tmp_path / "lock.json").stat().st_mtime_ns > before
+
+
+def test_of_two_that_take_over_at_once_one_remains(tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "token": "t"}))
+    os.utime(lock, (0, 0))
+    held: list[bool] = []
+
+    def take() -> None:
+        try:
+            with RunLock(open_store(str(tmp_path))):
+                held.append(True)
+                time.sleep(1)
+        except RunConflict:
+            held.append(False)
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(held) == [False, True]

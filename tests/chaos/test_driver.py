@@ -1,0 +1,56 @@
+"""What may happen to a driver."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import run_flows
+from tests.engine.datasets import small_config, write_images
+from tests.engine.trees import tree
+from tests.jobs.test_flows import start, write_config
+
+
+def wait_for_receipts(run: Path, number: int) -> None:
+    deadline = time.monotonic() + 240
+    while len(list(run.glob("receipts/*.json"))) < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_sigterm_ends_a_driver_in_good_order(tmp_path: Path, engine: str) -> None:
+    write_images(tmp_path / "images", images=1200)
+    config = write_config(tmp_path, "run", engine)
+    driver = start(config)
+    wait_for_receipts(tmp_path / "run", 3)
+    begin = time.monotonic()
+    driver.send_signal(signal.SIGTERM)
+    output, _ = driver.communicate(timeout=60)
+    assert time.monotonic() - begin < 25, "a pre-empted machine has thirty seconds"
+    assert driver.returncode == 1, output
+    assert "stopped; what is done is kept: run the same command again" in output
+    assert "images/s" in output
+    assert "-bound: " in output
+    assert not (tmp_path / "run/lock.json").exists()
+    done = len(list((tmp_path / "run/receipts").glob("*.json")))
+    assert 3 <= done < 150
+    if engine == "local":
+        output, _ = start(config).communicate(timeout=200)
+        assert f"{8 * done:,} done earlier" in output
+        run_flows(small_config(tmp_path, "undisturbed"))
+        assert tree(tmp_path / "run") == tree(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_of_two_drivers_at_once_one_computes(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", images=1200)
+    drivers = [start(write_config(tmp_path, "run", "local")) for _ in range(2)]
+    told = [driver.communicate(timeout=240)[0] for driver in drivers]
+    assert sorted(driver.returncode for driver in drivers) == [0, 1], told
+    (refused,) = [text for driver, text in zip(drivers, told, strict=True) if driver.returncode]
+    assert "another driver holds this run" in refused
+    run_flows(small_config(tmp_path, "undisturbed"))
+    assert tree(tmp_path / "run") == tree(tmp_path / "undisturbed")
