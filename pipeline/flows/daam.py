@@ -124,8 +124,9 @@ class Daam(TransformerMethod):
         """Return the forward pass, the number to differentiate, logits and targets."""
         if self._bank is not None:
             recording = self.record(images, partial(embed, self._model))
-            answer = self._bank.ask(recording.result.detach(), targets, exclude)
-            score = (recording.result.float() * answer.weights).sum()
+            with torch.autocast(images.device.type, enabled=False):
+                answer = self._bank.ask(recording.result.detach(), targets, exclude)
+                score = (recording.result.float() * answer.weights).sum()
             return recording, score, answer.logits, answer.target
         recording = self.record(images)
         logits, target = self.said(recording, targets)
