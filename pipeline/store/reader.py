@@ -42,6 +42,8 @@ from pipeline.store.objects import (
 )
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from pipeline.atlas import Atlas
 
 SUMMARY = "summary"
@@ -201,6 +203,12 @@ class Run:
         from pipeline.atlas import open_atlas
 
         return open_atlas(self, table, name)
+
+    def show(self, row: int, layer: int | None = None) -> "Image.Image":
+        """Return a picture of a row, the flow over what the model saw, layer by layer."""
+        from pipeline.report.show import show
+
+        return show(self, row, layer)
 
     def findings(self) -> pa.Table:
         """Return the audit's findings, the gravest first (after flowatlas audit)."""

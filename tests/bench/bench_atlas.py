@@ -1,0 +1,136 @@
+"""How fast is an atlas? ``python -m tests.bench.bench_atlas FOLDER [--images N] [--classes K]``.
+
+Writes a synthetic run once (12 × 14 × 14 maps, 198 columns; a few real units repeated under new
+labels) and then lets the contestants read the same store, one process each, in turn:
+
+* ``atlas``: every statistic of all three tables, written to disk.
+* ``flox``: the class mean of p = map / mass per layer, alone, kept in memory.
+
+CPU seconds are what a busy machine still tells; peaks include the interpreter and libraries.
+Not collected by pytest.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.store import Run, UnitData, commit_unit, finalize, open_run
+from pipeline.store.layout import summary_schema
+
+BASE_UNITS, UNIT_ROWS = 4, 512
+MOST = 1 << 20
+
+
+def build(folder: Path, images: int, classes: int) -> None:
+    """Write the run: the units of a small one, again and again, with labels drawn anew."""
+    from tests.atlas.synthetic import create_synthetic, synthetic_run
+
+    small = folder.parent / f"{folder.name}-base"
+    base = synthetic_run(
+        small, BASE_UNITS * UNIT_ROWS, classes, layers=12, grid=(14, 14), unit_rows=UNIT_ROWS
+    )
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, classes, images).astype(np.int32)
+    store, spec = create_synthetic(folder, base.spec, label)
+    for unit in spec.units:
+        source = base.units[unit.id % BASE_UNITS]
+        own, n = label[unit.lo : unit.hi], len(unit)
+        status = np.asarray(base.status[source.lo : source.hi])[:n]
+        part = base.summary_part(source.id).slice(0, n)
+        other = (own + rng.integers(1, classes, n)) % classes
+        pred = np.where(rng.random(n) < 0.9, own, other).astype(np.int32)
+        changed = {
+            "row": pa.array(np.arange(unit.lo, unit.hi)),
+            "label": pa.array(own),
+            **{name: pa.array(pred, mask=status != 1) for name in ("pred", "target")},
+            "correct": pa.array(pred == own, mask=status != 1),
+        }
+        columns = {name: changed.get(name, part[name]) for name in part.column_names}
+        summary = pa.table(columns).cast(summary_schema(spec.columns))
+        maps = base.read_maps(source.lo, source.lo + n)
+        commit_unit(store, spec, unit, UnitData(maps, status, summary))
+    finalize(store, spec, quarantine_limit=1)
+
+
+def run_atlas(run: Run, workers: int) -> None:
+    from pipeline.atlas import aggregate
+
+    aggregate(run, workers=workers)
+
+
+def run_flox(run: Run, workers: int) -> None:
+    import dask
+    import dask.array as da
+    import flox
+
+    label = run.index()["label"].to_numpy()
+    maps = da.from_array(run.maps, chunks=(run.spec.unit_rows, *run.maps.shape[1:]))
+    maps = maps.astype("float32")
+    p = maps / maps.sum((2, 3), keepdims=True)
+    expected = np.arange(len(run.spec.classes))
+    result, *_ = flox.groupby_reduce(
+        p.transpose(1, 2, 3, 0), label, func="nanmean", expected_groups=expected
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dask.compute(result, scheduler="threads", num_workers=workers)
+
+
+CONTESTANTS = {"atlas": run_atlas, "flox": run_flox}
+
+
+def contest(name: str, folder: str, workers: int) -> None:
+    """Run one contestant in this process and print its figures."""
+    run = open_run(folder)
+    wall, cpu = time.perf_counter(), time.process_time()
+    CONTESTANTS[name](run, workers)
+    print(
+        json.dumps(
+            {
+                "wall": time.perf_counter() - wall,
+                "cpu": time.process_time() - cpu,
+                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=262_144)
+    parser.add_argument("--classes", type=int, default=1_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", choices=CONTESTANTS)
+    parser.add_argument("--contest", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.contest:
+        contest(given.contest, str(given.folder), given.workers)
+        return
+    folder = given.folder / f"{given.images}-{given.classes}"
+    if not (folder / "_SUCCESS").exists():
+        build(folder, min(given.images, MOST), given.classes)
+    for _ in range(given.rounds):
+        for name in [given.only] if given.only else CONTESTANTS:
+            command = [sys.executable, "-m", "tests.bench.bench_atlas", str(folder)]
+            command += ["--contest", name, "--workers", str(given.workers)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"{given.images:>9,} images  {name:<6}{found['wall']:7.1f} s"
+                f"{found['cpu']:7.1f} CPU s{found['peak']:7.0f} MiB",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
