@@ -17,21 +17,31 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.store import Run, UnitData, commit_unit, finalize, open_run
+from pipeline.images import INDEX_SCHEMA
+from pipeline.store import (
+    Run,
+    UnitData,
+    commit_unit,
+    create_run,
+    finalize,
+    open_run,
+    open_store,
+)
 from pipeline.store.layout import summary_schema
 
 BASE_UNITS, UNIT_ROWS = 4, 512
-MOST = 1 << 20
 
 
 def build(folder: Path, images: int, classes: int) -> None:
     """Write the run: the units of a small one, again and again, with labels drawn anew."""
-    from tests.atlas.synthetic import create_synthetic, synthetic_run
+    from tests.atlas.synthetic import synthetic_run
+    from tests.store.runs import spooled
 
     small = folder.parent / f"{folder.name}-base"
     base = synthetic_run(
@@ -39,7 +49,17 @@ def build(folder: Path, images: int, classes: int) -> None:
     )
     rng = np.random.default_rng(1)
     label = rng.integers(0, classes, images).astype(np.int32)
-    store, spec = create_synthetic(folder, base.spec, label)
+    spec = replace(base.spec, rows=images, root=str(folder))
+    index = {
+        "row": np.arange(images),
+        "uri": [f"{row:08d}.png" for row in range(images)],
+        "offset": pa.nulls(images),
+        "length": pa.nulls(images),
+        "label": label,
+        "split": pa.nulls(images),
+    }
+    store = open_store(str(folder), create=True)
+    create_run(store, spec, spooled(pa.table(index).cast(INDEX_SCHEMA)))
     for unit in spec.units:
         source = base.units[unit.id % BASE_UNITS]
         own, n = label[unit.lo : unit.hi], len(unit)
@@ -118,7 +138,7 @@ def main() -> None:
         return
     folder = given.folder / f"{given.images}-{given.classes}"
     if not (folder / "_SUCCESS").exists():
-        build(folder, min(given.images, MOST), given.classes)
+        build(folder, given.images, given.classes)
     for _ in range(given.rounds):
         for name in [given.only] if given.only else CONTESTANTS:
             command = [sys.executable, "-m", "tests.bench.bench_atlas", str(folder)]
