@@ -1,6 +1,8 @@
 """A run's folder or object-store prefix as one flat space of named objects (obstore)."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import obstore
@@ -93,11 +95,18 @@ def delete(store: ObjectStore, path: str) -> None:
         return
 
 
-def sizes(store: ObjectStore, prefix: str) -> dict[str, int]:
-    """Return path → size in bytes of every object under ``prefix`` (one listing)."""
-    return {
-        item["path"]: item["size"] for batch in obstore.list(store, prefix=prefix) for item in batch
-    }
+def sizes(store: ObjectStore, *prefixes: str) -> dict[str, int]:
+    """Return path → size in bytes of every object under the prefixes, each listed in a thread."""
+
+    def listed(prefix: str) -> dict[str, int]:
+        batches = obstore.list(store, prefix=prefix)
+        return {item["path"]: item["size"] for batch in batches for item in batch}
+
+    found: dict[str, int] = {}
+    with ThreadPoolExecutor(len(prefixes)) as threads:
+        for part in threads.map(listed, prefixes):
+            found |= part
+    return found
 
 
 def sweep(store: ObjectStore) -> None:
@@ -105,6 +114,7 @@ def sweep(store: ObjectStore) -> None:
     folder = local_folder(store)
     if folder is None:
         return
-    for path in folder.rglob("*#*"):
-        if _STAGED.search(path.name):
-            path.unlink(missing_ok=True)
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if _STAGED.search(name):
+                Path(place, name).unlink(missing_ok=True)
