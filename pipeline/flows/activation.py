@@ -44,6 +44,11 @@ class Activation:
                 f"{type(model).__name__} does not give its intermediate activations; "
                 "use a model of timm that has forward_intermediates"
             )
+        if hasattr(model, "num_prefix_tokens") and not hasattr(model, "patch_embed"):
+            raise UnsupportedModel(
+                f"{type(model).__name__} takes patches in any arrangement, so its layers have no "
+                "one grid; use a model with a patch embedding of timm"
+            )
         self._model = model
         self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
         self._session = ExitStack()

@@ -80,3 +80,72 @@ def jacobian_map(model: nn.Module, activations: Tensor, weights: Tensor) -> Tens
     )
     pulled = torch.einsum("d,dchw->chw", weights, jacobian)
     return (pulled * activations.double()).sum(0) * activations[0].numel()
+
+
+def references_of(model: nn.Module) -> dict[str, Tensor]:
+    """Forty references of the model's own width and four labels, for the support matrix."""
+    generator = torch.Generator().manual_seed(3)
+    width = getattr(model, "head_hidden_size", None) or model.num_features
+    return {
+        "references": torch.randn(40, width, generator=generator),
+        "reference_labels": torch.arange(40) % 4,
+    }
+
+
+def pooled_references_of(model: nn.Module) -> dict[str, object]:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(40, model.num_features, generator=generator)
+    labels = torch.arange(40) % 4
+    return {"references": features, "reference_labels": labels, "embedding": "pooled"}
+
+
+def fam(model: nn.Module, image: Tensor, references: Tensor, reference_labels: Tensor) -> Tensor:
+    """FAM of one image by the full gradient at what is read last; (n,) cells, lifted to zero."""
+    reading = next(
+        (
+            f"{name}.{len(getattr(model, name)) - 1}.attn"
+            for name in ("blocks_token_only", "cls_attn_blocks", "blocks")
+            if getattr(model, "global_pool", "") == "token" and hasattr(model, name)
+        ),
+        None,
+    )
+    image = image.clone().requires_grad_()  # every activation is in the graph
+    kept: list[Tensor] = []
+    with torch.enable_grad():
+        if reading is not None:
+            hook = model.get_submodule(reading).register_forward_pre_hook(
+                lambda module, inputs: kept.append(inputs[0])
+            )
+            features = model.forward_features(image[None])
+            hook.remove()
+        else:
+            features = model.forward_features(image[None])
+            kept.append(features)
+        embedding = model.forward_head(features, pre_logits=True)[0]
+    parts, _ = explained(embedding.detach(), references, reference_labels, "prototypes")
+    (gradient,) = torch.autograd.grad(embedding, kept[0], weights_of(parts).to(embedding))
+    product = (gradient * kept[0].detach())[0]
+    if product.ndim == 3:
+        cells = product.sum(-1 if getattr(model, "output_fmt", "") == "NHWC" else 0).flatten()
+    else:
+        cells = product.sum(1)[model.num_prefix_tokens :]
+    return _lifted(cells * len(cells))
+
+
+def pooled_fam(
+    model: nn.Module, image: Tensor, references: Tensor, reference_labels: Tensor, embedding: str
+) -> Tensor:
+    """FAM of one image whose embedding is the mean of its last activations."""
+    with torch.no_grad():
+        features = model.forward_features(image[None])[0]
+    if features.ndim == 2:
+        features = features[model.num_prefix_tokens :]
+    elif getattr(model, "output_fmt", "") != "NHWC":
+        features = features.permute(1, 2, 0)
+    features = features.flatten(0, -2).double()
+    parts, _ = explained(features.mean(0), references, reference_labels, "prototypes")
+    return _lifted(features @ weights_of(parts))
+
+
+def _lifted(cells: Tensor) -> Tensor:
+    return cells - cells.min().clamp(max=0)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
-from tests.flows import reference
+from tests.flows import reference, similarity
 from tests.flows.families import FAMILIES, Family
 
 PATH = Path(__file__).parents[2] / "pipeline/flows/SUPPORT.md"
@@ -100,6 +100,8 @@ COLUMNS: tuple[Column, ...] = (
         "relevance", "relevance", lambda model, image: reference.relevance(explained(model, image))
     ),
     Column("activation", "activation", activation),
+    Column("fam, sfam", "fam", similarity.fam, similarity.references_of),
+    Column("fam, pooled", "fam", similarity.pooled_fam, similarity.pooled_references_of),
 )
 
 
