@@ -100,7 +100,7 @@ def pooled_references_of(model: nn.Module) -> dict[str, object]:
 
 
 def fam(model: nn.Module, image: Tensor, references: Tensor, reference_labels: Tensor) -> Tensor:
-    """FAM of one image by the full gradient at what is read last; (n,) cells, lifted to zero."""
+    """FAM of one image by the full gradient at what is read last: (1, n), lifted to zero."""
     reading = next(
         (
             f"{name}.{len(getattr(model, name)) - 1}.attn"
@@ -129,7 +129,7 @@ def fam(model: nn.Module, image: Tensor, references: Tensor, reference_labels: T
         cells = product.sum(-1 if getattr(model, "output_fmt", "") == "NHWC" else 0).flatten()
     else:
         cells = product.sum(1)[model.num_prefix_tokens :]
-    return _lifted(cells * len(cells))
+    return _lifted(cells * len(cells))[None]
 
 
 def pooled_fam(
@@ -144,7 +144,7 @@ def pooled_fam(
         features = features.permute(1, 2, 0)
     features = features.flatten(0, -2).double()
     parts, _ = explained(features.mean(0), references, reference_labels, "prototypes")
-    return _lifted(features @ weights_of(parts))
+    return _lifted(features @ weights_of(parts))[None]
 
 
 def _lifted(cells: Tensor) -> Tensor:
