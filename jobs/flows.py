@@ -1,18 +1,40 @@
 """Compute the flows of a dataset: index, compute, finalise. Run it again to resume."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.command import console, run_command, terminable
+from jobs.events import EventLog
 from jobs.progress import FlowProgress
 from pipeline.config import RunConfig, load_config
 
 
-def flows(config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")]) -> None:
+def flows(
+    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON per event and nothing else.")
+    ] = False,
+) -> None:
     """Compute the attention flows of a whole dataset; run it again to resume."""
-    compute(load_config(config))
+    settings = load_config(config)
+    if as_json:
+        tell(settings)
+    else:
+        compute(settings)
+
+
+def tell(config: RunConfig) -> None:
+    """Compute a run and say what happens as JSON."""
+    from pipeline.engine import run_flows
+
+    try:
+        with EventLog(sys.stdout, config.run) as log, terminable():
+            log.finished(run_flows(config, on_start=log.started, on_receipt=log.receipt))
+    except KeyboardInterrupt:
+        raise typer.Exit(1) from None
 
 
 def compute(config: RunConfig) -> None:

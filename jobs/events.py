@@ -1,0 +1,75 @@
+"""A run told as JSON, one line per event, for those who collect the logs of many machines."""
+
+import json
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TextIO
+
+from pipeline.engine import Started
+from pipeline.store import Receipt, Totals
+
+
+class EventLog:
+    """Writes what ``run_flows`` reports; every line has ``time`` (UTC), ``event`` and ``run``.
+
+    Events: ``started``, ``unit`` (a receipt: rows, counts, attempt, host, seconds of its stages),
+    ``finished``, ``stopped`` (by a signal) and ``failed`` with the error.
+    """
+
+    def __init__(self, stream: TextIO, run: str) -> None:
+        self._stream, self._run = stream, run
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._tell("stopped")
+        elif error is not None:
+            self._tell("failed", error=str(error), kind=type(error).__name__)
+
+    def started(self, started: Started) -> None:
+        """Say what is about to be computed."""
+        self._tell(
+            "started",
+            rows=started.spec.rows,
+            rows_done=started.rows_done,
+            units_todo=started.units_todo,
+            workers=started.workers,
+        )
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Say that a unit is done."""
+        self._tell(
+            "unit",
+            unit=receipt.unit,
+            lo=receipt.lo,
+            hi=receipt.hi,
+            ok=receipt.ok,
+            quarantined=receipt.quarantined,
+            reasons=dict(receipt.reasons),
+            attempt=receipt.attempt,
+            host=receipt.host,
+            seconds=dict(receipt.seconds),
+            memory=receipt.memory,
+        )
+
+    def finished(self, totals: Totals) -> None:
+        """Say how the run went as a whole."""
+        self._tell(
+            "finished",
+            rows=totals.rows,
+            ok=totals.ok,
+            quarantined=totals.quarantined,
+            reasons=dict(totals.reasons),
+        )
+
+    def _tell(self, event: str, **fields: object) -> None:
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "event": event, "run": self._run, **fields}
+        print(json.dumps(line), file=self._stream, flush=True)
