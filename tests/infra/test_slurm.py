@@ -1,7 +1,11 @@
 """The Slurm script is a shell script with directives that Slurm knows, and commands that exist."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -62,6 +66,64 @@ def test_only_who_has_the_token_may_use_it():
 def test_the_driver_is_a_command_of_ours():
     (command,) = [line for line in lines() if line.startswith("flowatlas ")]
     assert str(parsed(command.removesuffix(" &"))["config"]) == "$config"
+
+
+STANDS_IN = {
+    "srun": 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
+    "scontrol": 'if [[ "$1" == show ]]; then echo node1; echo node2; fi',
+    "ray": '[[ "$1" == status ]] || exec sleep 60',
+    "flowatlas": "trap 'exit 143' TERM; for _ in {1..200}; do sleep 0.05; "
+    '[[ -e "$LOG.go" ]] && exit 7; done',
+}
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Start the script where Slurm, Ray and flowatlas only write down how they are called."""
+    for name, script in STANDS_IN.items():
+        program = tmp_path / name
+        program.write_text(f'#!/bin/bash\necho "{name} $*" >> "$LOG"\n{script}\n')
+        program.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "LOG": str(tmp_path / "log"),
+        "SLURM_JOB_ID": "1234567",
+        "SLURM_JOB_NODELIST": "node[1-2]",
+        "SLURM_CPUS_PER_TASK": "16",
+        "SLURM_GPUS_ON_NODE": "4",
+    }
+    process = subprocess.Popen(
+        ["bash", str(PATH), "/shared/audit.yaml"], env=environment, start_new_session=True
+    )
+    log = tmp_path / "log"
+    deadline = time.monotonic() + 30
+    while not (log.exists() and "flowatlas flows" in log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield process, log
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_node_is_the_head_the_others_join_and_the_exit_code_is_the_drivers(job):
+    process, log = job
+    log.with_name("log.go").touch()
+    assert process.wait(30) == 7
+    called = log.read_text()
+    assert "--nodelist=node1 env -u RAY_ADDRESS ray start --head --block --port=24567" in called
+    assert "--nodelist=node2 ray start --block --address=node1:24567" in called
+    assert "--num-cpus=16 --num-gpus=4" in called
+    assert "flowatlas flows /shared/audit.yaml" in called
+    assert "scontrol requeue" not in called
+
+
+def test_a_job_that_slurm_ends_is_queued_again(job):
+    process, log = job
+    process.terminate()
+    assert process.wait(30) == 0
+    assert "scontrol requeue 1234567" in log.read_text()
 
 
 @pytest.mark.parametrize("arguments", [[], ["/shared/audit.yaml"]])
