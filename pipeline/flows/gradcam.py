@@ -24,7 +24,7 @@ class GradCam(LayerMethod):
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
-        seen = self.observe(images, targets)
+        seen = self.observe(images, self.predicted(targets))
         native = map(self.weigh, seen.activations, seen.gradients)
         return self.flow(tuple(native), seen, images.shape[-2:])
 

@@ -21,10 +21,9 @@ class InputGradient(LayerMethod):
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
+        self.predicted(targets)
         with self.passing(images) as pixels:
-            logits = self._model(pixels)
-            score, target = said(logits, targets)
-            (gradient,) = torch.autograd.grad(score, pixels)
+            answer = said(self._model(pixels), targets)
+            (gradient,) = torch.autograd.grad(answer.score, pixels)
         native = gradient.abs().sum(dim=1)
-        seen = Observation(("input",), (), (), logits.detach().float(), target)
-        return self.flow([native], seen, images.shape[-2:])
+        return self.flow([native], Observation(("input",), (), (), answer), images.shape[-2:])

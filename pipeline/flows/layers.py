@@ -1,6 +1,6 @@
 """``LayerMethod``: what methods on the layers of any network have in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,18 +19,29 @@ from pipeline.models.trunk import Trunk, check_replay, read_trunk
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What is explained: ``score``, a sum over images; ``logits`` (B, K), ``target`` (B,)."""
+
+    score: Tensor
+    logits: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
 class Observation:
     """L layers of a pass of B images: what they hold and what the score makes of it.
 
-    ``activations`` and ``gradients`` are (B, C, h, w) each, float32 (of a float64 model float64);
-    ``logits`` (B, K) float32, ``target`` (B,) int64.
+    ``activations`` and ``gradients`` are (B, C, h, w) each, float32 (of a float64 model float64).
     """
 
     layers: tuple[str, ...]
     activations: tuple[Tensor, ...]
     gradients: tuple[Tensor, ...]
-    logits: Tensor
-    target: Tensor
+    answer: Answer
+
+
+Pass = Tokens | Trunk
+Question = Callable[[Pass], Answer]
 
 
 class LayerMethod:
@@ -46,11 +57,6 @@ class LayerMethod:
     """
 
     def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
-        if getattr(model, "num_classes", 1) < 1:
-            raise UnsupportedModel(
-                f"{type(model).__name__} has no classifier, so it has no logit to explain; load "
-                "weights with a head, or compare embeddings: naflow with references, fam"
-            )
         self._model = model
         self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
         self._session = ExitStack()
@@ -70,8 +76,8 @@ class LayerMethod:
         self._open = False
         self._session.close()
 
-    def observe(self, images: Tensor, targets: Tensor | None) -> Observation:
-        """Run the model and differentiate the explained logits by the layers.
+    def observe(self, images: Tensor, question: Question) -> Observation:
+        """Run the model and differentiate what is explained by the layers.
 
         Layers of a convolutional network are those of :func:`pipeline.models.read_trunk`, of a
         transformer of one resolution those of :func:`pipeline.models.read_tokens`.
@@ -84,20 +90,28 @@ class LayerMethod:
             The network has neither, or does more than its torch functions show.
         """
         with self.passing(images) as pixels:
-            seen: Tokens | Trunk
+            seen: Pass
             if has_tokens(self._model):
                 seen = read_tokens(self._model, pixels)
             else:
                 seen = self.trunk(pixels)
-            score, target = said(seen.logits, targets)
-            gradients = torch.autograd.grad(score, seen.points, materialize_grads=True)
+            answer = question(seen)
+            gradients = torch.autograd.grad(answer.score, seen.points, materialize_grads=True)
         return Observation(
             layers=seen.layers,
             activations=seen.as_maps([working(point) for point in seen.points]),
             gradients=seen.as_maps([working(gradient) for gradient in gradients]),
-            logits=seen.logits.detach().float(),
-            target=target,
+            answer=answer,
         )
+
+    def predicted(self, targets: Tensor | None) -> Question:
+        """Ask for the logits of targets (B,), of the predicted classes if None."""
+        if getattr(self._model, "num_classes", 1) < 1:
+            raise UnsupportedModel(
+                f"{type(self._model).__name__} has no classifier, so it has no logit to explain; "
+                "load weights with a head, or give references: naflow, fam"
+            )
+        return lambda seen: said(seen.logits, targets)
 
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:
@@ -136,15 +150,16 @@ class LayerMethod:
         return Flow(
             maps=torch.stack([resample(layer, (rows, columns)) for layer in native], dim=1),
             layers=seen.layers,
-            logits=seen.logits,
-            target=seen.target,
+            logits=seen.answer.logits,
+            target=seen.answer.target,
             extras=extras or {},
             native=() if same else tuple(native),
         )
 
 
-def said(logits: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the sum of the explained logits and their classes (B,), the predicted if None."""
+def said(logits: Tensor, targets: Tensor | None) -> Answer:
+    """Explain the logits (B, K) of targets (B,), of the predicted classes if None."""
     check_targets(targets, len(logits), logits.shape[1])
     target = (logits.argmax(dim=1) if targets is None else targets.to(logits.device)).long()
-    return logits.gather(1, target[:, None]).sum(), target
+    score = logits.gather(1, target[:, None]).sum()
+    return Answer(score, logits.detach().float(), target)

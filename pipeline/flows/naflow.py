@@ -25,6 +25,9 @@ the first and for the last feature map. How we read the paper where it leaves ro
   solved input takes there. If there is no such point the layer is inverted by itself: the
   smallest solution is defined anyway.
 
+A model without a classifier decides by similarity to references: the score is ⟨f, w⟩ of its
+embedding f, with the constant w = minmax_c(f̂ ⊙ ĝ), so the importance is one VJP of w.
+
 ``released`` is what the authors' published code computes, which never inverts: activation ×
 gradient, map_l = Σ_c ReLU(x_l ⊙ ∂s/∂x_l).
 """
@@ -38,9 +41,11 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.abandon import walk_back
 from pipeline.flows.flow import Flow
-from pipeline.flows.layers import LayerMethod, Observation, said
+from pipeline.flows.gallery import By, Gallery
+from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question
 from pipeline.models.tape import working
 from pipeline.models.tokens import has_tokens
+from pipeline.models.trunk import Trunk
 
 
 class NaFlow(LayerMethod):
@@ -53,16 +58,23 @@ class NaFlow(LayerMethod):
     mode
         ``inverse``, the method, or ``released``, its published code.
     iterations
-        Most steps of the solver per layer.
+        Most steps of the solver per layer. On photographs and MobileNetV2 10 steps rank places as
+        30 do (rank correlation 0.96 averaged over layers, 0.99 of the accumulated flow); stopping
+        early also keeps small singular values out.
     tolerance
         A layer of an image is solved when ‖Aᵀr‖ has fallen to this part of ‖Aᵀb‖.
     damping
         ≥ 0; adds damping² ‖x‖² to what is minimised.
+    references, reference_labels
+        (M, D) embeddings of reference images and (M,) their labels: explain the similarity to
+        them instead of a logit.
+    by, k, temperature, n_way, k_shot, seed
+        What an image is compared with; see :class:`pipeline.flows.gallery.Gallery`.
 
     Raises
     ------
     ConfigError
-        There is no such mode.
+        There is no such mode, or references come without labels.
     UnsupportedModel
         The model is a transformer.
     """
@@ -72,9 +84,17 @@ class NaFlow(LayerMethod):
         model: nn.Module,
         mode: Literal["inverse", "released"] = "inverse",
         grid: Sequence[int] | None = None,
-        iterations: int = 30,
+        iterations: int = 10,
         tolerance: float = 1e-3,
         damping: float = 0.0,
+        references: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+        by: By = "prototypes",
+        k: int = 20,
+        temperature: float | None = None,
+        n_way: int | None = None,
+        k_shot: int | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(model, grid)
         if mode not in ("inverse", "released"):
@@ -85,16 +105,34 @@ class NaFlow(LayerMethod):
             )
         self._mode = mode
         self._iterations, self._tolerance, self._damping = iterations, tolerance, damping
+        if (references is None) != (reference_labels is None):
+            raise ConfigError("naflow needs references and reference_labels together; give both")
+        self._gallery = None
+        if references is not None and reference_labels is not None:
+            self._gallery = Gallery(
+                references,
+                reference_labels,
+                by=by,
+                k=k,
+                temperature=temperature,
+                n_way=n_way,
+                k_shot=k_shot,
+                seed=seed,
+            )
 
-    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+    def __call__(
+        self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
+    ) -> Flow:
         """Return the flow of a batch; every image's maps are independent of its batch mates.
 
         Parameters
         ----------
         images
             (B, 3, H, W) float, normalised, on the model's device.
-        targets
-            (B,) integer classes to explain; the predicted ones if None.
+        targets, exclude
+            (B,) integer classes to explain; the predicted ones if None. With references their
+            labels, and the reference to leave out for each image; see
+            :meth:`pipeline.flows.gallery.Gallery.ask`.
 
         Returns
         -------
@@ -103,8 +141,9 @@ class NaFlow(LayerMethod):
             layers' own sizes. Extras of ``inverse``: ``residual`` (B, L) in [0, 1], how much of
             what a layer had to give its inverted input does not explain, ‖A x − b‖ / ‖b‖.
         """
+        question = self._compared(targets, exclude) if self._gallery else self.predicted(targets)
         if self._mode == "released":
-            seen = self.observe(images, targets)
+            seen = self.observe(images, question)
             released = tuple(map(_map, seen.activations, seen.gradients))
             return self.flow(released, seen, images.shape[-2:])
         with self.passing(images) as pixels:
@@ -114,9 +153,9 @@ class NaFlow(LayerMethod):
                     f"{type(self._model).__name__} is a transformer of several resolutions; "
                     "use gradcam, or mode: released"
                 )
-            score, target = said(trunk.logits, targets)
+            answer = question(trunk)
             points = [segment.target for segment in trunk.segments]
-            importance = torch.autograd.grad(score, points, materialize_grads=True)
+            importance = torch.autograd.grad(answer.score, points, materialize_grads=True)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             backward = walk_back(
                 trunk,
@@ -125,10 +164,28 @@ class NaFlow(LayerMethod):
                 tolerance=self._tolerance,
                 damping=self._damping,
             )
-        seen = Observation(trunk.layers, (), (), trunk.logits.detach().float(), target)
+        seen = Observation(trunk.layers, (), (), answer)
         native = [_map(backward.maps[place], working(importance[place])) for place in trunk.places]
         residual = torch.stack([backward.residuals[place] for place in trunk.places], dim=1)
         return self.flow(native, seen, images.shape[-2:], {"residual": residual})
+
+    def _compared(self, targets: Tensor | None, exclude: Tensor | None) -> Question:
+        """Ask for the similarity to references, by the weights of the embedding's channels."""
+
+        def question(seen: Pass) -> Answer:
+            assert isinstance(seen, Trunk)
+            assert self._gallery is not None
+            if not hasattr(self._model, "forward_head"):
+                raise UnsupportedModel(
+                    f"{type(self._model).__name__} has no forward_head, so it is not known what "
+                    "its classifier reads; use a model of timm"
+                )
+            embedding = self._model.forward_head(seen.features, pre_logits=True)  # type: ignore[operator]
+            likeness = self._gallery.ask(embedding, targets, exclude)
+            score = (embedding * likeness.weights(signed=False)).sum()
+            return Answer(score, likeness.logits, likeness.target)
+
+        return question
 
 
 def _map(activation: Tensor, importance: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "Inception": (named("inception_v3"), 79),
     "MobileNetV2": (named("mobilenetv2_035"), 32),
     "MobileNetV3": (named("mobilenetv3_small_050"), 32),
-    "EfficientNet": (named("efficientnet_b0"), 32),
+    "EfficientNet": (named("tinynet_e"), 32),
     "ConvNeXt": (named("convnext_atto", depths=(1, 1, 1, 1), dims=(4, 8, 8, 8)), 32),
 }
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows import create_flow
+from tests.flows import similarity
 from tests.flows.convolutional import BUILDERS, AlexNet, alexnet, build, images_for
 from tests.flows.inversion import ITERATIONS, naflow
 
@@ -34,8 +35,9 @@ def native(result):
 @pytest.mark.parametrize("family", [*QUICK, *SLOW])
 def test_inverse_equals_the_one_image_definition(family):
     model, images = build(family).double(), images_for(family, 2).double()
-    result = run(model, images, iterations=ITERATIONS, tolerance=0.0)
-    wanted = naflow(model, images[1])
+    steps = ITERATIONS if family in QUICK else 3
+    result = run(model, images, iterations=steps, tolerance=0.0)
+    wanted = naflow(model, images[1], iterations=steps)
     depths = sorted(wanted)
     for layer, maps in zip(result.layers, native(result), strict=True):
         # Published maps are some of the definition's, in its order: the next of that shape.
@@ -201,8 +203,13 @@ def test_what_it_does_not_know_is_refused():
     with pytest.raises(UnsupportedModel, match="is a transformer; use daam"):
         create_flow("naflow", vit)
     headless = timm.create_model("resnet10t", num_classes=0).eval()
-    with pytest.raises(UnsupportedModel, match="no classifier"):
-        create_flow("naflow", headless)
+    with (
+        create_flow("naflow", headless) as flow,
+        pytest.raises(UnsupportedModel, match=r"no classifier.* or give references"),
+    ):
+        flow(torch.randn(1, 3, 32, 32))
+    with pytest.raises(ConfigError, match="references and reference_labels together"):
+        create_flow("naflow", headless, references=torch.randn(3, 512))
     swin = timm.create_model(
         "swin_tiny_patch4_window7_224", img_size=56, embed_dim=24, depths=(1, 1), num_heads=(1, 1)
     ).eval()
@@ -225,13 +232,37 @@ def test_the_model_is_left_as_it_was():
         flow(images)
 
 
+@pytest.mark.parametrize("by", ["prototypes", "neighbours"])
+def test_similarity_starts_from_the_weights_of_the_embedding(by):
+    model = build("ResNet").double()
+    model.reset_classifier(0)
+    images = images_for("ResNet", 2).double()
+    references = torch.randn(9, 16, dtype=torch.float64).abs()
+    labels = torch.arange(9) % 3
+    result = run(
+        model, images, references=references, reference_labels=labels, by=by, k=4,
+        iterations=ITERATIONS, tolerance=0.0,
+    )  # fmt: skip
+    with torch.no_grad():
+        embedding = model(images)[1]
+    parts, target = similarity.explained(embedding, references, labels, by, k=4)
+    weights = similarity.weights_of(parts)
+    assert result.target[1] == target
+    assert result.logits.shape == (2, 3)
+    wanted = naflow(model, images[1], score=lambda f: (model.forward_head(f) * weights).sum())
+    assert_same(native(result)[-1][1], wanted[max(wanted)], 1e-5)
+    # The input of the last stage lies two points (block and its activation) further back.
+    assert_same(native(result)[-2][1], wanted[max(wanted) - 2], 1e-5)
+
+
 MEMORY = """
 import resource, torch
 from pipeline.flows import create_flow
+from tests.flows import similarity
 from tests.flows.convolutional import AlexNet
 torch.manual_seed(0)
 model = AlexNet().eval()
-with create_flow("naflow", model) as flow:
+with create_flow("naflow", model, iterations=5) as flow:
     maps = flow(torch.randn(1, 3, 224, 224)).maps
 assert maps.shape == (1, 8, 14, 14) and maps.isfinite().all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
