@@ -61,7 +61,7 @@ def test_another_version_is_another_copy(endpoint: str) -> None:
 
 
 def test_what_is_not_there_is_named(endpoint: str) -> None:
-    with pytest.raises(ConfigError, match="there is no s3://.*none"):
+    with pytest.raises(ConfigError, match=r"there is no s3://.*none"):
         local_copy(f"s3://{BUCKET}/models/none")
     with pytest.raises(ConfigError, match=r"cannot fetch s3://no-such-bucket/x|there is no s3://"):
         local_copy("s3://no-such-bucket/x")
