@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+from obstore.exceptions import BaseError
 from rich.console import Console
 
 from pipeline.errors import FlowatlasError
+from pipeline.remote import first_line
 
 console = Console()
 _errors = Console(stderr=True)
@@ -43,4 +45,8 @@ def run_app(app: typer.Typer) -> None:
         app()
     except FlowatlasError as error:
         _errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except BaseError as error:
+        told = f"error: the object store failed: {first_line(error)}; check the URL and the keys"
+        _errors.print(told, style="red", markup=False, highlight=False)
         sys.exit(1)

@@ -8,11 +8,14 @@ import sys
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
+from pipeline.images.formats import Unusable
 from pipeline.images.rows import Rows
 from pipeline.images.uris import MARK, absent, location
 from pipeline.remote import Objects, first_line, is_remote, local
 
 _PIECE = 1 << 22
+_LARGEST = 1 << 30
+"""Bytes of an encoded image; a larger file is a bomb, whatever it would decode to."""
 _PARQUET = re.compile(r"(?P<file>[^#]+\.(?:parquet|pq))#(?P<group>\d+)/(?P<row>\d+)/(?P<column>.+)")
 
 
@@ -40,7 +43,7 @@ class Fetcher:
         FileNotFoundError
             There is no such file, or it is no regular file: trying again will not help.
         Unusable
-            It is in a damaged Parquet file.
+            It has more than 1 GiB, or is in a damaged Parquet file.
         OSError
             Any other failure: trying again may help.
         """
@@ -51,6 +54,7 @@ class Fetcher:
                     place, int(match["group"]), int(match["row"]), match["column"]
                 )
             uri = uri.partition(MARK)[0]
+            _check_size(length)
         place = location(self.root, uri)
         if is_remote(place):
             return self._object(place, offset, length)
@@ -60,7 +64,9 @@ class Fetcher:
         try:
             store, key = self._objects.at(url)
             if offset is None:
-                return bytes(obstore.get(store, key).bytes())
+                found = obstore.get(store, key)
+                _check_size(found.meta["size"])
+                return bytes(found.bytes())
             if length is None:
                 rest = obstore.get(store, key, options={"range": {"offset": offset}})
                 return bytes(rest.bytes())
@@ -88,11 +94,17 @@ def _file(path: str, offset: int | None, length: int | None) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileNotFoundError(f"{path!r} is not a regular file")
         if offset is None:
+            _check_size(os.fstat(descriptor).st_size)
             return _read(descriptor, None)
         os.lseek(descriptor, offset, os.SEEK_SET)
         return _read(descriptor, length)
     finally:
         os.close(descriptor)
+
+
+def _check_size(size: int | None) -> None:
+    if size is not None and size > _LARGEST:
+        raise Unusable("bomb")
 
 
 def _read(descriptor: int, length: int | None) -> bytes:

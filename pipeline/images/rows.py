@@ -15,6 +15,10 @@ from pipeline.remote import first_line
 _KEPT = 2
 """Row groups in memory: units read rows in order, and one batch may reach into the next group."""
 
+_LARGEST = 4 << 30
+"""Bytes of a row group's images: more cannot be held twice beside a model."""
+
+_PIECE = 8
 _Key = tuple[str, int, str]
 
 
@@ -36,7 +40,7 @@ class Rows:
         FileNotFoundError
             There is no such file or row, or the row holds no bytes.
         Unusable
-            ``corrupt``: the row group is damaged.
+            ``corrupt``: the row group is damaged; ``bomb``: it has more than 4 GiB of images.
         OSError
             Any other failure: trying again may help.
         """
@@ -72,7 +76,10 @@ def _read(place: str, group: int, column: str) -> pa.ChunkedArray:
             leaf = f"{column}.bytes" if f"{column}.bytes" in paths else column
             if group >= content.num_row_groups or leaf not in paths:
                 raise FileNotFoundError(f"{place} has no row group {group} of column {column}")
-            table = content.read_row_group(group, columns=[leaf], use_threads=False)
+            chunk = content.metadata.row_group(group).column(paths.index(leaf))
+            if chunk.total_uncompressed_size > _LARGEST:
+                raise Unusable("bomb")
+            images = _decoded(content, group, leaf)
     except BaseError as error:
         raise OSError(f"cannot read {place}: {first_line(error)}") from error
     except OSError as error:
@@ -81,7 +88,16 @@ def _read(place: str, group: int, column: str) -> pa.ChunkedArray:
         raise
     except pa.ArrowException as error:
         raise Unusable("corrupt") from error
-    images = table.column(0)
     if not pa.types.is_struct(images.type):
         return images
     return pa.chunked_array([chunk.field("bytes") for chunk in images.chunks])
+
+
+def _decoded(content: pq.ParquetFile, group: int, leaf: str) -> pa.ChunkedArray:
+    """Return a column piece by piece: a value may stand a million times in a dictionary's codes."""
+    pieces, size = [], 0
+    for piece in content.iter_batches(_PIECE, [group], [leaf], use_threads=False):
+        pieces.append(piece.column(0))
+        if (size := size + piece.nbytes) > _LARGEST:
+            raise Unusable("bomb")
+    return pa.chunked_array(pieces)

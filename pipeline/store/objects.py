@@ -66,6 +66,10 @@ def write_once(store: ObjectStore, path: str, content: bytes) -> bool:
         obstore.put(store, path, content, mode="create")
     except obstore.exceptions.AlreadyExistsError:
         return False
+    except FileNotFoundError as error:
+        raise FlowatlasError(
+            f"cannot write {path}: {store} is not there; create the bucket or check the run's URL"
+        ) from error
     return True
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.images.fetch import Fetcher
+from pipeline.images.formats import Unusable
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_a_file_that_may_not_be_read_is_not_called_missing(fetcher: Fetcher) -> 
         pytest.skip("permissions mean nothing to this user")
     with pytest.raises(PermissionError):
         fetcher.fetch("a/x.bin")
+
+
+def test_a_huge_file_is_a_bomb_and_is_not_read(fetcher: Fetcher) -> None:
+    with Path(fetcher.root, "huge.jpg").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    for offset, length in ((None, None), (0, (1 << 30) + 1)):
+        with pytest.raises(Unusable, match="bomb"):
+            fetcher.fetch("huge.jpg", offset, length)
+    assert len(fetcher.fetch("huge.jpg", 1 << 29, 100)) == 100
 
 
 def test_no_descriptor_is_left_open(fetcher: Fetcher) -> None:

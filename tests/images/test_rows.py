@@ -41,6 +41,17 @@ def test_a_damaged_row_group_is_corrupt_and_its_neighbour_is_not(tmp_path: Path)
     assert rows.image(str(path), 1, 0, "image") == images[4]
 
 
+def test_a_row_group_that_says_it_is_huge_is_a_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet_of(tmp_path / "a.parquet", [bytes(300_000)] * 4, [0] * 4)
+    assert path.stat().st_size < 30_000
+    assert Rows().image(str(path), 0, 3, "image") == bytes(300_000)
+    monkeypatch.setattr(module, "_LARGEST", 1_000_000)
+    with pytest.raises(Unusable, match="bomb"):
+        Rows().image(str(path), 0, 0, "image")
+
+
 @pytest.mark.parametrize(("group", "row"), [(0, 9), (7, 0)])
 def test_a_row_that_is_not_there_is_missing(tmp_path: Path, group: int, row: int) -> None:
     path = parquet_of(tmp_path / "a.parquet", [b"1"], [0])

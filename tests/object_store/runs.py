@@ -63,7 +63,8 @@ def remote_dataset(folder: Path, kind: str, url: str, images: int = 40) -> str:
 
 def remote_config(folder: Path, run: str, source: str, **changes: object) -> RunConfig:
     """Return the configuration of a run of a remote dataset."""
-    return small_config(folder, **{"run": run, "dataset": {"source": source}, **changes})
+    config = small_config(folder, dataset={"source": source}, **changes)
+    return config.model_copy(update={"run": run if "://" in run else str(folder / run)})
 
 
 def bucket_url(path: str) -> str:

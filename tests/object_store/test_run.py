@@ -3,22 +3,24 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import ray
 import yaml
 
+from pipeline import remote
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import run_flows
 from pipeline.engine.pool import RayEngine
-from pipeline.errors import RunConflict
+from pipeline.errors import FlowatlasError, RunConflict
 from pipeline.remote import open_url
 from pipeline.report import write_report
-from pipeline.store import RunLock, open_run, open_store, verify
+from pipeline.store import RunLock, lock, open_run, open_store, verify
 from pipeline.store.objects import delete, sizes, write
 from tests.engine.trees import tree
 from tests.object_store.runs import bucket_url, remote_config, remote_dataset, tree_at, upload
@@ -137,6 +139,35 @@ def test_a_second_driver_is_kept_out_of_the_bucket(
     with RunLock(store), pytest.raises(RunConflict, match="another driver"):
         run_flows(there)
     assert not sizes(store, "lock.json")
+
+
+def test_the_heartbeat_outlives_a_store_that_is_away(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(remote, "RETRY", {"max_retries": 0})
+    with FaultyProxy(endpoint, {}) as proxy, environment(proxy.url):
+        store = open_store(bucket_url("runs/beating"), create=True)
+        with RunLock(store):
+            proxy.rates = {"503": 1.0}
+            _wait(lambda: proxy.injected["503"] >= 2)
+            proxy.rates = {}
+            answered = proxy.requests
+            _wait(lambda: proxy.requests >= answered + 3)
+        assert not sizes(store, "lock.json")
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_bucket_that_is_not_there_is_told(endpoint: str, tmp_path: Path) -> None:
+    config = remote_config(tmp_path, "s3://no-such-bucket/run", str(tmp_path / "images"))
+    with pytest.raises(FlowatlasError, match="create the bucket or check the run's URL"):
+        run_flows(config)
 
 
 @pytest.mark.slow
