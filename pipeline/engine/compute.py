@@ -49,11 +49,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     gets the seconds of the flow as ``compute``.
     """
     spec = context.run.spec
-    pixels = np.zeros((len(batch), 3, *spec.input["size"]), np.uint8)
-    for place, loaded in enumerate(batch):
-        if loaded.pixels is not None:
-            pixels[place] = loaded.pixels
-    shown = torch.from_numpy(pixels).to(context.device)
+    shown = _on_device(batch, spec.input["size"], context.device)
     inputs = context.transform.normalise(shown)
     with clock("compute"):
         explained = explain(batch, inputs, context)
@@ -72,6 +68,17 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
         label_maps=None if label_maps is None else _stored(label_maps, bad),
         features=None if explained.features is None else _stored(explained.features, bad),
     )
+
+
+def _on_device(batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return the pixels (B, 3, H, W) uint8, zeros for images that could not be used."""
+    # Pinned, a GPU fetches them while the host goes on.
+    pixels = torch.zeros(len(batch), 3, *size, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    host = pixels.numpy()
+    for place, loaded in enumerate(batch):
+        if loaded.pixels is not None:
+            host[place] = loaded.pixels
+    return pixels.to(device, non_blocking=True)
 
 
 def _stored(values: Tensor, bad: NDArray[np.bool_]) -> NDArray[np.float32]:

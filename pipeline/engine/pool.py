@@ -127,13 +127,21 @@ class RayEngine:
             )
 
     def _feed(self, ledger: Ledger) -> None:
-        """Give units to whoever has a hand free."""
-        for slot in self._slots:
-            while slot.hungry and ledger:
-                attempt = ledger.next(idle=not slot.in_hand, avoid=self._avoid(slot))
-                if attempt is None:
-                    break
+        """Give units to whoever has a hand free, the emptiest first.
+
+        The last units are left to those with fewer, should they be just starting.
+        """
+        hungry = [slot for slot in self._slots if slot.hungry]
+        while hungry and ledger:
+            slot = min(hungry, key=lambda one: len(one.in_hand))
+            fewer = sum(len(other.in_hand) < len(slot.in_hand) for other in self._slots)
+            if len(ledger) <= fewer:
+                return
+            attempt = ledger.next(idle=not slot.in_hand, avoid=self._avoid(slot))
+            if attempt is not None:
                 slot.give(attempt)
+            if attempt is None or not slot.hungry:
+                hungry.remove(slot)
 
     def _avoid(self, slot: Slot) -> set[int]:
         """Return the units another slot should try, because an actor died with them here."""

@@ -7,6 +7,7 @@ import platform
 import threading
 import time
 import uuid
+from pathlib import Path
 from types import TracebackType
 
 import obstore
@@ -105,11 +106,22 @@ class RunLock:
 
 
 def _alive(owner: dict[str, object], age: float) -> bool:
-    if owner.get("host") == platform.node() and isinstance(pid := owner.get("pid"), int):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
+    pid = owner.get("pid")
+    if owner.get("host") == platform.node() and isinstance(pid, int) and _gone(pid):
+        return False
     return age < _STALE_SECONDS
+
+
+def _gone(pid: int) -> bool:
+    """Return whether a process of this machine has ended, be it that nobody waited for it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] == "Z"

@@ -85,9 +85,10 @@ class Greedy(Meddler):
     def compute(self, reading: Reading) -> Computed:
         if reading.attempt.unit.id == 1 and once(self._folder / "greedy"):
             hoard = []
-            for _ in range(30):
+            for _ in range(36):
                 hoard.append(np.ones(2**27, np.uint8))
                 time.sleep(0.1)
+            (self._folder / "sated").touch()
         return super().compute(reading)
 
 

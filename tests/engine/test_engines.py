@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,17 +118,22 @@ def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path
         list(engine.run(Job(config.run, 3, open_flows), prepared.spec.units))
 
 
-def test_actors_are_pinned_to_their_gpus_and_threads(cluster: None, tmp_path: Path) -> None:
+def test_actors_are_pinned_to_their_part_of_a_gpu_and_threads(
+    cluster: None, tmp_path: Path
+) -> None:
     config = small_config(tmp_path)
     prepared = created_run(config)
-    with pool(2, gpus=1, cpus=2) as engine:
+    with pool(3, gpus=0.5, cpus=1) as engine:
         receipts = engine.run(Job(config.run, 1, open_flows), prepared.spec.units)
         next(receipts)
         places = engine.places()
         assert len(list(receipts)) == len(prepared.spec.units) - 1
-    assert sorted(place.gpus for place in places) == ["0", "1"]
-    assert [place.threads for place in places] == [2, 2]
-    assert len({place.pid for place in places} | {os.getpid()}) == 3
+    assert sorted(Counter(place.gpus for place in places).items()) in (
+        [("0", 1), ("1", 2)],
+        [("0", 2), ("1", 1)],
+    )
+    assert [place.threads for place in places] == [1, 1, 1]
+    assert len({place.pid for place in places} | {os.getpid()}) == 4
 
 
 @pytest.mark.parametrize("kills", [1, 2])

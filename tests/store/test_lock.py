@@ -38,6 +38,20 @@ def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path: Path) -> Non
         assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
 
 
+def test_a_dead_process_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pipeline.store import RunLock, open_store;"
+        "RunLock(open_store(sys.argv[1])).__enter__(); print('locked'); os._exit(9)"
+    )
+    command = [sys.executable, "-u", "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as zombie:
+        assert zombie.stdout is not None
+        assert zombie.stdout.read() == b"locked\n"
+        time.sleep(0.2)
+        with RunLock(open_store(str(tmp_path))):
+            assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+
+
 @pytest.mark.parametrize(("age", "alive"), [(5, True), (120, False)])
 def test_a_driver_on_another_host_is_judged_by_its_heartbeat(
     tmp_path: Path, age: int, alive: bool
