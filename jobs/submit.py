@@ -1,6 +1,7 @@
 """Send a run to a Ray cluster as a job, follow its log, end with its exit code."""
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import time
@@ -85,6 +86,7 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
 def _connect(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.WARNING)  # of uploads and sockets, beside the log
     try:
         return JobSubmissionClient(address)
     except Exception as error:
