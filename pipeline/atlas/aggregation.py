@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -195,17 +196,28 @@ def _write_atlas(
         table: disk.create_group(run, folder, table, order.tables.members_of(table), kept)
         for table in parts
     }
-    columns = _write_columns(groups, total, parts, kept)
+    replicates = {
+        table: bootstrap.finish_replicates(total.replicates, own, main)
+        for table, own in parts.items()
+    }
+    with ThreadPoolExecutor(1) as beside:
+        columns = beside.submit(_write_columns, groups, total, parts, kept)
+        for table, own in parts.items():
+            disk.write_maps(run, groups[table], total.maps, own)
+            disk.write_axes(run, groups[table], axes[table])
+            disk.write_looks(run, groups[table], looks[table])
+            disk.write_replicates(groups[table], replicates[table])
+        flat_columns = columns.result()
     for table, own in parts.items():
-        group = groups[table]
-        disk.write_maps(run, group, total.maps, own)
-        disk.write_axes(run, group, axes[table])
-        disk.write_looks(run, group, looks[table])
-        replicates = bootstrap.finish_replicates(total.replicates, own, main)
-        disk.write_replicates(group, replicates)
         names = order.tables.members_of(table)
         content = flat.class_bytes(
-            names, total.maps, own, axes[table], looks[table], replicates, columns[table]
+            names,
+            total.maps,
+            own,
+            axes[table],
+            looks[table],
+            replicates[table],
+            flat_columns[table],
         )
         run.write(disk.table_path(folder, table), content)
 

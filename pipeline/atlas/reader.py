@@ -1,6 +1,5 @@
-"""``open_atlas``: class statistics as a person or a later step reads them."""
+"""``Atlas``: class statistics as a person or a later step reads them."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 from pipeline.atlas.bootstrap import Replicates
 from pipeline.atlas.columns import quantile
 from pipeline.atlas.covariance import similarity
-from pipeline.atlas.disk import TYPICAL, facts_path, folder_of, open_group, table_path
-from pipeline.atlas.members import TABLES
+from pipeline.atlas.disk import TYPICAL, open_group, table_path
 from pipeline.atlas.pooled import POOLED_ONE
-from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.errors import ConfigError
 from pipeline.store import Run
 
 Float = NDArray[np.float64]
@@ -264,40 +262,3 @@ class Atlas:
 
     def _array(self, name: str) -> Float:
         return np.asarray(self._group[name][...])
-
-
-def open_atlas(run: Run, table: str | None = None, name: str | None = None) -> Atlas:
-    """Open the class statistics of a run.
-
-    Parameters
-    ----------
-    table
-        ``label``, ``predicted``, ``outcome``, or the column a named atlas was grouped by; the
-        first that the atlas has if not given. The name of an atlas is understood too.
-    name
-        Name of the atlas; the run's own if not given.
-
-    Raises
-    ------
-    ConfigError
-        There is no such table.
-    RunIncomplete
-        The run was not aggregated, or without this table.
-    """
-    if table is not None and name is None and table not in TABLES:
-        table, name = None, table
-    folder = folder_of(name)
-    command = f"flowatlas aggregate {run.uri}"
-    try:
-        facts = json.loads(run.read(facts_path(folder)))
-    except FileNotFoundError:
-        if name is None:
-            raise RunIncomplete(f"{run.uri} has no atlas; make it with: {command}") from None
-        raise ConfigError(
-            f"{run.uri} has no table and no atlas {name!r}; tables are {', '.join(TABLES)}, and an "
-            f"atlas is made with: {command} --name {name} (and --where or --by)"
-        ) from None
-    table = table or facts["tables"][0]
-    if table not in facts["tables"]:
-        raise RunIncomplete(f"{run.uri} has no atlas by {table}; make it with: {command}")
-    return Atlas(run, folder, table, facts)

@@ -97,7 +97,11 @@ def run_flox(run: Run, workers: int) -> None:
     p = maps / maps.sum((2, 3), keepdims=True)
     expected = np.arange(len(run.spec.classes))
     result, *_ = flox.groupby_reduce(
-        p.transpose(1, 2, 3, 0), label, func="nanmean", expected_groups=expected
+        p.transpose(1, 2, 3, 0),
+        label,
+        func="nanmean",
+        expected_groups=expected,
+        method="map-reduce",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,0 +1,92 @@
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.atlas import tasks
+from pipeline.atlas.members import TABLES, Tables
+from pipeline.atlas.pooled import create_pooled, open_pooled
+from pipeline.atlas.state import empty, merge
+from pipeline.atlas.tasks import Order, add_units, values_of
+from pipeline.errors import ConfigError
+from tests.atlas.synthetic import synthetic_run
+
+UNITS = 5
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return synthetic_run(folder, 70, 3, seed=2, layers=2, grid=(3, 4), unit_rows=15)
+
+
+@pytest.fixture(scope="module")
+def order(run):
+    created = Order(run.uri, "pooled.zarr", Tables(tuple(TABLES), run.spec.classes), None)
+    create_pooled(run, created.pooled)
+    return created
+
+
+@pytest.fixture(scope="module")
+def whole(run, order):
+    return contents(add_units(order, run.units)), open_pooled(run, order.pooled)[...]
+
+
+def contents(state):
+    """Everything a state holds, whichever way it holds it."""
+    columns = range(len(state.histograms.bins))
+    sums = {"maps", "pooled", "moments", "replicates"}
+    packed = {name: a for name, a in state.pack().items() if name.split(".")[0] in sums}
+    return packed | {f"bins {j}": state.histograms.of_column(j) for j in columns}
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert np.array_equal(found[name], array), name
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.permutations(range(UNITS)),
+    st.sets(st.integers(1, UNITS - 1)),
+    st.lists(st.integers(0, UNITS - 1), max_size=2),
+    st.randoms(use_true_random=False),
+)
+def test_any_order_any_cut_any_tree_and_repeated_tasks_give_the_same_bits(
+    run, order, whole, shuffled, cuts, repeated, random
+):
+    pieces = np.split(np.array(shuffled), sorted(cuts))
+    for unit in repeated:
+        add_units(order, (run.units[unit],))
+    parts = [add_units(order, [run.units[unit] for unit in piece]) for piece in pieces]
+    while len(parts) > 1:
+        random.shuffle(parts)
+        parts = [merge(parts[0], parts[1]), *parts[2:]]
+    assert_same(contents(parts[0]), whole[0])
+    assert np.array_equal(open_pooled(run, order.pooled)[...], whole[1])
+
+
+def test_an_empty_state_changes_nothing_and_merging_changes_no_part(run, order, whole):
+    parts = [add_units(order, (unit,)) for unit in run.units]
+    before = contents(parts[0])
+    neutral = empty(run.spec, order.tables.cells)
+    assert_same(contents(functools.reduce(merge, parts, neutral)), whole[0])
+    assert_same(contents(parts[0]), before)
+
+
+def test_a_packed_state_is_the_same_state(run, order, whole):
+    packed = add_units(order, run.units).pack()
+    assert_same(contents(empty(run.spec, order.tables.cells).unpack(packed)), whole[0])
+
+
+def test_values_of_a_column_of_the_summary_and_of_the_index(run, order, monkeypatch):
+    assert values_of(order, "correct", run.units) == {"true", "false"}
+    assert len(values_of(order, "uri", run.units[:2])) == 30
+    monkeypatch.setattr(tasks, "MOST_VALUES", 20)
+    with pytest.raises(ConfigError, match="more than 20 values"):
+        values_of(order, "uri", run.units)
