@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import prepare
+from pipeline.errors import ConfigError
+from tests.engine.datasets import MODEL, small_config
+
+
+def headless(folder: Path, **dataset: object):
+    config = small_config(folder, flow={"method": "activation"})
+    model = config.model.model_copy(update={"options": {**MODEL, "num_classes": 0}})
+    source = config.dataset.model_copy(update=dataset)
+    return config.model_copy(update={"model": model, "dataset": source})
+
+
+def test_a_model_without_a_head_takes_the_folders_names(tmp_path: Path) -> None:
+    assert prepare(headless(tmp_path)).spec.classes == ("class_0", "class_1", "class_2")
+
+
+def test_names_of_a_file_may_be_more_than_the_labels_need(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("ant\nbee\ncat\ndog\n")
+    spec = prepare(headless(tmp_path, classes=str(names))).spec
+    assert spec.classes == ("ant", "bee", "cat", "dog")
+    names.write_text("ant\nbee\n")
+    with pytest.raises(ConfigError, match="names 2 classes but the dataset has the label 2"):
+        prepare(headless(tmp_path, classes=str(names)))
+
+
+def test_without_any_label_there_is_one_nameless_class(tmp_path: Path) -> None:
+    config = headless(tmp_path)
+    table = tmp_path / "table.csv"
+    uris = sorted(map(str, (tmp_path / "images").rglob("*.png")))
+    table.write_text("\n".join(["uri", *uris]))
+    assert prepare(headless(tmp_path, source=str(table))).spec.classes == ("class 0",)
+    assert config.flow.target == "predicted"
+
+
+def test_a_label_beyond_the_outputs_is_told(tmp_path: Path) -> None:
+    small_config(tmp_path)
+    (tmp_path / "images/class_1").rename(tmp_path / "images/class_9")
+    (tmp_path / "images/extra").mkdir()
+    next((tmp_path / "images/class_0").iterdir()).rename(tmp_path / "images/extra/1.png")
+    with pytest.raises(ConfigError, match=r"label 3, but vit_tiny_patch16_224 has only 3 classes"):
+        prepare(small_config(tmp_path))
