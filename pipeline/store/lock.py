@@ -24,6 +24,10 @@ _SETTLE_SECONDS = 0.5
 """After taking over, time for another who takes over at the same moment to show."""
 
 
+_held: set[str] = set()
+"""Tokens of the locks that this process holds."""
+
+
 class RunLock:
     """Hold a run while computing it (a context manager).
 
@@ -57,6 +61,7 @@ class RunLock:
             time.sleep(_SETTLE_SECONDS)
             self._look()
             self.check()
+        _held.add(self._token)
         self._beat.start()
         return self
 
@@ -75,8 +80,11 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._beat.join()
-        if self._owner()[0].get("token") == self._token:
-            delete(self._store, LOCK)
+        _held.discard(self._token)
+        # A lock that cannot be removed now is stale all the same, or will be in a minute.
+        with contextlib.suppress(Exception):
+            if self._owner()[0].get("token") == self._token:
+                delete(self._store, LOCK)
 
     def _content(self) -> bytes:
         owner = {"host": platform.node(), "pid": os.getpid(), "token": self._token}
@@ -107,8 +115,11 @@ class RunLock:
 
 def _alive(owner: dict[str, object], age: float) -> bool:
     pid = owner.get("pid")
-    if owner.get("host") == platform.node() and isinstance(pid, int) and _gone(pid):
-        return False
+    if owner.get("host") == platform.node() and isinstance(pid, int):
+        if pid == os.getpid():  # which a container started anew may have had before, too
+            return owner.get("token") in _held
+        if _gone(pid):
+            return False
     return age < _STALE_SECONDS
 
 

@@ -121,3 +121,14 @@ def test_of_two_that_take_over_at_once_one_remains(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(held) == [False, True]
+
+
+def test_a_lock_that_could_not_be_removed_is_in_nobodys_way(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    lock = RunLock(store)
+    lock.__enter__()
+    with failing_at_random(1, seed=0):
+        lock.__exit__(None, None, None)
+    assert (tmp_path / "lock.json").exists()
+    with RunLock(store), pytest.raises(RunConflict, match="another driver"), RunLock(store):
+        pass
