@@ -56,10 +56,11 @@ def share_of(cluster: ClusterConfig) -> Share:
     return Share(cpus, gpus)
 
 
-def connect(address: str | None) -> None:
+def connect(address: str | None) -> bool:
     """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here.
 
-    ``local`` starts Ray here in any case.
+    ``local`` starts Ray here in any case. Returns whether a cluster was joined, to which nodes may
+    come and from which they may go.
     """
     address = address or os.environ.get("RAY_ADDRESS", "local")
     on_term = signal.getsignal(signal.SIGTERM)
@@ -75,3 +76,4 @@ def connect(address: str | None) -> None:
         )
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray put its own there, which exits on the spot
+    return address != "local"

@@ -40,11 +40,13 @@ class RayEngine:
         self._started = False
 
     def __enter__(self) -> "RayEngine":
+        joined = False
         if not ray.is_initialized():
-            connect(self._cluster.address)
+            joined = connect(self._cluster.address)
             self._started = True
         self._share = share_of(self._cluster)
-        self._check_room()
+        if not (joined and self._cluster.actors == "auto"):  # else its nodes may yet come
+            self._check_room()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,8 +124,9 @@ class RayEngine:
     def _check_patience(self, waited: float) -> None:
         if waited > self._cluster.patience:
             raise UnitFailed(
-                f"for {waited:.0f} s there was no node with room for an actor; what is done is "
-                "kept, run the same command again when there are nodes"
+                f"for {waited:.0f} s there was no node with room for an actor of "
+                f"{self._share.cpus} CPUs and {self._share.gpus:g} GPUs; what is done is kept, run "
+                "the same command again when there is one"
             )
 
     def _feed(self, ledger: Ledger) -> None:
