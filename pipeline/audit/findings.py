@@ -5,24 +5,28 @@ import pyarrow as pa
 from pipeline.atlas import Atlas, open_atlas
 from pipeline.audit.entry import Entry, evidence_table, findings_table
 from pipeline.audit.evidence import extreme_images
+from pipeline.audit.faults import find_faults
 from pipeline.audit.readings import read_all
 from pipeline.audit.sentences import sentence
 from pipeline.audit.shortcut import Finding, find_shortcuts
+from pipeline.audit.wrong import compare_wrong, find_wrong, wrong_table
 from pipeline.errors import RunIncomplete
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
 EVIDENCE = "audit/evidence.parquet"
+WRONG = "audit/wrong_vs_right.parquet"
 
 
 def audit(run: Run) -> pa.Table:
-    """Write ``audit/findings.parquet`` and ``audit/evidence.parquet``; return the findings.
+    """Write ``audit/findings.parquet`` and what it rests on; return the findings.
 
-    Classes are the labels, or the predictions where no image is labelled. Of shortcuts the table
-    has one row per class that stands out, the gravest first; the other statistics that speak of
-    the same class are named in ``supporting``, strongest first. ``layer`` is null where a finding
-    is about the flow accumulated over all layers. A clean run has no row.
+    The gravest come first, and shortcuts before what else there is. Classes are the labels, or the
+    predictions where no image is labelled. Of shortcuts the table has one row per class that
+    stands out; the other statistics that speak of the same class are named in ``supporting``,
+    strongest first. ``layer`` is null where a finding is about the flow accumulated over all
+    layers, ``class`` where it is about the whole run. A clean run has no row.
 
     Raises
     ------
@@ -30,8 +34,15 @@ def audit(run: Run) -> pa.Table:
         The run was not aggregated.
     """
     atlas = choose_atlas(run)
-    entries = _shortcuts(run, atlas)
+    gaps = compare_wrong(run)
+    entries = [
+        *_shortcuts(run, atlas),
+        *find_wrong(run, gaps, run.spec.classes),
+        *find_faults(run),
+    ]
+    entries.sort(key=lambda entry: entry.severity != "high")
     table = findings_table(entries, atlas.names)
+    run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
     run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
     run.write(FINDINGS, parquet_bytes(table))
     return table
