@@ -3,9 +3,12 @@
 import pyarrow as pa
 
 from pipeline.atlas import Atlas, open_atlas
+from pipeline.audit.clusters import clusters_table, find_clusters
 from pipeline.audit.entry import Entry, evidence_table, findings_table
 from pipeline.audit.evidence import extreme_images
 from pipeline.audit.faults import find_faults
+from pipeline.audit.groups import group_images
+from pipeline.audit.outliers import find_outliers, outliers_table
 from pipeline.audit.readings import read_all
 from pipeline.audit.sentences import sentence
 from pipeline.audit.shortcut import Finding, find_shortcuts
@@ -16,6 +19,8 @@ from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
 EVIDENCE = "audit/evidence.parquet"
+CLUSTERS = "audit/clusters.parquet"
+OUTLIERS = "audit/outliers.parquet"
 WRONG = "audit/wrong_vs_right.parquet"
 
 
@@ -34,14 +39,18 @@ def audit(run: Run) -> pa.Table:
         The run was not aggregated.
     """
     atlas = choose_atlas(run)
-    gaps = compare_wrong(run)
+    groups, gaps = group_images(run, atlas.table), compare_wrong(run)
     entries = [
         *_shortcuts(run, atlas),
+        *find_clusters(groups, run.spec.classes),
+        *find_outliers(groups, run.spec.classes),
         *find_wrong(run, gaps, run.spec.classes),
         *find_faults(run),
     ]
     entries.sort(key=lambda entry: entry.severity != "high")
     table = findings_table(entries, atlas.names)
+    run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
+    run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
     run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
     run.write(FINDINGS, parquet_bytes(table))
