@@ -1,11 +1,15 @@
 """Look for shortcuts and faults in a run's atlas."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.command import console, run_command
+from pipeline.errors import FlowatlasError
+
+if TYPE_CHECKING:
+    from pipeline.store import Run
 
 
 class Format(StrEnum):
@@ -29,6 +33,9 @@ def audit(
             "(shortcut includes rare ones; any means all)."
         ),
     ] = "",
+    sanity: Annotated[
+        int, typer.Option(min=0, help="Images for the baselines, which need the model; 0: none.")
+    ] = 32,
 ) -> None:
     """Turn a run's atlas into findings, the gravest first."""
     from pipeline.audit import audit as find
@@ -36,10 +43,24 @@ def audit(
     from pipeline.audit.gate import Gate
     from pipeline.store import open_run
 
-    gate = Gate.of(fail_on)
-    findings = find(open_run(run))
+    gate, opened = Gate.of(fail_on), open_run(run)
+    findings = find(opened)
     console.print(FORMATS[output](findings), highlight=False, markup=False, soft_wrap=True)
+    if sanity:
+        _say_sanity(opened, sanity)
     gate.check(findings)
+
+
+def _say_sanity(run: "Run", images: int) -> None:
+    """Print the baselines to stderr: stdout is the findings' alone, for programs."""
+    from pipeline.audit.sanity import check_sanity
+
+    try:
+        said = check_sanity(run, images)["sentence"].to_pylist()
+    except FlowatlasError as error:
+        said = [f"no baselines: {error}"]
+    for sentence in said:
+        typer.echo(f"baseline: {sentence}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,206 @@
+"""Sanity: do the maps depend on the model, and are they more than what needs no model?
+
+Adebayo et al., "Sanity Checks for Saliency Maps" (2018): with the weights of every parameter
+shuffled, a map must change. And three baselines that know nothing of the model: random cells, a
+centre prior, and the edges in the pixels.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.audit.numerals import figure
+from pipeline.audit.pairs import rank_correlation
+from pipeline.engine.batch import indexed_images, load_image
+from pipeline.engine.clock import Clock
+from pipeline.engine.context import Context, load_configured, open_context, open_method
+from pipeline.measures.boxes import coverage
+from pipeline.store import Run, Status
+from pipeline.store.parquet import parquet_bytes
+
+SANITY = "audit/sanity.parquet"
+
+LARGEST = 0.2
+"""Rank correlation from which maps of shuffled weights are too much like the true ones."""
+
+SAMPLE = 32
+_SEED = 0
+
+SANITY_SCHEMA = pa.schema(
+    [
+        pa.field("baseline", pa.string(), nullable=False),
+        pa.field("images", pa.int64(), nullable=False),
+        pa.field("rank_correlation", pa.float64()),
+        pa.field("box_lift", pa.float64()),
+        pa.field("flow_box_lift", pa.float64()),
+        pa.field("passed", pa.bool_()),
+        pa.field("sentence", pa.string(), nullable=False),
+    ]
+)
+"""``rank_correlation`` is Spearman's between the cells of the accumulated flow and those of the
+baseline, the mean over images; ``box_lift`` the mean energy of the baseline inside the objects'
+boxes over their area, ``flow_box_lift`` that of the flow. ``passed`` only of shuffled weights."""
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Sampled images: inputs (n, 3, H, W) uint8, flows (n, cells), box cover (n, cells)."""
+
+    pixels: Tensor
+    targets: Tensor | None
+    flows: Float
+    cover: Float
+
+
+def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
+    """Compare a sample of a run's flows with its baselines; write ``audit/sanity.parquet``.
+
+    Needs the model and the images; computes ``images`` flows of shuffled weights.
+
+    Raises
+    ------
+    FlowatlasError
+        The model or the images are not at hand.
+    """
+    with open_context(run.uri, threads=threads) as context:
+        sample = _draw(context, images)
+        grid = run.spec.grid
+        maps: Mapping[str, Float] = {
+            "shuffled": _shuffled_flows(sample, context),
+            "edges": edges(sample.pixels, grid),
+            "centre": np.tile(centre(grid), (len(sample.flows), 1)),
+            "random": np.random.default_rng(_SEED).random(sample.flows.shape),
+        }
+    lift = _lift(sample.flows, sample.cover)
+    rows = [_row(name, found, sample, lift) for name, found in maps.items()]
+    table = pa.Table.from_pylist(rows, schema=SANITY_SCHEMA)
+    run.write(SANITY, parquet_bytes(table))
+    return table
+
+
+def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> dict[str, object]:
+    found = rank_correlation(sample.flows, maps)
+    correlation = float(np.nanmean(found)) if np.isfinite(found).any() else 0.0
+    lift = _lift(maps, sample.cover)
+    boxes = ""
+    if lift is not None and flow_lift is not None:
+        boxes = f"; inside the objects' boxes {figure(lift)} times its share, the flow "
+        boxes += f"{figure(flow_lift)}"
+    passed = abs(correlation) <= LARGEST if name == "shuffled" else None
+    verdict = {True: f" (at most {LARGEST} is asked: passed)", None: ""}.get(
+        passed, f" (at most {LARGEST} is asked: FAILED, the maps hardly depend on the model)"
+    )
+    return {
+        "baseline": name,
+        "images": len(maps),
+        "rank_correlation": correlation,
+        "box_lift": lift,
+        "flow_box_lift": flow_lift,
+        "passed": passed,
+        "sentence": f"{_WORDS[name]}: rank correlation with the flow {figure(correlation)}"
+        f"{verdict}{boxes} ({len(maps)} images).",
+    }
+
+
+_WORDS = {
+    "shuffled": "Shuffled weights",
+    "edges": "Edges in the pixels",
+    "centre": "Centre prior",
+    "random": "Random cells",
+}
+
+
+def shuffle_weights(model: nn.Module) -> None:
+    """Shuffle the entries of every parameter in place: scales stay, what was learnt goes."""
+    generator = torch.Generator().manual_seed(_SEED)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def edges(pixels: Tensor, grid: tuple[int, int]) -> Float:
+    """Return the mean slope of the luma in every cell, (n, cells), of images (n, 3, H, W)."""
+    grey = functional.pad(pixels.double().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    across = (grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]) / 2
+    down = (grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]) / 2
+    slope = (across * across + down * down).sqrt()
+    return np.asarray(functional.adaptive_avg_pool2d(slope, grid).flatten(1).numpy())
+
+
+def centre(grid: tuple[int, int]) -> Float:
+    """Return a Gaussian about the centre, a quarter of the frame wide, (cells,)."""
+    axes = [np.exp(-8 * (((np.arange(side) + 0.5) / side) - 0.5) ** 2) for side in grid]
+    return np.outer(*axes).reshape(-1)
+
+
+def _draw(context: Context, images: int) -> _Sample:
+    run, config = context.run, context.run.config
+    table = run.summary().to_table(columns=["row", "status", "target", "mass_flow"]).sort_by("row")
+    fine = (table["status"].to_numpy() == Status.OK) & (
+        np.nan_to_num(table["mass_flow"].to_numpy()) > 0
+    )
+    chosen = np.random.default_rng(_SEED).permutation(np.flatnonzero(fine))[:images]
+    targets = table["target"].fill_null(-1).to_numpy()[chosen]
+    cells = run.spec.grid[0] * run.spec.grid[1]
+    pixels, flows, cover, kept = [], [], [], []
+    for row, target in zip(table["row"].to_numpy()[chosen].tolist(), targets, strict=True):
+        (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
+        most = config.limits.max_pixels
+        loaded = load_image(image, context.fetcher, context.transform, most, (), Clock())
+        if loaded.pixels is None:
+            continue
+        boxes = torch.from_numpy(np.asarray(loaded.boxes, np.float32).reshape(1, -1, 4))
+        pixels.append(torch.from_numpy(loaded.pixels))
+        flows.append(run.read_maps(row, row + 1).sum(axis=(0, 1), dtype=np.float64).reshape(-1))
+        covered = coverage(boxes, run.spec.grid)[0] if boxes.shape[1] else torch.zeros(cells)
+        cover.append(covered.double().numpy())
+        kept.append(int(target))
+    known = all(target >= 0 for target in kept) and bool(kept)
+    height, width = run.spec.input["size"]
+    return _Sample(
+        pixels=torch.stack(pixels) if pixels else torch.empty(0, 3, height, width),
+        targets=torch.tensor(kept) if known else None,
+        flows=np.stack(flows) if flows else np.empty((0, cells)),
+        cover=np.stack([np.broadcast_to(c, cells) for c in cover])
+        if cover
+        else np.empty((0, cells)),
+    )
+
+
+def _shuffled_flows(sample: _Sample, context: Context) -> Float:
+    """Return the accumulated flows (n, cells) of the run's method on shuffled weights."""
+    config = context.run.config
+    loaded = load_configured(config.model)
+    shuffle_weights(loaded.model)
+    loaded.model.to(context.device)
+    found = [np.empty((0, sample.flows.shape[1]))]
+    with ExitStack() as stack:
+        _, flow = open_method(config, loaded, context.references, context.device, stack)
+        for lo in range(0, len(sample.pixels), config.flow.batch_size):
+            cut = slice(lo, lo + config.flow.batch_size)
+            inputs = context.transform.normalise(sample.pixels[cut].to(context.device))
+            targets = None if sample.targets is None else sample.targets[cut].to(context.device)
+            with context.autocast:
+                maps = flow(inputs, targets).maps
+            found.append(maps.sum(1).double().flatten(1).cpu().numpy())
+    return np.concatenate(found)
+
+
+def _lift(maps: Float, cover: Float) -> float | None:
+    """Return the mean energy inside the boxes over their area; None without boxes."""
+    area, mass = cover.mean(1), maps.sum(1)
+    used = (area > 0) & (mass > 0)
+    if not used.any():
+        return None
+    inside = (maps[used] * cover[used]).sum(1) / mass[used]
+    return float((inside / area[used]).mean())

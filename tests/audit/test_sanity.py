@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.audit.sanity import (
+    SANITY,
+    SANITY_SCHEMA,
+    centre,
+    check_sanity,
+    edges,
+    shuffle_weights,
+)
+
+
+def test_maps_of_a_trained_model_are_more_than_its_baselines(trained):
+    table = check_sanity(trained, 24)
+    assert table.schema.equals(SANITY_SCHEMA)
+    assert trained.table(SANITY).equals(table)
+    rows = {row["baseline"]: row for row in table.to_pylist()}
+    assert set(rows) == {"shuffled", "edges", "centre", "random"}
+    assert rows["shuffled"]["passed"] is True
+    assert abs(rows["shuffled"]["rank_correlation"]) <= 0.2
+    assert "passed" in rows["shuffled"]["sentence"]
+    assert all(rows[name]["passed"] is None for name in ("edges", "centre", "random"))
+    assert abs(rows["random"]["rank_correlation"]) < 0.15
+    assert rows["random"]["box_lift"] == pytest.approx(1, abs=0.15)
+    assert rows["random"]["flow_box_lift"] > rows["centre"]["box_lift"] > 1
+    assert {row["images"] for row in rows.values()} == {24}
+
+
+def test_shuffling_keeps_every_entry_and_no_place():
+    layer = nn.Linear(40, 30)
+    before = layer.weight.detach().clone()
+    shuffle_weights(layer)
+    assert torch.equal(layer.weight.flatten().sort().values, before.flatten().sort().values)
+    assert (layer.weight == before).float().mean() < 0.01
+
+
+def test_edges_are_where_the_pixels_change():
+    pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    pixels[:, :, 18:, 18:] = 255
+    found = edges(pixels, (4, 4)).reshape(4, 4)
+    assert found[2, 2] == found.max()
+    assert found[:2, :].max() == found[:, :2].max() == 0
+    assert found[3, 3] == 0
+
+
+def test_the_centre_prior_is_highest_in_the_middle_and_symmetric():
+    found = centre((5, 7)).reshape(5, 7)
+    assert found.argmax() == 17
+    np.testing.assert_allclose(found, found[::-1, ::-1])
+
+
+def test_a_run_whose_maps_are_not_the_models_fails(trained, tmp_path, monkeypatch):
+    """If shuffling changed nothing, the maps of the shuffled model would be the true ones."""
+    monkeypatch.setattr("pipeline.audit.sanity.shuffle_weights", lambda model: None)
+    row = check_sanity(trained, 8).to_pylist()[0]
+    assert row["passed"] is False
+    assert row["rank_correlation"] > 0.95
+    assert "FAILED" in row["sentence"]
