@@ -1,0 +1,42 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.cli import app
+from pipeline.atlas import aggregate
+from pipeline.errors import ConfigError, GateClosed
+from tests.atlas.synthetic import synthetic_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = synthetic_run(tmp_path_factory.mktemp("run"), 1600, 8, 0, layers=2, tag_class=5)
+    aggregate(run, tables=("label",), workers=1)
+    return run
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["audit", *arguments])
+
+
+def test_findings_are_printed_as_asked_and_the_gate_closes(run):
+    result = call(run.uri, "--format", "json", "--sanity", "0", "--fail-on", "drift")
+    assert result.exit_code == 0
+    (found,) = json.loads(result.stdout)
+    assert (found["kind"], found["class_name"]) == ("shortcut", "class 5")
+    closed = call(run.uri, "--sanity", "0", "--fail-on", "shortcut")
+    assert isinstance(closed.exception, GateClosed)
+    assert found["sentence"] in str(closed.exception)
+
+
+def test_a_wrong_kind_is_told_before_anything_is_done(run):
+    assert isinstance(call(run.uri, "--fail-on", "shortcuts").exception, ConfigError)
+
+
+def test_baselines_need_the_model_and_say_so(run):
+    """The run names a model that does not exist: the findings are told all the same."""
+    result = call(run.uri, "--sanity", "4")
+    assert result.exit_code == 0, result.output
+    assert "class 5" in result.stdout
+    assert "no baselines: " in result.stderr
