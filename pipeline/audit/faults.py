@@ -15,6 +15,9 @@ from pipeline.audit.entry import Entry
 from pipeline.audit.numerals import percent
 from pipeline.store import Run, Status
 
+ALIKE = 0.02
+"""Largest difference of brightness and of contrast between near duplicates."""
+
 DARK = 0.04
 """Mean luma below which an image shows next to nothing."""
 
@@ -24,7 +27,8 @@ BLURRED = 0.002
 ODD = 8.0
 """Times larger, smaller, wider or taller than the middle of the data set."""
 
-_COLUMNS = ("row", "status", "label", "width", "height", "phash", "brightness", "sharpness")
+_COLUMNS = ("row", "status", "label", "width", "height", "phash")
+_PIXELS = ("brightness", "contrast", "sharpness")
 
 Images = dict[str, NDArray[np.float64]]
 
@@ -32,7 +36,7 @@ Images = dict[str, NDArray[np.float64]]
 def find_faults(run: Run) -> list[Entry]:
     """Return a finding for every kind of fault that some images have, with these images."""
     schema = run.summary().schema
-    names = [name for name in _COLUMNS if name in schema.names]
+    names = [name for name in (*_COLUMNS, *_PIXELS) if name in schema.names]
     table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
     found = [*_of_hashes(table)] if "phash" in names else []
     checks: tuple[Callable[[pa.Table], Entry | None], ...] = (_dark, _blurred, _odd, _quarantined)
@@ -44,6 +48,9 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
     known = table.filter(table["phash"].is_valid())
     rows, labels = _floats(known, "row"), _floats(known, "label")
     pairs = near_duplicates(known["phash"].to_numpy())
+    for column in ("brightness", "contrast"):  # stripes of one pitch share a hash, not their light
+        values = _floats(known, column)[pairs]
+        pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= ALIKE]
     if not len(pairs):
         return []
     groups = groups_of(pairs)

@@ -29,6 +29,8 @@ LEAST = 10
 """Wrong and right images of a class from which they are compared."""
 
 LEAST_AUROC = 0.85
+_AT_ONCE = 32
+"""Columns read at once: 256 MB for a million images."""
 
 _PLACES = ("border_flow", "centre_flow", "mass_flow", "entropy_flow", "convergence_depth")
 
@@ -66,7 +68,12 @@ class Gap:
 
 def compare_wrong(run: Run) -> tuple[Gap, ...]:
     """Return the gap of every class with enough wrong and right images, in every column."""
-    gaps = [gap for column in _columns(run) for gap in _gaps(run, column)]
+    columns = [column.name for column in run.spec.columns]
+    gaps = []
+    for lo in range(0, len(columns), _AT_ONCE):
+        some = columns[lo : lo + _AT_ONCE]
+        table = _read(run, some)
+        gaps += [gap for column in some for gap in _gaps(table, column)]
     if not gaps:
         return ()
     q = benjamini_hochberg(np.array([gap.p for gap in gaps]))
@@ -146,30 +153,27 @@ def _entry(
 
 
 def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
-    table = _read(run, gap.column)
+    table = _read(run, [gap.column])
     values = np.asarray(table[gap.column].to_numpy(), np.float64)
-    mask = (table["label"].to_numpy() == gap.number) & ~table["correct"].to_numpy()
+    wrong = ~np.asarray(table["correct"].to_numpy(), bool) & ~np.isnan(values)
+    mask = wrong & (table["label"].to_numpy() == gap.number)
     rows, values = table["row"].to_numpy()[mask], values[mask]
     order = np.lexsort((rows, -values if gap.auroc > 0.5 else values))[:SHOWN]
     return tuple(zip(rows[order].tolist(), values[order].tolist(), strict=True))
 
 
-def _columns(run: Run) -> tuple[str, ...]:
-    return tuple(column.name for column in run.spec.columns)
-
-
-def _read(run: Run, column: str) -> pa.Table:
-    """Return the images that have a value, a label and an answer, in order of rows."""
+def _read(run: Run, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of the images that have a label and an answer."""
     known = (pc.field("status") == int(Status.OK)) & pc.field("correct").is_valid()
-    return run.summary().to_table(
-        columns=["row", "label", "correct", column], filter=known & pc.field(column).is_valid()
-    )
+    return run.summary().to_table(columns=["row", "label", "correct", *columns], filter=known)
 
 
-def _gaps(run: Run, column: str) -> Iterator[Gap]:
-    table = _read(run, column)
-    labels, right = table["label"].to_numpy(), np.asarray(table["correct"].to_numpy(), bool)
+def _gaps(table: pa.Table, column: str) -> Iterator[Gap]:
     values = np.asarray(table[column].to_numpy(), np.float64)
+    defined = ~np.isnan(values)
+    labels = table["label"].to_numpy()[defined]
+    right = np.asarray(table["correct"].to_numpy(), bool)[defined]
+    values = values[defined]
     order = np.argsort(labels, kind="stable")
     cuts = np.flatnonzero(np.diff(labels[order])) + 1
     for chosen in np.split(order, cuts):

@@ -21,6 +21,7 @@ def run(**changed):
         "height": rng.integers(300, 600, SIZE),
         "phash": rng.integers(1, 2**63, SIZE),
         "brightness": rng.uniform(0.2, 0.8, SIZE),
+        "contrast": np.full(SIZE, 0.4),
         "sharpness": rng.uniform(0.05, 2, SIZE),
     }
     for name, values in changed.items():
@@ -53,7 +54,8 @@ def test_a_fault_is_one_finding_with_its_images(column, values, statistic, rows)
 
 def test_duplicates_with_one_label_are_less_grave_than_with_two():
     phash = {10: 1234567, 14: 1234567, 50: 2**62 + 99, 51: 2**62 + 98}
-    plain, mixed = find_faults(run(phash=phash))
+    light = dict.fromkeys(phash, 0.5)
+    plain, mixed = find_faults(run(phash=phash, brightness=light))
     assert (plain.statistic, plain.images, plain.value) == ("near_duplicates", 4, 2)
     assert (mixed.statistic, mixed.images, mixed.severity) == (
         "duplicates_with_other_labels",
@@ -61,5 +63,10 @@ def test_duplicates_with_one_label_are_less_grave_than_with_two():
         "high",
     )
     assert [row for row, _ in mixed.evidence] == [50, 51]
-    (only,) = find_faults(run(phash={10: 1234567, 14: 1234567}))
+    (only,) = find_faults(run(phash={10: 1234567, 14: 1234567}, brightness=light))
     assert only.severity == "medium"
+
+
+def test_one_hash_in_another_light_is_no_duplicate():
+    phash = {10: 1234567, 14: 1234567}
+    assert find_faults(run(phash=phash, brightness={10: 0.3, 14: 0.4})) == []
