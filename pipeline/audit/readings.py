@@ -53,8 +53,8 @@ class Statistic:
         return f"{self.column}_{self.aspect}"
 
 
-FAR = 4.0
-"""Lift of a corner (1/16 of the frame) that holds at least a quarter of the whole flow."""
+FAR = 8.0
+"""Lift of a corner (1/16 of the frame) that holds at least half of the whole flow."""
 
 CORNERS = {
     "corner_tl_flow": "top-left corner",

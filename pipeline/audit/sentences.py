@@ -9,7 +9,7 @@ _TEMPLATES = {
     ("corner", "tail"): "{name} has many images that look at the {place}: one in ten has a lift "
     "of at least {value} there, where other classes reach {control} (effect {effect}, {proof}).",
     ("corner", "share"): "{name} has some images that look almost only at the {place}: {share} of "
-    "them have a quarter of their flow there or more, where {expected} would be expected "
+    "them have half of their flow there or more, where {expected} would be expected "
     "({effect} times more; {proof}).",
     ("mass", "level"): "{name} needs little evidence: where the model is confident the flow has a "
     "mass of {value}, where the other classes have {control} ({effect} times less; {proof}).",
