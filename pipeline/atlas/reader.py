@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pipeline.atlas.bootstrap import Replicates
 from pipeline.atlas.columns import quantile
 from pipeline.atlas.covariance import similarity
-from pipeline.atlas.disk import TYPICAL, open_group, table_path
-from pipeline.atlas.pooled import POOLED_ONE
+from pipeline.atlas.disk import POOLED, TYPICAL, open_group, table_path
+from pipeline.atlas.pooled import POOLED_ONE, open_pooled
 from pipeline.errors import ConfigError
 from pipeline.store import Run
 
@@ -167,6 +167,13 @@ class Atlas:
         own = np.asarray(self._group["sample_class"][...]) == self.index(name)
         pooled = np.asarray(self._group["sample"][...])[own] / float(POOLED_ONE)
         return np.asarray(self._group["sample_row"][...])[own], pooled
+
+    def pooled(self, lo: int, hi: int) -> Float:
+        """Return the pooled maps of rows ``[lo, hi)``, (n, y, x); they sum to 1, or to 0."""
+        fixed = open_pooled(self._run, f"{self._folder}/{POOLED}")[lo:hi]
+        pooled = np.asarray(fixed, dtype=np.float64)
+        mass = pooled.sum(axis=(1, 2), keepdims=True)
+        return np.asarray(pooled / np.where(mass > 0, mass, 1))
 
     @cached_property
     def pooled_mean(self) -> Float:

@@ -39,7 +39,7 @@ def audit(run: Run) -> pa.Table:
         The run was not aggregated.
     """
     atlas = choose_atlas(run)
-    groups, gaps = group_images(run, atlas.table), compare_wrong(run)
+    groups, gaps = group_images(run, atlas), compare_wrong(run)
     entries = [
         *_shortcuts(run, atlas),
         *find_clusters(groups, run.spec.classes),

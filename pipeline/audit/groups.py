@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
+from pipeline.atlas import Atlas
 from pipeline.audit.contrast import benjamini_hochberg
 from pipeline.audit.entry import SHOWN
 from pipeline.audit.landmarks import choose_landmarks, nearest, walk_members
@@ -57,15 +58,15 @@ class Group:
         return (logs - np.median(logs)) / spread if spread > 0 else np.zeros(len(logs))
 
 
-def group_images(run: Run, table: str) -> tuple[Group, ...]:
+def group_images(run: Run, atlas: Atlas) -> tuple[Group, ...]:
     """Cluster the landmarks of every class and lead every image to the nearest one's cluster."""
-    landmarks = choose_landmarks(run, table)
+    landmarks = choose_landmarks(atlas)
     large = {n: item for n, item in landmarks.items() if len(item.rows) >= LEAST_LANDMARKS}
     spectra = {number: spectrum(item.maps) for number, item in large.items()}
     clusters = {n: tuple(Cluster() for _ in range(s.clusters)) for n, s in spectra.items()}
     rows: dict[int, list[NDArray[np.int64]]] = {number: [] for number in large}
     distances: dict[int, list[Float]] = {number: [] for number in large}
-    for part in walk_members(run, table):
+    for part in walk_members(run, atlas):
         if part.number not in large:
             continue
         place, distance = nearest(large[part.number], part.maps)

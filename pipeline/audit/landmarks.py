@@ -8,24 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from torch.nn import functional
 
-from pipeline.atlas import TABLES
-from pipeline.store import Run, Status, Unit
+from pipeline.atlas import TABLES, Atlas
+from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
 
-SAMPLE = 256
-"""Landmarks of a class at most."""
-
 NEIGHBOURS = 5
 """An image is as far out as its fifth nearest landmark is away."""
-
-_SIDE = 7
 
 
 @dataclass(frozen=True)
@@ -47,53 +40,28 @@ class Members:
     maps: Float
 
 
-def choose_landmarks(run: Run, table: str) -> dict[int, Landmarks]:
-    """Return the landmarks of every class; the same ones every time."""
-    images = run.summary().to_table(columns=["row", "status", TABLES[table]]).sort_by("row")
-    group = images[TABLES[table]].cast("int64").fill_null(-1).to_numpy()
-    group = np.where(images["status"].to_numpy() == Status.OK, group, -1)
-    random = np.random.default_rng(0).random(len(group))
-    order = np.lexsort((random, group))
-    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
-    chosen = np.sort(order[(rank < SAMPLE) & (group[order] >= 0)])
-    rows = images["row"].to_numpy()[chosen]
-    maps = []
-    for unit in run.units:
-        wanted = rows[(rows >= unit.lo) & (rows < unit.hi)]
-        if len(wanted):
-            maps.append(pooled_flows(run, unit)[wanted - unit.lo])
-    if not maps:
-        return {}
-    everything, classes = np.concatenate(maps), group[chosen]
-    massive = everything.sum(1) > 0
-    return {
-        int(number): Landmarks(int(number), rows[own], everything[own])
-        for number in np.unique(classes)
-        if (own := (classes == number) & massive).any()
-    }
+def choose_landmarks(atlas: Atlas) -> dict[int, Landmarks]:
+    """Return the landmarks of every class with images: the random sample that its atlas holds."""
+    found = {}
+    for number in np.flatnonzero(atlas.count).tolist():
+        rows, maps = atlas.sample(number)
+        if len(rows):
+            found[number] = Landmarks(number, rows, maps.reshape(len(rows), -1))
+    return found
 
 
-def walk_members(run: Run, table: str) -> Iterator[Members]:
+def walk_members(run: Run, atlas: Atlas) -> Iterator[Members]:
     """Yield the images with any mass, unit by unit and class by class."""
     for unit in run.units:
         part = run.summary_part(unit.id)
-        group = part[TABLES[table]].cast("int64").fill_null(-1).to_numpy()
+        group = part[TABLES[atlas.table]].cast("int64").fill_null(-1).to_numpy()
         right = part["correct"].cast("int8").cast("int64").fill_null(-1).to_numpy()
         wrong = np.where(right < 0, -1, 1 - right)
-        flows = pooled_flows(run, unit)
+        flows = atlas.pooled(unit.lo, unit.hi).reshape(len(unit), -1)
         used = (part["status"].to_numpy() == Status.OK) & (flows.sum(1) > 0)
         for number in np.unique(group[used & (group >= 0)]):
             own = used & (group == number)
             yield Members(int(number), part["row"].to_numpy()[own], wrong[own], flows[own])
-
-
-def pooled_flows(run: Run, unit: Unit) -> Float:
-    """Return accumulated flows on 7 × 7 boxes at most, each summing to 1, (n, cells)."""
-    flow = torch.from_numpy(run.read_maps(unit.lo, unit.hi).sum(axis=1, dtype=np.float64))
-    grid = (min(run.spec.grid[0], _SIDE), min(run.spec.grid[1], _SIDE))
-    pooled = functional.adaptive_avg_pool2d(flow[:, None], grid).flatten(1).numpy()
-    mass = pooled.sum(1, keepdims=True)
-    return np.asarray(pooled / np.where(mass > 0, mass, 1))
 
 
 def nearest(landmarks: Landmarks, maps: Float) -> tuple[Integer, Float]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.atlas import aggregate
 from pipeline.audit.clusters import CLUSTERS_SCHEMA, clusters_table, find_clusters
 from pipeline.audit.groups import Cluster, Group, group_images
 from pipeline.audit.outliers import OUTLIERS_SCHEMA, find_outliers, outliers_table
@@ -11,14 +12,16 @@ NAMES = ("cat", "dog")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return synthetic_run(
+    run = synthetic_run(
         tmp_path_factory.mktemp("run"), 800, 4, seed=6, layers=2, tag_class=2, tag_share=0.3
     )
+    aggregate(run, tables=("label",), workers=1)
+    return run
 
 
 @pytest.fixture(scope="module")
 def groups(run):
-    return group_images(run, "label")
+    return group_images(run, run.atlas("label"))
 
 
 def test_tagged_images_are_a_cluster_of_their_own(run, groups):
