@@ -15,8 +15,8 @@ from pipeline.audit.entry import Entry
 from pipeline.audit.numerals import percent
 from pipeline.store import Run, Status
 
-ALIKE = 0.02
-"""Largest difference of brightness and of contrast between near duplicates."""
+ALIKE = {"brightness": 0.02, "contrast": 0.02, "sharpness": float(np.log(1.25))}
+"""Largest difference between near duplicates (of sharpness: a quarter more or less)."""
 
 DARK = 0.04
 """Mean luma below which an image shows next to nothing."""
@@ -48,9 +48,12 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
     known = table.filter(table["phash"].is_valid())
     rows, labels = _floats(known, "row"), _floats(known, "label")
     pairs = near_duplicates(known["phash"].to_numpy())
-    for column in ("brightness", "contrast"):  # stripes of one pitch share a hash, not their light
-        values = _floats(known, column)[pairs]
-        pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= ALIKE]
+    for column, limit in ALIKE.items():  # stripes of one pitch share a hash, but not all of these
+        if column in known.column_names:
+            values = _floats(known, column)[pairs]
+            if column == "sharpness":
+                values = np.log(values)
+            pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= limit]
     if not len(pairs):
         return []
     groups = groups_of(pairs)

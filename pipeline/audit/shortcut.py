@@ -17,6 +17,10 @@ from pipeline.audit.shares import contrast_shares
 Q_LIMIT = 0.02
 """Largest false discovery rate of what is reported."""
 
+ALONE_LIMIT = 0.001
+"""Largest false discovery rate where one level or tail alone speaks of a class: a shortcut that is
+common shows in several statistics. A share may stand alone, for a rare one shows nowhere else."""
+
 RARE = 0.1
 """Share of a class up to which a shortcut is a rare one."""
 
@@ -72,7 +76,8 @@ def find_shortcuts(readings: Sequence[Reading]) -> tuple[Finding, ...]:
             signal = _signal(item, int(number), float(row[number]))
             if signal.effect >= signal.statistic.effect:
                 by_class.setdefault(signal.number, []).append(signal)
-    return tuple(sorted((_merge(signals) for signals in by_class.values()), key=_gravity))
+    merged = [_merge(signals) for signals in by_class.values() if _enough(signals)]
+    return tuple(sorted(merged, key=_gravity))
 
 
 def _families(readings: Sequence[Reading]) -> list[list[Reading]]:
@@ -112,6 +117,11 @@ def _effect(statistic: Statistic, value: float, control: float) -> float:
     if statistic.aspect == "share":
         return value / control
     return (value + QUIET_LIFT) / (control + QUIET_LIFT)
+
+
+def _enough(signals: Sequence[Signal]) -> bool:
+    first = signals[0]
+    return len(signals) > 1 or first.statistic.aspect == "share" or first.q <= ALONE_LIMIT
 
 
 def _merge(signals: Sequence[Signal]) -> Finding:

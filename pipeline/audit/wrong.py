@@ -20,7 +20,6 @@ from pipeline.audit.contrast import benjamini_hochberg, contrast
 from pipeline.audit.entry import SHOWN, Entry
 from pipeline.audit.numerals import figure, rate
 from pipeline.audit.readings import Reading, Statistic
-from pipeline.audit.shortcut import Q_LIMIT
 from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
@@ -29,10 +28,11 @@ LEAST = 10
 """Wrong and right images of a class from which they are compared."""
 
 LEAST_AUROC = 0.85
+LARGEST_Q = 0.005
 _AT_ONCE = 32
 """Columns read at once: 256 MB for a million images."""
 
-_PLACES = ("border_flow", "centre_flow", "mass_flow", "entropy_flow", "convergence_depth")
+_PLACES = ("border_flow", "centre_flow", "mass_flow", "entropy_flow")
 
 WRONG_SCHEMA = pa.schema(
     [
@@ -96,20 +96,20 @@ def wrong_table(gaps: Sequence[Gap], names: Sequence[str]) -> pa.Table:
 
 def find_wrong(run: Run, gaps: Sequence[Gap], names: Sequence[str]) -> list[Entry]:
     """Return the classes whose wrong images stand out as those of no other class do."""
+    families = [[gap for gap in gaps if gap.column == column] for column in _PLACES]
+    families = [own for own in families if own]
+    if not families:
+        return []
+    judged = [contrast([_reading(own, own[0].column, len(names))])[0] for own in families]
+    q = benjamini_hochberg(np.stack([item.p for item in judged]))
     found = []
-    for column in _PLACES:
-        own = [gap for gap in gaps if gap.column == column]
-        if not own:
-            continue
-        (judged,) = contrast([_reading(own, column, len(names))])
-        q = benjamini_hochberg(judged.p)
+    for own, item, row in zip(families, judged, q, strict=True):
         for gap in own:
-            clear = max(gap.auroc, 1 - gap.auroc)
-            sure = max(float(q[gap.number]), gap.q) <= Q_LIMIT  # NaN is not
-            if sure and clear >= LEAST_AUROC:
-                z = float(judged.z[gap.number])
-                control = float(judged.control[gap.number])
-                found.append(_entry(run, gap, names, control=control, z=z, q=float(q[gap.number])))
+            sure = row[gap.number] <= LARGEST_Q and gap.q <= LARGEST_Q  # NaN is not
+            if sure and max(gap.auroc, 1 - gap.auroc) >= LEAST_AUROC:
+                z, control = float(item.z[gap.number]), float(item.control[gap.number])
+                entry = _entry(run, gap, names, control=control, z=z, q=float(row[gap.number]))
+                found.append(entry)
     return found
 
 

@@ -55,7 +55,7 @@ def test_a_fault_is_one_finding_with_its_images(column, values, statistic, rows)
 def test_duplicates_with_one_label_are_less_grave_than_with_two():
     phash = {10: 1234567, 14: 1234567, 50: 2**62 + 99, 51: 2**62 + 98}
     light = dict.fromkeys(phash, 0.5)
-    plain, mixed = find_faults(run(phash=phash, brightness=light))
+    plain, mixed = find_faults(run(phash=phash, brightness=light, sharpness=light))
     assert (plain.statistic, plain.images, plain.value) == ("near_duplicates", 4, 2)
     assert (mixed.statistic, mixed.images, mixed.severity) == (
         "duplicates_with_other_labels",
@@ -63,10 +63,12 @@ def test_duplicates_with_one_label_are_less_grave_than_with_two():
         "high",
     )
     assert [row for row, _ in mixed.evidence] == [50, 51]
-    (only,) = find_faults(run(phash={10: 1234567, 14: 1234567}, brightness=light))
+    (only,) = find_faults(run(phash={10: 1234567, 14: 1234567}, brightness=light, sharpness=light))
     assert only.severity == "medium"
 
 
-def test_one_hash_in_another_light_is_no_duplicate():
-    phash = {10: 1234567, 14: 1234567}
-    assert find_faults(run(phash=phash, brightness={10: 0.3, 14: 0.4})) == []
+@pytest.mark.parametrize("column", ["brightness", "sharpness"])
+def test_one_hash_in_another_light_is_no_duplicate(column):
+    same = {10: 0.5, 14: 0.5}
+    pixels = {"brightness": same, "sharpness": same, column: {10: 0.3, 14: 0.4}}
+    assert find_faults(run(phash={10: 1234567, 14: 1234567}, **pixels)) == []

@@ -57,13 +57,13 @@ def test_where_wrong_is_chance_nothing_is_found(run):
 
 def test_a_class_that_errs_where_it_looks_at_the_border_is_found(run):
     rng = np.random.default_rng(0)
-    shift = [3.0 if number == 5 else 0.0 for number in range(8)]
+    shift = [2.0 if number == 5 else 0.0 for number in range(24)]
     gaps = [
         gap(number, "border_flow", rng.normal(shift[number], 1, 30), rng.normal(0, 1, 270))
-        for number in range(8)
+        for number in range(24)
     ]
     gaps = [item.__class__(**{**item.__dict__, "q": item.p}) for item in gaps]
-    (found,) = find_wrong(run, gaps, run.spec.classes)
+    (found,) = find_wrong(run, gaps, [f"class {number}" for number in range(24)])
     assert (found.kind, found.number, found.statistic) == ("wrong_vs_right", 5, "border_flow")
     assert found.value > 0.9 > found.control
     assert "“class 5” goes wrong where border_flow is more" in found.sentence
