@@ -40,8 +40,8 @@ class RayEngine:
         self._started = False
 
     def __enter__(self) -> "RayEngine":
-        joined = False
-        if not ray.is_initialized():
+        joined = ray.is_initialized()
+        if not joined:
             joined = connect(self._cluster.address)
             self._started = True
         self._share = share_of(self._cluster)

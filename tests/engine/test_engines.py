@@ -161,6 +161,15 @@ def test_more_actors_than_room_is_told_before_anything_starts(cluster: None) -> 
         pass
 
 
+def test_nodes_with_room_are_waited_for_but_not_for_ever(cluster: None, tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    units = created_run(config).spec.units
+    asked = ClusterConfig(gpus_per_actor=4, cpus_per_actor=1, patience=0.5)
+    told = "no node with room for an actor of 1 CPUs and 4 GPUs"
+    with RayEngine(asked) as engine, pytest.raises(UnitFailed, match=told):
+        list(engine.run(Job(config.run, 1, open_flows), units))
+
+
 def test_a_finished_run_is_not_computed_again(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     run_flows(config)
