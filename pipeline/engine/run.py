@@ -1,7 +1,7 @@
 """From a configuration to a finished run: index, plan, compute what is missing, finalise."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 
 import timm
@@ -102,8 +102,9 @@ def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
     listing = source.listing()
     if listing is not None and is_run(config.run):
         known = stored_scan(open_store(config.run))
-        if known and known["listing"] == listing:
-            return Index(**known["index"]), None
+        if known and known.get("listing") == listing:
+            with suppress(KeyError, TypeError):  # another version's
+                return Index(**known["index"]), None
     parts = Spool()
     index = build_index(source, parts.add)
     parts.finish({"listing": listing, "index": asdict(index)})
