@@ -1,0 +1,41 @@
+import pytest
+from typer.testing import CliRunner
+
+from jobs.cli import app
+from pipeline.errors import ConfigError, RunIncomplete
+from tests.atlas.synthetic import synthetic_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return synthetic_run(tmp_path_factory.mktemp("run"), images=60, classes=2, layers=2)
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["aggregate", *arguments])
+
+
+def test_the_command_says_of_what_and_where_the_atlas_is(run):
+    done = call(run.uri, "--workers", "1")
+    images = run.atlas().count.sum()
+    assert f"atlas of {images} images in 2 groups by label" in done.output
+    done = call(
+        run.uri, "--where", "confidence > 0.5 and not correct", "--by", "pred", "--name", "odd"
+    )
+    assert done.exit_code == 0
+    assert run.atlas("odd").facts["where"] == "confidence > 0.5 and not correct"
+    assert run.atlas("odd").table == "pred"
+
+
+def test_an_unfinished_run_needs_to_be_asked_for(run, tmp_path):
+    partial = synthetic_run(tmp_path, images=60, classes=2, layers=2)
+    partial.delete("_SUCCESS")
+    assert isinstance(call(partial.uri).exception, RunIncomplete)
+    assert call(partial.uri, "--partial").exit_code == 0
+    assert partial.atlas().count.tolist() == run.atlas().count.tolist()
+
+
+def test_a_filter_that_names_no_column_says_which_it_might_mean(run):
+    done = call(run.uri, "--where", "confidance > 0.5", "--name", "x")
+    assert isinstance(done.exception, ConfigError)
+    assert "did you mean confidence" in str(done.exception)
