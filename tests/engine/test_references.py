@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import RunConfig
+from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import prepare, run_flows
+from pipeline.engine.pool import RayEngine
 from pipeline.errors import ConfigError, RunConflict
 from pipeline.store import Run, open_run, open_store, verify
 from tests.engine.datasets import small_config, write_images
@@ -90,6 +91,16 @@ def test_both_targets_features_and_resuming_go_together(tmp_path: Path, bank: Ru
     (Path(config.run) / "receipts/00000002.json").unlink()
     run_flows(config)
     assert tree(config.run) == before
+
+
+def test_two_actors_give_the_same_bytes(tmp_path: Path, bank: Run) -> None:
+    config = query(tmp_path, bank, target="both", features=True)
+    run_flows(config)
+    elsewhere = config.model_copy(update={"run": str(tmp_path / "actors")})
+    actors = ClusterConfig(actors=2, gpus_per_actor=0, cpus_per_actor=1)
+    with RayEngine(actors) as engine:
+        run_flows(elsewhere, engine=engine)
+    assert tree(elsewhere.run) == tree(config.run)
 
 
 def test_pairs_of_a_table(tmp_path: Path, bank: Run) -> None:
