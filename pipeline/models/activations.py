@@ -42,6 +42,11 @@ def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> 
     UnsupportedModel
         It is not known how the model's last activations lie on the image.
     """
+    if not hasattr(model, "forward_features"):
+        raise UnsupportedModel(
+            f"{type(model).__name__} has no forward_features, so its last activations are not "
+            "known; use a model of timm"
+        )
     if kind == "model" and getattr(model, "global_pool", None) == "token":
         return _last_attention(model, images)
     with torch.no_grad():

@@ -67,9 +67,10 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
             hooks.callback(block.norm1.register_forward_hook(leave).remove)
         logits = model(images)
     grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
-    prefix = int(model.num_prefix_tokens)  # type: ignore[arg-type]
-    wanted = prefix + grid[0] * grid[1]
-    if any(point.ndim != 3 or point.shape[1] != wanted for point in points):
+    # The class token of CaiT joins only behind the blocks.
+    prefix = points[0].shape[1] - grid[0] * grid[1]
+    same = all(point.ndim == 3 and point.shape[1] == points[0].shape[1] for point in points)
+    if not same or prefix not in (0, int(model.num_prefix_tokens)):  # type: ignore[arg-type]
         raise UnsupportedModel(
             f"{type(model).__name__} does not keep one token per patch in every block; "
             "use input_gradient"

@@ -33,6 +33,7 @@ class AlexNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),
         )
+        self.num_features = 256 * width // 64
         self.avgpool = nn.AdaptiveAvgPool2d((6, 6) if first == 11 else (2, 2))
         inputs = 256 * width // 64 * (36 if first == 11 else 4)
         self.classifier = nn.Sequential(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.flows.convolutional import BUILDERS, build
 from tests.flows.reference import photographs_like, small
 
 
@@ -30,7 +31,8 @@ class Family:
     def images(self, model: nn.Module, count: int) -> Tensor:
         if self.size is None:
             return photographs_like(model, count)
-        return torch.randn(count, 3, *self.size, generator=torch.Generator().manual_seed(1))
+        images = torch.randn(count, 3, *self.size, generator=torch.Generator().manual_seed(1))
+        return images.to(next(model.parameters()).dtype)
 
 
 def plain(name: str, **options: Any) -> nn.Module:
@@ -41,9 +43,16 @@ def plain(name: str, **options: Any) -> nn.Module:
     return timm.create_model(name, **{"num_classes": 5, **options}).eval()
 
 
+def convolutional(name: str) -> Family:
+    """A family of ``tests.flows.convolutional``, in float64: its maps are sums that cancel."""
+    size = BUILDERS[name][1]
+    return Family(name, name, size=(size, size), builder=lambda model: build(model).double())
+
+
 VIT, EVA02 = "vit_tiny_patch16_224", "eva02_tiny_patch14_224"
 
 FAMILIES: tuple[Family, ...] = (
+    *(convolutional(name) for name in BUILDERS if name != "Inception"),
     Family("ViT", VIT),
     Family("ViT, registers", VIT, {"reg_tokens": 4}),
     Family("ViT, q/k norm", VIT, {"qk_norm": True}),

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 ITERATIONS = 6
 CURVED = (nn.SiLU, nn.GELU, nn.Hardswish, nn.Sigmoid, nn.Hardsigmoid)
+POINTWISE = (nn.ReLU, nn.ReLU6, nn.BatchNorm2d, nn.LayerNorm, nn.Dropout, *CURVED)
 SUMS = (operator.add, operator.iadd, torch.add)
 
 
@@ -43,6 +44,7 @@ class Step:
     module: nn.Module | None  # if it is one module only
     source: Tensor = None
     target: Tensor = None
+    pointwise: bool = False  # norms, activations and permutations end no layer
 
 
 def chain(model: nn.Module, image: Tensor) -> list[Step]:
@@ -114,6 +116,8 @@ def chain(model: nn.Module, image: Tensor) -> list[Step]:
                 module_of(traced, inside),
                 values[first],
                 values[last],
+                len(inside) == 1
+                and (isinstance(module_of(traced, inside), POINTWISE) or last.target == "permute"),
             )
         )
     return [step for step in steps if step is not None]
@@ -217,6 +221,15 @@ def importance(model, image, steps, score):
         value = step.run(value)
         points.append(value)
     return torch.autograd.grad(score(value), points, materialize_grads=True)
+
+
+def published(steps: list[Step]) -> list[int]:
+    """Return the places of the points that enter a layer, and of the last one."""
+    return [
+        place
+        for place, step in enumerate(steps)
+        if step.target.ndim == 4 and (step is steps[-1] or not steps[place + 1].pointwise)
+    ]
 
 
 def naflow(

@@ -11,45 +11,14 @@ from torch.nn import functional as F
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
-from tests.flows.convolutional import BUILDERS, build, images_for
+from tests.flows.cams import watched, weigh
+from tests.flows.convolutional import build, images_for
 from tests.flows.reference import photographs_like, small
 
 METHODS = ("gradcam", "hirescam", "layercam")
 PEERS = {"gradcam": GradCAM, "hirescam": HiResCAM, "layercam": LayerCAM}
-FAMILIES = [family for family in BUILDERS if family != "Inception"]
-
-
-def weigh(method, activation, gradient):
-    """The three definitions, place by place, from (C, h, w) each."""
-    maps = torch.zeros(activation.shape[1:], dtype=activation.dtype)
-    for channel, slope in zip(activation, gradient, strict=True):
-        if method == "gradcam":
-            maps += channel * slope.sum() / slope.numel()
-        elif method == "hirescam":
-            maps += channel * slope
-        else:
-            maps += channel * slope.clamp(min=0)
-    return maps.clamp(min=0)
-
-
-def watched(model, images, target):
-    """Outputs of every module and the gradients of the targets' logits, by module name."""
-    kept = {}
-    handles = []
-    for name, module in model.named_modules():
-        if hasattr(module, "inplace"):
-            module.inplace = False
-        if name:
-            handles.append(
-                module.register_forward_hook(lambda m, a, out, name=name: kept.update({name: out}))
-            )
-    logits = model(images)
-    for handle in handles:
-        handle.remove()
-    kept = {name: out for name, out in kept.items() if isinstance(out, torch.Tensor)}
-    score = logits.gather(1, target[:, None]).sum()
-    gradients = torch.autograd.grad(score, list(kept.values()), allow_unused=True)
-    return {name: pair for name, *pair in zip(kept, kept.values(), gradients, strict=True)}
+# The other families are in the support matrix.
+FAMILIES = ("AlexNet (plain torch)", "ResNet", "DenseNet", "MobileNetV3", "ConvNeXt")
 
 
 def assert_same(found, wanted, tolerance=1e-5):
