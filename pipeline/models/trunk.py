@@ -181,8 +181,8 @@ def read_trunk(model: nn.Module, images: Tensor) -> Trunk:
     places = _places(segments)
     if not places or segments[places[-1]].target.ndim != 4:
         raise UnsupportedModel(
-            f"{name} has no feature maps (B, C, h, w) that everything passes through; use a "
-            "convolutional network, or another method: gradcam or daam for a vision transformer"
+            f"{name} has no feature maps (B, C, h, w) that everything passes through; use "
+            "input_gradient, daam for a transformer, or a convolutional network"
         )
     last = _channels_last(segments)
     if last[places[-1]] != (getattr(model, "output_fmt", "NCHW") == "NHWC"):

@@ -160,6 +160,6 @@ def test_a_model_without_feature_maps_is_refused():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
     with (
         create_flow("gradcam", model.eval()) as flow,
-        pytest.raises(UnsupportedModel, match=r"no feature maps .* use a convolutional network"),
+        pytest.raises(UnsupportedModel, match=r"no feature maps .* use input_gradient"),
     ):
         flow(torch.randn(2, 3, 2, 2))
