@@ -173,6 +173,8 @@ def run_flows(
     store = open_store(config.run, create=True)
     with telling_when_full(), RunLock(store) as lock:
         create_run(store, spec, prepared.parts)
+        if prepared.parts is not None:
+            prepared.parts.discard()
         done = valid_receipts(store, spec)
         todo = [unit for unit in spec.units if unit.id not in done]
         rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())

@@ -50,6 +50,10 @@ class Spool:
             write(store, path, read(self.store, path))
         write(store, SCAN, content.encode())
 
+    def discard(self) -> None:
+        """Remove the parts from this machine now: a driver that is killed later leaves nothing."""
+        self._folder.cleanup()
+
 
 def stored_scan(store: ObjectStore) -> dict[str, Any] | None:
     """Return what the scan of a run's index found; None unless all of its parts are there."""

@@ -81,3 +81,11 @@ def test_an_index_is_known_by_its_scan_only_while_it_is_whole(spool: Spool, tmp_
     assert stored_scan(store) is None
     spool.move_into(store)
     assert stored_scan(store) == {"listing": "abc"}
+
+
+def test_a_discarded_spool_leaves_nothing_behind(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spool = spooled(table(10))
+    assert len(list(tmp_path.rglob("*.parquet"))) == 2
+    spool.discard()
+    assert not list(tmp_path.iterdir())
