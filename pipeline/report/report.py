@@ -7,6 +7,7 @@ from pipeline.report.contents import read_quarantine
 from pipeline.report.data import write_data
 from pipeline.report.depth import class_charts, run_charts
 from pipeline.report.findings import Finding
+from pipeline.report.gates import read_gates
 from pipeline.report.pages import (
     ASSETS,
     INDEX,
@@ -70,6 +71,7 @@ def _write_index(volume: Volume) -> None:
         "severities": Counter(finding.severity for finding in listed),
         "quarantine": read_quarantine(run),
         "comparisons": volume.comparisons,
+        "gates": read_gates(run, volume.facts, volume.classes),
     }
     _write(run, INDEX, contents)
 
@@ -81,6 +83,9 @@ def _write_class(volume: Volume, rank: int) -> None:
     run.write(f"report/assets/classes/{fact.id:d}.webp", film.content)
     moving = animate(volume.atlas.flow_mean[fact.position])
     run.write(f"report/assets/classes/{fact.id:d}-moving.webp", moving)
+    clusters = volume.clusters.get(fact.id)
+    if clusters:
+        run.write(f"report/assets/classes/{fact.id:d}-clusters.webp", clusters.film.content)
     contents = volume.common() | {
         "fact": fact,
         "rank": rank,
@@ -94,6 +99,7 @@ def _write_class(volume: Volume, rank: int) -> None:
         "typical": volume.typical[fact.id],
         "untypical": volume.untypical[fact.id],
         "mistakes": volume.mistakes.get(fact.id, ()),
+        "clusters": clusters,
     }
     _write(run, class_page(fact.id), contents)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.atlas import Atlas
 from pipeline.report.captions import Caption, read_captions
+from pipeline.report.clusters import Clusters, read_clusters
 from pipeline.report.comparison import Comparison, read_comparisons
 from pipeline.report.contents import (
     ClassFacts,
@@ -47,6 +48,8 @@ class Volume:
     verdicts: dict[int, Verdict]
     """By finding."""
     comparisons: tuple[Comparison, ...]
+    clusters: dict[int, Clusters]
+    """By class id."""
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -93,6 +96,7 @@ def gather(run: Run) -> Volume:
         captions=read_captions(run, rows),
         verdicts=read_verdicts(run),
         comparisons=read_comparisons(run),
+        clusters=read_clusters(run),
     )
 
 

@@ -1,0 +1,26 @@
+from dataclasses import replace
+
+import pyarrow as pa
+
+from pipeline.atlas import aggregate
+from pipeline.audit.sanity import SANITY, SANITY_SCHEMA
+from pipeline.report.contents import choose_atlas, rank_classes, read_facts
+from pipeline.report.gates import read_gates
+from pipeline.store.parquet import parquet_bytes
+from tests.report.reported import drawn_run
+
+
+def test_gates_say_what_was_lost_and_what_the_baselines_found(tmp_path):
+    run = drawn_run(tmp_path / "run", images=64)
+    aggregate(run)
+    facts, classes = read_facts(run), rank_classes(choose_atlas(run), ())
+    quarantine, mass = read_gates(run, facts, classes)
+    assert f"{facts.quarantined} of 64" in quarantine.sentence
+    assert quarantine.passed == (facts.quarantined / 64 <= 0.01)
+    assert mass.passed == (sum(fact.no_mass for fact in classes) <= 0.01 * facts.images)
+    assert read_gates(run, replace(facts, quarantined=0), classes)[0].passed
+    row = {"baseline": "shuffled", "images": 3, "rank_correlation": 0.6, "passed": False}
+    row |= {"box_lift": None, "flow_box_lift": None, "sentence": "too much <b>alike</b>"}
+    run.write(SANITY, parquet_bytes(pa.Table.from_pylist([row], schema=SANITY_SCHEMA)))
+    (shuffled,) = read_gates(run, facts, classes)[2:]
+    assert (shuffled.passed, shuffled.sentence) == (False, "too much <b>alike</b>")
