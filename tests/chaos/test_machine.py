@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pipeline.engine import run_flows
-from pipeline.errors import UnitFailed
+from pipeline.errors import FlowatlasError
 from pipeline.store import open_run, open_store, verify
 from tests.chaos.damage import DAMAGE, rot
 from tests.chaos.trouble import StoreFailed, failing_at
@@ -45,7 +45,7 @@ class RunMachine(RuleBasedStateMachine):
         once = self.config.model_copy(
             update={"limits": self.config.limits.model_copy(update={"attempts": 1})}
         )
-        with failing_at(call), contextlib.suppress(StoreFailed, UnitFailed):
+        with failing_at(call), contextlib.suppress(StoreFailed, FlowatlasError):
             run_flows(once)
 
     @rule(units=st.integers(1, 5))
