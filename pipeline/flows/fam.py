@@ -115,7 +115,9 @@ class Fam:
         -------
         Flow
             ``maps`` (B, 1, h, w) float32 ≥ 0: the map, lifted by its minimum where that is
-            negative, which keeps the order of its cells; with ``signed`` cut at zero. ``logits``
+            negative, which keeps the order of its cells; with ``signed`` cut at zero. Activations
+            behind a ReLU need no lift. Those of a transformer do, and one very negative cell then
+            leaves all others nearly alike: prefer ``signed`` where mass matters. ``logits``
             (B, K) are similarities to the K labels. Extra ``signed`` (B, 1, h, w) is the map as
             it is.
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import UnsupportedModel
+from pipeline.flows import create_flow
 from pipeline.models.embedding import embed, recorded_embeddings
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
@@ -69,3 +70,30 @@ def test_what_was_not_recorded_is_said() -> None:
 def test_a_model_of_another_form_is_refused() -> None:
     with pytest.raises(UnsupportedModel, match="use a model of timm"):
         embed(nn.Linear(3, 3), torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_pooled_embeddings_leave_out_the_neck(case: str) -> None:
+    model, images = build(case, 5), torch.randn(3, 3, 32, 32)
+    features = model.forward_features(images)
+    if features.ndim == 3:
+        wanted = features[:, model.num_prefix_tokens :].mean(1)
+    else:
+        wanted = features.mean((2, 3))
+    with recorded_embeddings(model, "pooled") as recorder:
+        model(images)
+    torch.testing.assert_close(recorder.last, wanted)
+    torch.testing.assert_close(embed(model, images, "pooled"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("case", "method"), [("class token", "daam"), ("residual", "naflow"), ("residual", "gradcam")]
+)
+def test_recording_changes_no_map(case: str, method: str) -> None:
+    model, images = build(case, 5), torch.randn(2, 3, 32, 32)
+    with create_flow(method, model) as flow:
+        wanted = flow(images).maps
+    with recorded_embeddings(model) as recorder, create_flow(method, model) as flow:
+        torch.testing.assert_close(flow(images).maps, wanted, rtol=1e-4, atol=1e-6)
+    assert recorder.last.shape == (2, model.head_hidden_size)
