@@ -3,8 +3,8 @@
 Ratios are to plain forward and backward of the same batch and model, to all parameters; all
 contestants run interleaved in one process and medians are compared. Not collected by pytest.
 
-With ``--dense SIDE`` the inverse of one convolution (``--channels`` in and out, 3 × 3, images of
-SIDE pixels) is compared with its dense definition: the Jacobian written out and solved by
+With ``--dense SIDE`` the inverse of one convolution (``--channels`` in, twice as many out, 3 × 3,
+images of SIDE pixels) is compared with its dense definition: the Jacobian written out and solved by
 ``torch.linalg.lstsq``, with the memory that the Jacobian takes.
 """
 
@@ -77,7 +77,7 @@ def methods(arguments: argparse.Namespace) -> None:
 def dense(arguments: argparse.Namespace) -> None:
     torch.manual_seed(0)
     side, channels = arguments.dense, arguments.channels
-    conv = nn.Conv2d(channels, channels, 3, padding=1).requires_grad_(False)
+    conv = nn.Conv2d(channels, 2 * channels, 3, padding=1).requires_grad_(False)
     x = torch.randn(1, channels, side, side)
     y = conv(torch.randn_like(x))
 
@@ -96,7 +96,7 @@ def dense(arguments: argparse.Namespace) -> None:
         for name, run in (("matrix-free", free), ("dense", written_out))
     }
     far = (free().flatten() - written_out().flatten()).norm() / written_out().norm()
-    print(f"convolution {channels} → {channels}, {side} px: {x.numel()} unknowns")
+    print(f"convolution {channels} → {2 * channels}, {side} px: {x.numel()} unknowns")
     print(f"dense Jacobian {4 * x.numel() * y.numel() / 2**20:.0f} MiB, {times['dense']:.2f} s")
     print(f"matrix-free {times['matrix-free']:.3f} s, {times['dense'] / times['matrix-free']:.0f}x")
     print(f"relative distance of the solutions {far:.1e}")

@@ -222,6 +222,16 @@ def test_the_model_is_left_as_it_was():
         flow(images)
 
 
+def test_inception_splits_at_its_concatenations():
+    model, images = build("Inception"), images_for("Inception", 1)
+    result = run(model, images, iterations=2)
+    assert result.layers[-1] == "Mixed_7c"
+    assert result.maps.isfinite().all()
+    assert result.maps.amax(dim=(2, 3)).gt(0).all()
+    assert result.extras["residual"].amin() >= 0
+    assert result.extras["residual"].amax() <= 1
+
+
 @pytest.mark.parametrize("by", ["prototypes", "neighbours"])
 def test_similarity_starts_from_the_weights_of_the_embedding(by):
     model = build("ResNet").double()
