@@ -7,10 +7,11 @@ images that look there: how many stop being the class, more than of images that 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.audit.intervals import Rate, difference
+from pipeline.audit.intervals import Rate, design_effect, difference
 from pipeline.audit.pictures import load_rows, predict
 from pipeline.audit.surgery import erase_blur, erase_mean, paste, place_mask
 from pipeline.audit.suspects import Suspect
@@ -79,8 +80,11 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
     def gained(source: Tensor) -> Rate:
         if not len(source):
             return Rate(0, 0, LEVEL)
-        now = predict(paste(images.recipients, source, mask), context)
-        return Rate(int((now == suspect.number).sum()), len(now), LEVEL)
+        now = predict(paste(images.recipients, source, mask), context) == suspect.number
+        if not len(now):
+            return Rate(0, 0, LEVEL)
+        patch = np.arange(len(now)) % len(source)  # images with the same patch are no news
+        return Rate(int(now.sum()), len(now), LEVEL, design_effect(now.numpy(), patch))
 
     def lost(whole: Tensor) -> Rate:
         """Count an image only if neither filling leaves it its class."""

@@ -70,12 +70,15 @@ def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) ->
         common = max(spread, floor) ** 2 * (1 + _MEDIAN_VARIANCE / n)
         own = float(item.reading.error[number]) ** 2
         total = common + own
+        item.control[number] = float(np.median(item.reading.value[others]))
+        if total == 0:  # all classes are the same, and surely: one layer converges at once
+            item.z[number], item.p[number] = 0.0, 1.0
+            continue
         common_freedom = max(1.0, _MAD_EFFICIENCY * freedom)
         own_freedom = max(1, int(item.reading.images[number]) - 1)
         degrees = total**2 / (common**2 / common_freedom + own**2 / own_freedom)
-        item.control[number] = float(np.median(item.reading.value[others]))
         gap = float(item.reading.score[number] - medians[i, 0])
-        item.z[number] = gap / total**0.5 if total > 0 else 0.0
+        item.z[number] = gap / total**0.5
         item.p[number] = upper_tail(float(item.z[number]), degrees)
 
 

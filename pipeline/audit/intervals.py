@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 
 @dataclass(frozen=True)
 class Rate:
-    """``count`` of ``images``, with its Wilson interval."""
+    """``count`` of ``images``, with its Wilson interval.
+
+    ``design`` ≥ 1 is the design effect: images that share something say as little as ``design``
+    times fewer independent ones, and the interval is that of so many.
+    """
 
     count: int
     images: int
     level: float = 0.95
+    design: float = 1.0
 
     @property
     def value(self) -> float:
@@ -23,11 +30,27 @@ class Rate:
         """Wilson's score interval (1927): right also for rates of 0 and 1; (0, 1) of no image."""
         if not self.images:
             return 0.0, 1.0
-        z, n, p = float(norm.ppf((1 + self.level) / 2)), self.images, self.value
+        z, n, p = float(norm.ppf((1 + self.level) / 2)), self.images / self.design, self.value
         centre = (p + z * z / (2 * n)) / (1 + z * z / n)
         half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
         low, high = max(0.0, centre - half), min(1.0, centre + half)
-        return (0.0 if self.count == 0 else low), (1.0 if self.count == n else high)
+        return (0.0 if self.count == 0 else low), (1.0 if self.count == self.images else high)
+
+
+def design_effect(hits: NDArray[np.bool_], group: NDArray[np.int64]) -> float:
+    """Return how many times fewer independent trials grouped ones are worth, at least 1.
+
+    Pearson's dispersion of the groups' counts; trials of one group alone are worth one trial.
+    """
+    share = float(hits.mean())
+    sizes = np.bincount(group)
+    if share in (0.0, 1.0):
+        return 1.0
+    if len(sizes) < 2:
+        return float(len(hits))
+    rates = np.bincount(group, weights=hits) / sizes
+    spread = float((sizes * (rates - share) ** 2).sum()) / (len(sizes) - 1)
+    return max(1.0, spread / (share * (1 - share)))
 
 
 def difference(one: Rate, other: Rate) -> tuple[float, float]:

@@ -97,3 +97,9 @@ def test_under_chance_p_values_are_not_too_small():
     rng = np.random.default_rng(0)
     p = [contrast([reading(0.1 * rng.standard_normal(8), 0.1)])[0].p for _ in range(500)]
     assert np.mean(np.concatenate(p) < 0.01) < 0.01
+
+
+def test_classes_that_are_surely_the_same_are_no_news():
+    (found,) = contrast([reading(np.zeros(6), error=0.0)])
+    assert (found.z == 0).all()
+    assert (found.p == 1).all()
