@@ -26,6 +26,17 @@ class Flow:
     extras: dict[str, Tensor] = field(default_factory=dict)
     native: tuple[Tensor, ...] = ()
 
+    def first(self, images: int) -> "Flow":
+        """Return the flow of the first ``images`` of the batch."""
+        return Flow(
+            maps=self.maps[:images],
+            layers=self.layers,
+            logits=self.logits[:images],
+            target=self.target[:images],
+            extras={name: values[:images] for name, values in self.extras.items()},
+            native=tuple(values[:images] for values in self.native),
+        )
+
 
 class Method(Protocol):
     """A method bound to a model; hooks and frozen parameters live as long as its context."""

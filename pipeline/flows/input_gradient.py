@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pipeline.flows.flow import Flow
-from pipeline.flows.layers import LayerMethod, Observation, said
+from pipeline.flows.layers import LayerMethod, Observation, beside_itself, said
 
 
 class InputGradient(LayerMethod):
@@ -19,6 +19,7 @@ class InputGradient(LayerMethod):
         See :class:`pipeline.flows.layers.LayerMethod`; the default grid has cells of 16 pixels.
     """
 
+    @beside_itself
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
         self.predicted(targets)

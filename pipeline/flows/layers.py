@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,32 @@ class Observation:
 
 Pass = Tokens | Trunk
 Question = Callable[[Pass], Answer]
+
+
+Explain = TypeVar("Explain", bound=Callable[..., Flow])
+
+
+def beside_itself(explain: Explain) -> Explain:
+    """Let a method explain a lone image beside a copy of itself.
+
+    The strides of a batch of one fit two memory formats. Where a convolution, a smooth activation
+    and a batch norm follow each other torch may then take the one for the other in the backward
+    pass on a CPU, and its gradient is wrong without an error (seen with torch 2.15).
+    """
+
+    @wraps(explain)
+    def explained(method: Any, images: Tensor, *given: Tensor | None, **named: Any) -> Flow:
+        batched = [*given, *named.values()]
+        if len(images) != 1 or any(tensor is not None and len(tensor) != 1 for tensor in batched):
+            return explain(method, images, *given, **named)
+
+        def twice(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else torch.cat([tensor, tensor])
+
+        copies = {name: twice(tensor) for name, tensor in named.items()}
+        return explain(method, twice(images), *map(twice, given), **copies).first(1)
+
+    return cast("Explain", explained)
 
 
 class LayerMethod:

@@ -42,7 +42,7 @@ from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.abandon import walk_back
 from pipeline.flows.flow import Flow
 from pipeline.flows.gallery import By, Gallery
-from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question
+from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question, beside_itself
 from pipeline.models.tape import working
 from pipeline.models.tokens import has_tokens
 from pipeline.models.trunk import Trunk
@@ -120,6 +120,7 @@ class NaFlow(LayerMethod):
                 seed=seed,
             )
 
+    @beside_itself
     def __call__(
         self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
     ) -> Flow:
