@@ -36,11 +36,13 @@ class Family:
 
 
 def plain(name: str, **options: Any) -> nn.Module:
-    """A model that brings its own sizes, with the weights it was born with."""
+    """A model that brings its own sizes, with the weights it was born with but for its head."""
     import timm
 
     torch.manual_seed(0)
-    return timm.create_model(name, **{"num_classes": 5, **options}).eval()
+    model = timm.create_model(name, **{"num_classes": 5, **options}).eval()
+    nn.init.normal_(model.get_classifier().weight, std=0.1)  # some heads are born as zeros
+    return model
 
 
 def convolutional(name: str) -> Family:
