@@ -115,8 +115,12 @@ def bar_chart(title: str, note: str, counts: NDArray[np.int64]) -> Chart | None:
 
 
 def nice_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return two to six round numbers that enclose [low, high]."""
-    span = high - low if high > low else max(abs(high), 1.0)
+    """Return two to six round numbers that enclose [low, high].
+
+    A range that is nothing beside its own values counts as none.
+    """
+    size = max(abs(low), abs(high))
+    span = high - low if high - low > 1e-9 * size else size or 1.0
     step = 10.0 ** np.floor(np.log10(span / 3))
     step *= next(factor for factor in (1, 2, 2.5, 5, 10) if span / (step * factor) <= 4)
     start, stop = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.flows.lsmr import lsmr
@@ -43,6 +43,8 @@ def test_finds_the_smallest_least_squares_solution(rows, columns, rank):
 )
 def test_every_step_is_that_of_scipy(rows, columns, steps, damping, seed):
     matrices, b = systems(rows, columns, count=2, seed=seed)
+    # The last step of an ill-conditioned system is made of what rounding has left.
+    assume(steps < min(rows, columns) or float(torch.linalg.cond(matrices).max()) < 100)
     found = lsmr(*products(matrices), b, iterations=steps, tolerance=0.0, damping=damping)
     for matrix, right, x in zip(matrices, b, found.x, strict=True):
         wanted = scipy.sparse.linalg.lsmr(

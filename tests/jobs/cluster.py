@@ -93,6 +93,8 @@ def _node(ports: Iterator[int], *arguments: str) -> Iterator[str]:
     # Metrics are handed on every second, not every ten, so that a short run is seen.
     environment = {
         **os.environ,
+        # Jobs are started as "python", which on a cluster is the one that has flowatlas.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "RAY_AUTH_MODE": "disabled",
         "RAY_metrics_report_interval_ms": "1000",
     }
