@@ -109,18 +109,23 @@ def _configure(place: Path, shapes: ShapesSet, trained: Trained, recipe: Recipe)
 
 
 def _explain(uri: str) -> None:
-    """Aggregate, audit and report the run; print the first finding and where the report is."""
+    """Aggregate, audit, confirm and report the run; print what came out, and where it is."""
     from pipeline.atlas import aggregate
     from pipeline.audit import audit
+    from pipeline.audit.confirm import confirm
+    from pipeline.engine import LocalEngine
     from pipeline.report import write_report
     from pipeline.store import open_run
 
     run = open_run(uri)
     aggregate(run)
     findings = audit(run)
+    verdicts = confirm(run, LocalEngine())
     report = write_report(run)
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
     console.print(f"first finding: {first}", highlight=False, markup=False)
+    for sentence in verdicts["sentence"].to_pylist()[:1]:
+        console.print(f"put to the test: {sentence}", highlight=False, markup=False)
     console.print(f"report: {uri}/{report}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -15,13 +15,14 @@ from pipeline.audit.numerals import percent
 from pipeline.audit.suspects import Suspect, find_suspects
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
+from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
 CONFIRMATIONS = "audit/confirmations.parquet"
 ATTEMPTS = 3
 
-_RATES = ("pasted", "random", "erased", "plain")
+_RATES = ("pasted", "mirrored", "random", "erased", "plain")
 _GAINS = ("paste_gain", "erase_gain")
 CONFIRMATIONS_SCHEMA = pa.schema(
     [
@@ -29,6 +30,7 @@ CONFIRMATIONS_SCHEMA = pa.schema(
         pa.field("class", pa.int32(), nullable=False),
         pa.field("class_name", pa.string(), nullable=False),
         pa.field("place", pa.string(), nullable=False),
+        pa.field("cells", pa.int64(), nullable=False),
         pa.field("verdict", pa.string(), nullable=False),
         *(pa.field(f"{name}_images", pa.int64(), nullable=False) for name in _RATES),
         *(pa.field(f"{name}_rate", pa.float64()) for name in _RATES),
@@ -87,7 +89,16 @@ def confirm(
     ------
     RunIncomplete
         The run was not audited.
+    ConfigError
+        The run compares images that a table lists: no prediction that a patch could change.
     """
+    references = run.config.flow.references
+    if references is not None and references.by == "table":
+        raise ConfigError(
+            "this run compares every image with those that flow.references.table lists for it, so "
+            "a changed image has no class to lose or gain; confirm a run whose "
+            "flow.references.by is prototypes or neighbours"
+        )
     atlas = choose_atlas(run)
     suspects = find_suspects(run, atlas.table, run.findings())
     units = [Unit(number, number, number + 1) for number in range(len(suspects))]
@@ -110,6 +121,7 @@ def _row(confirmation: Confirmation, name: str) -> dict[str, Any]:
         "class": suspect.number,
         "class_name": name,
         "place": suspect.place,
+        "cells": len(suspect.cells),
         "verdict": confirmation.verdict,
     }
     for key in _RATES:
@@ -140,12 +152,18 @@ def verdict_sentence(confirmation: Confirmation, name: str) -> str:
     head = _VERDICTS[confirmation.verdict].format(
         place=_WORDS[confirmation.suspect.place], name=name
     )
-    pasted, erased = confirmation.pasted, confirmation.erased
+    pasted, erased, cells = (
+        confirmation.pasted,
+        confirmation.erased,
+        len(confirmation.suspect.cells),
+    )
     return (
-        f"{head}: pasted onto {pasted.images} images of other classes it makes {_said(pasted)} of "
-        f"them “{name}”, a random patch {_said(confirmation.random)}; erased from {erased.images} "
-        f"images that look there it takes {_said(erased)} of them their class, from "
-        f"{confirmation.plain.images} others {_said(confirmation.plain)}."
+        f"{head}: its {cells} hot {'cell' if cells == 1 else 'cells'}, pasted onto {pasted.images} "
+        f"images of other classes from images that look there, make {_said(pasted)} of them "
+        f"“{name}”, those on the other side {_said(confirmation.mirrored)}, those of random images "
+        f"{_said(confirmation.random)}; erased from {erased.images} images that look there they "
+        f"take {_said(erased)} of them their class, from {confirmation.plain.images} others "
+        f"{_said(confirmation.plain)}."
     )
 
 

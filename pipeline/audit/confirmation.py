@@ -1,8 +1,11 @@
 """``examine``: does the model *use* what it is suspected of, or only see it?
 
-The place is pasted from the images that look there onto images of other classes: how many become
-the class, more than with a patch of a random image at the same place? And it is erased from the
-images that look there: how many stop being the class, more than of images that do not look there?
+The hot cells of the place are pasted from the images that look there onto images of other classes:
+how many become the class, more than with the cells on the other side of the same images (what any
+corner of the class brings), and more than with the same cells of random images (any patch)? And
+they are erased from the images that look there: how many stop being the class, more than of images
+that do not look there? Images of the class that do not look there are no control of pasting: where
+half of a class has a tag, many that have it look elsewhere.
 """
 
 from dataclasses import dataclass
@@ -13,34 +16,39 @@ from torch import Tensor
 
 from pipeline.audit.intervals import Rate, design_effect, difference
 from pipeline.audit.pictures import load_rows, predict
-from pipeline.audit.surgery import erase_blur, erase_mean, paste, place_mask
+from pipeline.audit.surgery import cell_numbers, erase_blur, erase_mean, paste, place_mask
 from pipeline.audit.suspects import Suspect
 from pipeline.engine.context import Context
 
 LEVEL = 0.975
 """Of each of the two comparisons: together they are wrong in at most 5 % of the cases."""
 
-USED = 0.05
-"""Flip rate above that of the control which must be proven for ``used``."""
-
-UNUSED = 0.1
-"""Flip rate above that of the control which must be excluded for ``seen``."""
+MARGIN = 0.1
+"""Flip rate above that of the controls which is worth a person's time: what must be proven for
+``used``, and excluded for ``seen``. A hint among others flips a few images in a hundred."""
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What pasting and erasing did, each with its control."""
+    """What pasting and erasing did, each with its controls.
+
+    ``pasted`` is from carriers, ``mirrored`` from their other side (no image for a border, which
+    has none), ``random`` from other classes; ``erased`` from carriers, ``plain`` from plain images.
+    """
 
     suspect: Suspect
     pasted: Rate
+    mirrored: Rate
     random: Rate
     erased: Rate
     plain: Rate
 
     @property
     def paste_gain(self) -> tuple[float, float]:
-        """Interval of how many more images became the class than with random patches."""
-        return difference(self.pasted, self.random)
+        """Interval of how many more images became the class than with the better control."""
+        controls = [rate for rate in (self.mirrored, self.random) if rate.images]
+        gains = [difference(self.pasted, rate) for rate in controls] or [(-1.0, 1.0)]
+        return min(low for low, _ in gains), min(high for _, high in gains)
 
     @property
     def erase_gain(self) -> tuple[float, float]:
@@ -50,9 +58,9 @@ class Confirmation:
     @property
     def verdict(self) -> str:
         """``used``, ``seen`` (but not used), or ``undecided``."""
-        if max(self.paste_gain[0], self.erase_gain[0]) > USED:
+        if max(self.paste_gain[0], self.erase_gain[0]) > MARGIN:
             return "used"
-        return "seen" if self.paste_gain[1] < UNUSED else "undecided"
+        return "seen" if self.paste_gain[1] < MARGIN else "undecided"
 
 
 @dataclass(frozen=True)
@@ -76,11 +84,12 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
     spec = context.run.spec
     height, width = spec.input["size"]
     mask = place_mask(suspect.place, (height, width), spec.grid)
+    mask &= torch.isin(cell_numbers((height, width), spec.grid), torch.tensor(suspect.cells))
 
-    def gained(source: Tensor) -> Rate:
+    def gained(source: Tensor, where: Tensor) -> Rate:
         if not len(source):
             return Rate(0, 0, LEVEL)
-        now = predict(paste(images.recipients, source, mask), context) == suspect.number
+        now = predict(paste(images.recipients, source, where), context) == suspect.number
         if not len(now):
             return Rate(0, 0, LEVEL)
         patch = np.arange(len(now)) % len(source)  # images with the same patch are no news
@@ -95,8 +104,9 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
 
     return Confirmation(
         suspect=suspect,
-        pasted=gained(images.carriers),
-        random=gained(images.donors),
+        pasted=gained(images.carriers, mask),
+        mirrored=gained(images.carriers[: 0 if suspect.place == "border" else None], mask.flip(1)),
+        random=gained(images.donors, mask),
         erased=lost(images.carriers),
         plain=lost(images.plain),
     )

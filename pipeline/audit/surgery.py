@@ -25,6 +25,12 @@ def place_mask(place: str, size: tuple[int, int], grid: tuple[int, int]) -> Tens
     return mask
 
 
+def cell_numbers(size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Return the number y · w + x of the map's cell that every pixel lies in, int64 (H, W)."""
+    y, x = (torch.arange(side) * cells // side for side, cells in zip(size, grid, strict=True))
+    return y[:, None] * grid[1] + x
+
+
 def paste(onto: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     """Return images (B, 3, H, W) with the masked pixels of others, taken in turns."""
     turns = torch.arange(len(onto), device=onto.device) % len(source)

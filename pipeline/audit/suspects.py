@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.atlas import TABLES
+from pipeline.audit.hot import hot_cells
 from pipeline.audit.readings import CORNERS
 from pipeline.store import Run, Status
 
@@ -23,6 +24,10 @@ CARRIERS = 64
 
 _SURE_CARRIERS = 4
 
+_ENOUGH = 2.0
+"""Lift from which an image is a carrier, however far into the place others look: the farthest
+alone are those whose patch works best, which would flatter it."""
+
 
 @dataclass(frozen=True)
 class Suspect:
@@ -30,6 +35,7 @@ class Suspect:
 
     ``carriers`` are rows of the class that look there most; ``plain`` rows of it that do not;
     ``recipients`` and ``donors`` rows of other classes, for pasting onto and for random patches.
+    ``cells`` are the hot cells of the place (:mod:`pipeline.audit.hot`): the patch.
     ``finding`` is the number of the finding, -1 without one.
     """
 
@@ -40,6 +46,7 @@ class Suspect:
     plain: tuple[int, ...]
     recipients: tuple[int, ...]
     donors: tuple[int, ...]
+    cells: tuple[int, ...]
 
     @property
     def place(self) -> str:
@@ -52,7 +59,7 @@ def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -
 
     Only images that the model takes for the class can lose it, only others can gain it: carriers
     and plain images are predicted as the class, recipients and donors are not. Carriers look at
-    the place at least half as much as the fourth of them.
+    the place at least half as much as the fourth of them, or twice as much as an even flow.
     """
     group = TABLES[table]
     images = run.summary().to_table(
@@ -65,18 +72,21 @@ def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -
     rows, values = images["row"].to_numpy(), images[column].to_numpy()
     own = np.flatnonzero(of_class & taken)
     own = own[np.argsort(-values[own], kind="stable")]
-    strong = values[own] >= values[own[:_SURE_CARRIERS]][-1:] / 2
+    strong = values[own] >= np.minimum(values[own[:_SURE_CARRIERS]][-1:] / 2, _ENOUGH)
     random = np.random.default_rng(number)
     others = random.permutation(rows[~of_class & ~taken])
     plain = own[len(own) // 2 :]  # the half of the class that looks there least
+    carriers = _tuple(rows[own[strong][:CARRIERS]])
+    ordinary = _tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]])
     return Suspect(
         finding=finding,
         number=number,
         column=column,
-        carriers=_tuple(rows[own[strong][:CARRIERS]]),
-        plain=_tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]]),
+        carriers=carriers,
+        plain=ordinary,
         recipients=_tuple(others[::2][:RECIPIENTS]),
         donors=_tuple(others[1::2][:RECIPIENTS]),
+        cells=hot_cells(run, PLACES[column], carriers, ordinary),
     )
 
 

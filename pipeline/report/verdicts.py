@@ -6,8 +6,13 @@ from pipeline.audit.confirm import CONFIRMATIONS
 from pipeline.store import Run
 
 _BARS = (
-    ("pasted", "pasted onto other classes", "a patch of the images that look there"),
-    ("random", "random patch at the same place", "its control"),
+    ("pasted", "pasted onto other classes", "the hot cells of the images that look there"),
+    (
+        "matched",
+        "the same cells of other images of the class",
+        "its control: what the class brings",
+    ),
+    ("random", "the same cells of random images", "its control: what any patch does"),
     ("erased", "erased from images that look there", "neither filling leaves them their class"),
     ("plain", "erased from other images of the class", "its control"),
 )

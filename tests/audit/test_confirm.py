@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -7,7 +8,8 @@ from pipeline.audit.entry import Entry, findings_table
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
 from pipeline.engine.pool import RayEngine
-from pipeline.errors import RunIncomplete
+from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.store import open_run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
@@ -39,6 +41,9 @@ def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
     assert used["pasted_rate"] > used["random_rate"] + 0.4
     assert seen["verdict"] != "used"
     assert seen["pasted_rate"] < 0.3
+    assert used["mirrored_rate"] < 0.1
+    assert (border["mirrored_images"], border["mirrored_rate"]) == (0, None)
+    assert [row["cells"] for row in (seen, used)] == [1, 1]
     assert sorted(told) == sorted(table["sentence"].to_pylist())
 
 
@@ -46,9 +51,9 @@ def test_the_numbers_of_a_verdict_are_in_its_row(trained):
     found(trained, entry("corner_tr_flow_share", kind="rare"))
     (row,) = confirm(trained, LocalEngine()).to_pylist()
     assert row["sentence"].startswith("The model uses the top-right corner of “cross”: ")
-    keys = ["pasted_images", "erased_images", "plain_images"]
+    keys = ["cells", "pasted_images", "erased_images", "plain_images"]
     known = {float(row[key]) for key in keys}
-    for name in ("pasted", "random", "erased", "plain"):
+    for name in ("pasted", "mirrored", "random", "erased", "plain"):
         known |= {round(100 * row[f"{name}_{key}"], 1) for key in ("rate", "low", "high")}
     for number in re.findall(r"\d+(?:\.\d+)?", row["sentence"]):
         assert any(abs(float(number) - value) <= 0.05 for value in known), number
@@ -57,6 +62,19 @@ def test_the_numbers_of_a_verdict_are_in_its_row(trained):
 def test_findings_without_a_place_are_left_alone(trained):
     found(trained, entry("mass_confident_level"), entry("phash", None, "fault"))
     assert confirm(trained, LocalEngine()).equals(CONFIRMATIONS_SCHEMA.empty_table())
+
+
+def test_images_compared_by_a_table_have_no_class_to_lose(trained):
+    spec = json.loads(trained.read("run.json"))
+    before = json.dumps(spec).encode()
+    references = {"run": "elsewhere", "by": "table", "table": "pairs.csv"}
+    spec["config"]["flow"] |= {"method": "fam", "references": references}
+    trained.write("run.json", json.dumps(spec).encode())
+    try:
+        with pytest.raises(ConfigError, match="prototypes or neighbours"):
+            confirm(open_run(trained.uri), LocalEngine())
+    finally:
+        trained.write("run.json", before)
 
 
 def test_an_unaudited_run_is_refused(trained):

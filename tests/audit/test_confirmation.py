@@ -4,11 +4,11 @@ from pipeline.audit.confirmation import LEVEL, Confirmation
 from pipeline.audit.intervals import Rate
 from pipeline.audit.suspects import Suspect
 
-SUSPECT = Suspect(0, 1, "corner_tl_flow", (), (), (), ())
+SUSPECT = Suspect(0, 1, "corner_tl_flow", (), (), (), (), ())
 
 
-def verdict(pasted, random, erased=(0, 0), plain=(0, 0)):
-    rates = (Rate(*pair, LEVEL) for pair in (pasted, random, erased, plain))
+def verdict(pasted, random, erased=(0, 0), plain=(0, 0), mirrored=(0, 200)):
+    rates = (Rate(*pair, LEVEL) for pair in (pasted, mirrored, random, erased, plain))
     return Confirmation(SUSPECT, *rates).verdict
 
 
@@ -18,6 +18,7 @@ def verdict(pasted, random, erased=(0, 0), plain=(0, 0)):
         ((180, 200), (2, 200), (0, 9), (0, 200), "used"),
         ((3, 200), (2, 200), (30, 40), (4, 200), "used"),  # only its loss shows it
         ((4, 200), (2, 200), (0, 40), (0, 200), "seen"),
+        ((24, 200), (0, 200), (0, 40), (0, 200), "undecided"),  # a hint: about as much as counts
         ((60, 200), (58, 200), (0, 40), (0, 200), "undecided"),  # any patch flips: too noisy
         ((2, 12), (0, 12), (0, 5), (0, 9), "undecided"),
         ((0, 0), (0, 0), (0, 0), (0, 0), "undecided"),
@@ -27,6 +28,18 @@ def test_verdicts_follow_the_intervals(pasted, random, erased, plain, expected):
     assert verdict(pasted, random, erased, plain) == expected
 
 
+def test_a_patch_must_beat_the_other_side_of_its_own_images_as_well():
+    assert verdict((120, 200), (2, 200)) == "used"
+    assert verdict((120, 200), (2, 200), mirrored=(110, 200)) == "undecided"
+    assert verdict((110, 200), (2, 200), mirrored=(130, 200)) == "seen"
+    assert verdict((120, 200), (118, 200)) == "undecided"
+
+
+def test_a_border_has_one_control():
+    assert verdict((120, 200), (2, 200), mirrored=(0, 0)) == "used"
+    assert verdict((120, 200), (0, 0), mirrored=(0, 0)) == "undecided"
+
+
 def test_more_images_decide():
-    assert verdict((1, 30), (0, 30)) == "undecided"
+    assert verdict((1, 30), (0, 30), mirrored=(0, 30)) == "undecided"
     assert verdict((5, 150), (0, 150)) == "seen"

@@ -33,6 +33,7 @@ def test_the_planted_class_is_the_first_finding(folder):
     assert first["statistic"].startswith("corner_tr_flow")
     assert first["severity"] == "high"
     assert f"first finding: {first['sentence']}" in said
+    assert "put to the test: The model uses the top-right corner of “disc”" in said
     page = folder / "planted-quick-0" / "run" / "report" / "index.html"
     assert "disc" in page.read_text(encoding="utf-8")
     assert "report/index.html" in said
@@ -54,4 +55,5 @@ def test_a_second_demo_trains_and_computes_nothing(folder):
 def test_the_control_is_silent(folder):
     said = _said(_demo(folder, "--control"))
     assert "first finding: no finding" in said
+    assert "put to the test" not in said
     assert open_run(str(folder / "control-quick-0" / "run")).findings().num_rows == 0

@@ -78,7 +78,8 @@ def reported_run(folder: Path, **options: int) -> Run:
 def tested(run: Run) -> None:
     """Write a verdict on the first finding, as of a test that ran on no carrier of the class."""
     (first, *_) = find_suspects(run, "label", run.findings())
-    rates = (Rate(30, 40, LEVEL), Rate(2, 40, LEVEL), Rate(0, 0, LEVEL), Rate(1, 20, LEVEL))
+    counts = ((30, 40), (1, 40), (2, 40), (0, 0), (1, 20))
+    rates = (Rate(*pair, LEVEL) for pair in counts)
     name = run.spec.classes[first.number]
     rows = [_row(Confirmation(first, *rates), name)]
     table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)

@@ -5,8 +5,8 @@ from tests.report.reported import drawn_run
 def test_a_tested_finding_has_its_verdict_and_a_bar_for_every_rate(run):
     (verdict,) = read_verdicts(run).values()
     assert verdict.word == "used"
-    assert [bar.images for bar in verdict.bars] == [40, 40, 0, 20]
-    assert [bar.share for bar in verdict.bars] == [0.75, 0.05, None, 0.05]
+    assert [bar.images for bar in verdict.bars] == [40, 40, 40, 0, 20]
+    assert [bar.share for bar in verdict.bars] == [0.75, 0.025, 0.05, None, 0.05]
     for bar in verdict.bars:
         assert 0 <= bar.low <= (bar.share if bar.share is not None else bar.high) <= bar.high <= 1
 
