@@ -7,11 +7,7 @@ from pipeline.store import Run
 
 _BARS = (
     ("pasted", "pasted onto other classes", "the hot cells of the images that look there"),
-    (
-        "matched",
-        "the same cells of other images of the class",
-        "its control: what the class brings",
-    ),
+    ("mirrored", "the cells on their other side", "its control: what any corner of them brings"),
     ("random", "the same cells of random images", "its control: what any patch does"),
     ("erased", "erased from images that look there", "neither filling leaves them their class"),
     ("plain", "erased from other images of the class", "its control"),
