@@ -54,7 +54,7 @@ def convolutional(name: str) -> Family:
 VIT, EVA02 = "vit_tiny_patch16_224", "eva02_tiny_patch14_224"
 
 FAMILIES: tuple[Family, ...] = (
-    *(convolutional(name) for name in BUILDERS if name != "Inception"),
+    *(convolutional(name) for name in BUILDERS),
     Family("ViT", VIT),
     Family("ViT, registers", VIT, {"reg_tokens": 4}),
     Family("ViT, q/k norm", VIT, {"qk_norm": True}),
