@@ -5,9 +5,6 @@ instance to store the embeddings of a reference set.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +12,10 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import default_grid, resample
-from pipeline.flows.session import frozen
+from pipeline.flows.session import Session
 
 
-class Activation:
+class Activation(Session):
     """L2 norm over channels of every block's patch tokens, or of every stage's feature map.
 
     Parameters
@@ -49,21 +46,8 @@ class Activation:
                 f"{type(model).__name__} takes patches in any arrangement, so its layers have no "
                 "one grid; use a model with a patch embedding of timm"
             )
-        self._model = model
+        super().__init__(model)
         self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
-        self._session = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._session.enter_context(frozen(self._model))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._session.close()
 
     @torch.no_grad()
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:

@@ -9,9 +9,7 @@ where the embedding is the mean of A. Where it is not (a norm, a projector, a cl
 pulled back to A by one VJP.
 """
 
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +17,12 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError
 from pipeline.flows.flow import Flow
 from pipeline.flows.gallery import By, Gallery, Similarity
-from pipeline.flows.session import frozen
+from pipeline.flows.session import Session
 from pipeline.flows.transformer import graphs
 from pipeline.models.activations import last_activations
 
 
-class Fam:
+class Fam(Session):
     """FAM: cosine similarity, parts f̂ ⊙ ĝ. One layer; forward only where the embedding is pooled.
 
     Parameters
@@ -81,22 +79,8 @@ class Fam:
             k_shot=k_shot,
             seed=seed,
         )
-        self._model, self._kind, self._signed = model, embedding, signed
-        self._session, self._open = ExitStack(), False
-
-    def __enter__(self) -> Self:
-        self._session.enter_context(frozen(self._model))
-        self._open = True
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open = False
-        self._session.close()
+        super().__init__(model)
+        self._kind, self._signed = embedding, signed
 
     def __call__(
         self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
@@ -129,8 +113,7 @@ class Fam:
         UnsupportedModel
             It is not known how the model's last activations lie on the image.
         """
-        if not self._open:
-            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
+        self.require_open()
         with graphs():
             found = last_activations(self._model, images.detach(), self._kind)
             if found.embedding.shape[1] != self._gallery.width:

@@ -1,11 +1,10 @@
 """``LayerMethod``: what methods on the layers of any network have in common."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import default_grid, resample
-from pipeline.flows.session import frozen
+from pipeline.flows.session import Session
 from pipeline.models.tape import working
 from pipeline.models.tokens import Tokens, has_tokens, read_tokens
 from pipeline.models.trunk import Trunk, check_replay, read_trunk
@@ -71,7 +70,7 @@ def beside_itself(explain: Explain) -> Explain:
     return cast("Explain", explained)
 
 
-class LayerMethod:
+class LayerMethod(Session):
     """A network between entering and leaving: parameters frozen, its passes watched.
 
     Parameters
@@ -84,24 +83,9 @@ class LayerMethod:
     """
 
     def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
-        self._model = model
+        super().__init__(model)
         self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
-        self._session = ExitStack()
-        self._open = self._verified = False
-
-    def __enter__(self) -> Self:
-        self._session.enter_context(frozen(self._model))
-        self._open = True
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open = False
-        self._session.close()
+        self._verified = False
 
     def observe(self, images: Tensor, question: Question) -> Observation:
         """Run the model and differentiate what is explained by the layers.
@@ -143,8 +127,7 @@ class LayerMethod:
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:
         """Let a graph be built on the images, whatever the caller thinks of gradients."""
-        if not self._open:
-            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
+        self.require_open()
         # An inference-mode caller would otherwise get tensors that no graph can hold.
         with torch.inference_mode(False), torch.enable_grad():
             yield (images.clone() if images.is_inference() else images.detach()).requires_grad_()

@@ -1,9 +1,51 @@
 """The time in which a method may touch a model: parameters frozen, then as they were."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Self
 
 from torch import nn
+
+
+class Session:
+    """What every method is: a context in which its model is frozen, and outside of which it rests.
+
+    Parameters
+    ----------
+    model
+        A network in evaluation mode.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._session = ExitStack()
+        self._open = False
+
+    def __enter__(self) -> Self:
+        with ExitStack() as session:
+            self.prepare(session)
+            self._session = session.pop_all()
+        self._open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        self._session.close()
+
+    def prepare(self, session: ExitStack) -> None:
+        """Enter what the model needs while it is explained; ``session`` undoes it."""
+        session.enter_context(frozen(self._model))
+
+    def require_open(self) -> None:
+        """Raise ``ValueError`` outside the method's context."""
+        if not self._open:
+            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
 
 
 @contextmanager

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.attention import Recording, record
-from pipeline.flows.session import frozen, fused
+from pipeline.flows.session import Session, fused
 from pipeline.models import Anatomy, Layer, anatomy
 
 
-class TransformerMethod:
+class TransformerMethod(Session):
     """A transformer between entering and leaving: parameters frozen, attention fused.
 
     Parameters
@@ -29,32 +27,14 @@ class TransformerMethod:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
+        super().__init__(model)
         self._anatomy: Anatomy = anatomy(model)
-        self._session = ExitStack()
-        self._open = self._verified = False
+        self._verified = False
 
-    def __enter__(self) -> Self:
-        with ExitStack() as session:
-            session.enter_context(frozen(self._model))
-            session.enter_context(fused(self._model))
-            self._session = session.pop_all()
-        self._open = True
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open = False
-        self._session.close()
-
-    def require_open(self) -> None:
-        """Raise ``ValueError`` outside the method's context."""
-        if not self._open:
-            raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
+    def prepare(self, session: ExitStack) -> None:
+        """Freeze the model and let its attentions be seen."""
+        super().prepare(session)
+        session.enter_context(fused(self._model))
 
     def require_head(self, instead: str) -> None:
         """Raise ``UnsupportedModel`` for a model without a classifier."""
