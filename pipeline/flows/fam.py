@@ -121,8 +121,7 @@ class Fam(Session):
                     f"the references have {self._gallery.width} channels, the model's embedding "
                     f"{found.embedding.shape[1]}; compute them with the same model and embedding"
                 )
-            with torch.autocast(images.device.type, enabled=False):  # similarities stay exact
-                answer = self._gallery.ask(found.embedding, targets, exclude)
+            answer = self._gallery.ask(found.embedding, targets, exclude)
             pulled = found.pull_back(answer.weights(self._signed))
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             exact = torch.promote_types(found.maps.dtype, torch.float32)

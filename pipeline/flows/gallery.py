@@ -127,16 +127,17 @@ class Gallery:
             Targets of another shape, or out of range.
         """
         wanted = features.detach().to(self._features)
-        if self._by == "table":
-            return self._listed(wanted, targets)
-        check_targets(targets, len(wanted), self.classes)
         if exclude is not None:
             exclude = exclude.to(self._labels)
             # A reference that no episode shows need not be left out.
             exclude = torch.where((exclude >= 0) & self._shown[exclude.clamp(min=0)], exclude, -1)
-        if self._by == "prototypes":
-            return self._prototypes(wanted, targets, exclude)
-        return self._neighbours(wanted, targets, exclude)
+        with torch.autocast(features.device.type, enabled=False):  # similarities stay exact
+            if self._by == "table":
+                return self._listed(wanted, targets)
+            check_targets(targets, len(wanted), self.classes)
+            if self._by == "prototypes":
+                return self._prototypes(wanted, targets, exclude)
+            return self._neighbours(wanted, targets, exclude)
 
     def _prototypes(
         self, wanted: Tensor, targets: Tensor | None, exclude: Tensor | None

@@ -18,11 +18,13 @@ def resample(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return maps (…, h, w) on another grid (…, H, W) with the same mass (sum) each.
 
     Every cell is spread evenly over its area of the image and collected by the cells of the new
-    grid that it overlaps, so non-negative maps stay so and uniform maps stay uniform.
+    grid that it overlaps, so non-negative maps stay so and uniform maps stay uniform. The result
+    has the type of ``maps``, under autocast too.
     """
     rows = _overlap(maps.shape[-2], grid[0], maps)
     columns = _overlap(maps.shape[-1], grid[1], maps)
-    return rows @ maps @ columns.T
+    with torch.autocast(maps.device.type, enabled=False):
+        return rows @ maps @ columns.T
 
 
 def _overlap(cells: int, wanted: int, like: Tensor) -> Tensor:

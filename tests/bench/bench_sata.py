@@ -3,15 +3,18 @@
 Plain model and SATA at several alphas run interleaved in one process; medians are compared. FLOPs
 are counted by torch on the same batch (matrix products, attention and convolutions, two per
 multiply-add); ``MLP tokens`` is the share of tokens that the MLPs of the changed blocks still see.
-With ``--images`` (a folder of class folders) and ``--labels`` (JSON folder → class index), accuracy
-of both on these photographs. Not collected by pytest.
+With ``--images`` (a folder) and ``--labels`` (JSON, class folder → class index, or CSV with the
+columns file and label), accuracy of all on these photographs; ``--crop`` is the share of the
+resized image that the centre crop keeps, by default the model's. Not collected by pytest.
 """
 
 import argparse
+import csv
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import timm
@@ -28,14 +31,24 @@ ALPHAS = (0.5, 1.0, 2.0)
 
 def photographs(folder: Path, labels: Path, loaded) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches of normalised images and their labels."""
-    known = json.loads(labels.read_text())
+    known = class_of(labels)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     transform = InputTransform.from_dict(loaded.input)
     for start in range(0, len(files), 32):
         part = files[start : start + 32]
         pictures = [decode(path.read_bytes(), 10**8).image for path in part]
         pixels = torch.stack([torch.from_numpy(transform(picture)) for picture in pictures])
-        yield transform.normalise(pixels), torch.tensor([known[path.parent.name] for path in part])
+        yield transform.normalise(pixels), torch.tensor([known(path) for path in part])
+
+
+def class_of(labels: Path) -> Callable[[Path], int]:
+    """Return the function from an image's path to its class."""
+    if labels.suffix == ".csv":
+        with labels.open() as rows:
+            by_file = {row["file"]: int(row["label"]) for row in csv.DictReader(rows)}
+        return lambda path: by_file[path.name]
+    by_folder = json.loads(labels.read_text())
+    return lambda path: by_folder[path.parent.name]
 
 
 @torch.no_grad()
@@ -80,12 +93,15 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--images", type=Path)
     parser.add_argument("--labels", type=Path)
+    parser.add_argument("--crop", type=float)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     if arguments.weights:
         loaded = load_model(arguments.model, arguments.weights)
+        if arguments.crop:
+            loaded = replace(loaded, input={**loaded.input, "crop_pct": arguments.crop})
         plain = loaded.model
     else:
         plain = timm.create_model(arguments.model).eval().requires_grad_(False)

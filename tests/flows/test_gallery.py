@@ -157,3 +157,14 @@ def test_targets_are_checked() -> None:
         Gallery(references, labels, by="table").ask(features(1))
     with pytest.raises(ValueError, match="references 0 … 3"):
         Gallery(references, labels, by="table").ask(features(1), torch.tensor([[4]]))
+
+
+@pytest.mark.parametrize("similarity", KINDS)
+@pytest.mark.parametrize("by", ["prototypes", "neighbours"])
+def test_similarities_are_exact_under_autocast(similarity: str, by: str) -> None:
+    gallery = Gallery(features(40, 64), torch.arange(40) % 5, by=by, similarity=similarity, k=6)
+    exact = gallery.ask(features(7, 64, seed=1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = gallery.ask(features(7, 64, seed=1))
+    assert torch.equal(found.logits, exact.logits)
+    assert torch.equal(found.parts, exact.parts)

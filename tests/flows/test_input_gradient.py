@@ -37,12 +37,10 @@ def test_an_image_does_not_depend_on_its_batch_mates():
     assert_same(alone, together[:3])
 
 
-def test_no_gradient_gives_zeros_and_halves_stay_close():
+def test_no_gradient_gives_zeros():
     model, images = build("ResNet"), images_for("ResNet", 4)
     with create_flow("input_gradient", model) as flow:
         exact = flow(images)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            rough = flow(images, exact.target)
         with torch.inference_mode():
             inferred = flow(images + 0)
         with torch.no_grad():
@@ -50,5 +48,3 @@ def test_no_gradient_gives_zeros_and_halves_stay_close():
         nothing = flow(images, torch.ones(4, dtype=torch.int64))
     assert torch.equal(nothing.maps, torch.zeros_like(nothing.maps))
     assert_same(inferred.maps, exact.maps)
-    stacked = torch.stack([exact.native[0].flatten(), rough.native[0].flatten()])
-    assert torch.corrcoef(stacked)[0, 1] > 0.95

@@ -37,5 +37,12 @@ def test_a_cell_in_between_is_shared_by_its_overlap() -> None:
     assert found[0, 0].tolist() == pytest.approx([1.5, 1.5])
 
 
+def test_autocast_rounds_nothing() -> None:
+    maps = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = resample(maps, (3, 4))
+    assert torch.equal(found, resample(maps, (3, 4)))
+
+
 def test_the_default_grid_has_cells_of_sixteen_pixels() -> None:
     assert default_grid(224, 225) == (14, 15)

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from scipy.stats import rankdata
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
-from pipeline.flows import accumulate, attention, create_flow
-from pipeline.images.transform import InputTransform
-from pipeline.models import embed, load_model, recorded_embeddings
+from pipeline.flows import attention, create_flow
+from pipeline.models import embed, recorded_embeddings
+from tests.flows.precision import rank_correlation
 from tests.flows.reference import photographs_like, small
 
 METHODS = ["daam", "daam with a bank", "attention", "rollout", "relevance"]
@@ -202,49 +201,6 @@ def test_keys_that_are_not_the_patches_are_refused(method):
         pytest.raises(UnsupportedModel, match=r"14 tokens in blocks.0 where its image has 3 × 5"),
     ):
         flow(photographs_like(model, 1))
-
-
-def rank_correlation(found, wanted):
-    """Spearman's, of maps (…, h, w), ties at their mean rank."""
-    ranks = [torch.from_numpy(rankdata(maps.flatten(-2), axis=-1)) for maps in (found, wanted)]
-    left, right = (rank - rank.mean(dim=-1, keepdim=True) for rank in ranks)
-    return (left * right).sum(dim=-1) / (left.norm(dim=-1) * right.norm(dim=-1))
-
-
-# Method: least mean correlation of a layer's map, least correlation of any accumulated flow.
-PRECISE = {
-    "daam": (0.98, 0.997),
-    "daam with a bank": (0.97, 0.997),
-    "attention": (0.999, 0.999),
-    "rollout": (0.999, 0.999),
-    "relevance": (0.99, 0.997),
-}
-
-
-@pytest.mark.photographs
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precision_keeps_the_order_of_patches(photographs, dtype):
-    from PIL import Image
-
-    loaded = load_model(
-        "vit_tiny_patch16_224", str(photographs / "weights/vit_tiny_patch16_224.safetensors")
-    )
-    transform = InputTransform.from_dict(loaded.input)
-    files = sorted((photographs / "imagenet_val_1300").rglob("*.*"))
-    files = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png")][::200][:6]
-    pixels = [transform(Image.open(file).convert("RGB")) for file in files]
-    images = transform.normalise(torch.stack([torch.from_numpy(image) for image in pixels]))
-    for method, (least_layer, least_flow) in PRECISE.items():
-        with bind(method, loaded.model, images) as flow:
-            wanted = flow(images)
-            with torch.autocast("cpu", dtype=dtype):
-                found = flow(images, wanted.target)
-        assert found.maps.dtype == found.logits.dtype == torch.float32
-        layers = rank_correlation(found.maps, wanted.maps).mean(dim=0)
-        flows = rank_correlation(accumulate(found.maps)[:, -1], accumulate(wanted.maps)[:, -1])
-        assert layers.min() >= least_layer, (method, layers)
-        assert flows.min() >= least_flow, (method, flows)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
