@@ -29,7 +29,7 @@ def confirm(
     if local:
         found = test(opened, LocalEngine(), say)
     else:
-        from pipeline.engine.pool import RayEngine
+        from pipeline.engine.cluster import RayEngine
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
             found = test(opened, engine, say)

@@ -41,6 +41,7 @@ class EventLog:
             rows_done=started.rows_done,
             units_todo=started.units_todo,
             workers=started.workers,
+            wanted=started.wanted,
         )
 
     def receipt(self, receipt: Receipt) -> None:

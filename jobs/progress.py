@@ -67,6 +67,12 @@ class FlowProgress:
             f"{started.workers} worker{'s' * (started.workers != 1)}",
             highlight=False,
         )
+        if started.workers < started.wanted:
+            self._console.print(
+                f"[yellow]the cluster has room for {started.workers} of {started.wanted} workers; "
+                "it was asked for more nodes, and those that join will be used",
+                highlight=False,
+            )
         self._bar.update(self._task, total=spec.rows, completed=started.rows_done)
 
     def receipt(self, receipt: Receipt) -> None:

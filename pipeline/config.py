@@ -133,13 +133,14 @@ class ClusterConfig(_Section):
     """A running Ray cluster (``auto`` or ``ray://…``); none joins that of the surrounding Ray job,
     or starts Ray on this machine, as ``local`` always does."""
     actors: int | Literal["auto"] = "auto"
-    """At most so many. ``auto``: as many as there is room for, also on nodes that join later."""
+    """At most so many; a cluster that scales itself is asked for their nodes. ``auto``: as many as
+    there is room for, also on nodes that join later."""
     gpus_per_actor: float | Literal["auto"] = "auto"
-    """May be a fraction of one. ``auto``: 1 where the cluster has GPUs, else 0."""
+    """May be a fraction of one. ``auto``: 1 where the cluster has GPUs at the start, else 0."""
     cpus_per_actor: int | Literal["auto"] = "auto"
     """Threads of each actor. ``auto``: 4 beside a GPU, else 1."""
     patience: float = Field(default=600, ge=0)
-    """Seconds to wait for new nodes when all are lost."""
+    """Seconds to wait for new nodes when there are none with room."""
 
     @field_validator("actors", "cpus_per_actor", "gpus_per_actor")
     @classmethod

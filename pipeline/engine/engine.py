@@ -73,6 +73,10 @@ class Engine(Protocol):
         """How many workers there are now."""
 
     @property
+    def wanted(self) -> int:
+        """How many there should be, once nodes have come that were asked for."""
+
+    @property
     def threads(self) -> int:
         """CPU threads of each worker."""
 

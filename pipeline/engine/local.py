@@ -14,7 +14,7 @@ class LocalEngine:
     While a unit is computed here, threads commit the one before and read the one after.
     """
 
-    workers = 1
+    workers = wanted = 1
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads

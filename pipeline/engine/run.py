@@ -136,13 +136,15 @@ def _try(
 class Started:
     """Told once when computing begins: all rows, how many are done from earlier, and by whom.
 
-    ``workers`` (each of ``threads`` CPU threads) is how many there are now; more may join.
+    ``workers`` (each of ``threads`` CPU threads) is how many there are now, ``wanted`` how many the
+    configuration asks the cluster for; more may join.
     """
 
     spec: RunSpec
     rows_done: int
     units_todo: int
     workers: int
+    wanted: int
     threads: int
 
 
@@ -181,13 +183,14 @@ def run_flows(
         if todo:
             reopen(store)
             with nullcontext(engine) if engine else open_engine(config) as chosen:
-                on_start(Started(spec, rows_done, len(todo), chosen.workers, chosen.threads))
+                has, wanted = chosen.workers, min(chosen.wanted, len(todo))
+                on_start(Started(spec, rows_done, len(todo), has, wanted, chosen.threads))
                 job = Job(config.run, config.limits.attempts, open_flows)
                 for receipt in chosen.run(job, todo):
                     on_receipt(receipt)
                     lock.check()
         else:
-            on_start(Started(spec, rows_done, 0, 0, 0))
+            on_start(Started(spec, rows_done, 0, 0, 0, 0))
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 
@@ -196,6 +199,6 @@ def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
     if config.cluster.engine == "local":
         cpus = config.cluster.cpus_per_actor
         return nullcontext(LocalEngine(threads=1 if cpus == "auto" else cpus))
-    from pipeline.engine.pool import RayEngine
+    from pipeline.engine.cluster import RayEngine
 
     return RayEngine(config.cluster)

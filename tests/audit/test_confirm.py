@@ -7,7 +7,7 @@ from pipeline.audit.confirm import CONFIRMATIONS, CONFIRMATIONS_SCHEMA, confirm
 from pipeline.audit.entry import Entry, findings_table
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
-from pipeline.engine.pool import RayEngine
+from pipeline.engine.cluster import RayEngine
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.parquet import parquet_bytes

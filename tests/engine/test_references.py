@@ -8,7 +8,7 @@ import torch
 
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import prepare, run_flows
-from pipeline.engine.pool import RayEngine
+from pipeline.engine.cluster import RayEngine
 from pipeline.errors import ConfigError, RunConflict
 from pipeline.store import Run, open_run, open_store, verify
 from tests.engine.datasets import small_config, write_images

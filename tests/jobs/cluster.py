@@ -1,5 +1,6 @@
 """A real Ray cluster of this machine: ``ray start`` on ports of its own, ended by its processes."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,10 +14,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 _START_SECONDS = 120.0
+
+_HEAD_ID = "f" * 51 + "00000"
+"""What the provider of nodes on this machine takes for the head's."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,13 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(*nodes: dict[str, int]) -> Iterator[RayCluster]:
+def ray_cluster(
+    *nodes: dict[str, int], scaled: dict[str, float] | None = None
+) -> Iterator[RayCluster]:
     """Start a node per mapping of ``ray start`` resources; the first one is the head.
+
+    ``scaled`` are the resources of a further kind of node, which Ray's autoscaler starts on this
+    machine when they are asked for, two at most, and ends when they are idle.
 
     Examples
     --------
@@ -62,14 +72,58 @@ def ray_cluster(*nodes: dict[str, int]) -> Iterator[RayCluster]:
                     f"--dashboard-port={dashboard}",
                     f"--ray-client-server-port={client}",
                 ]
+                if scaled:
+                    file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".json"))
+                    json.dump(_scaling(f"127.0.0.1:{head}", scaled), file)
+                    file.flush()
+                    place.append(f"--autoscaling-config={file.name}")
             told = (f"--{name}={value}" for name, value in resources.items())
-            urls.append(stack.enter_context(_node(ports, *place, *told)))
+            urls.append(stack.enter_context(_node(ports, *place, *told, scaled=bool(scaled))))
         _wait(f"http://127.0.0.1:{dashboard}/api/version")
         yield RayCluster(f"127.0.0.1:{head}", f"http://127.0.0.1:{dashboard}", tuple(urls))
 
 
+def _scaling(head: str, resources: dict[str, float]) -> dict[str, Any]:
+    """Return what the autoscaler is told: nodes of this machine, none to start with."""
+    return {
+        "cluster_name": "tests",
+        "max_workers": 2,
+        "idle_timeout_minutes": 0.05,
+        "upscaling_speed": 1,
+        "provider": {
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "gcs_address": head,
+            "head_node_id": _HEAD_ID,
+            "launch_multiple": True,
+            "use_node_id_as_ip": True,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+        },
+        "available_node_types": {
+            "ray.head.default": {"resources": {}, "node_config": {}, "max_workers": 0},
+            "worker": {
+                "resources": {**resources, "object_store_memory": 80 * 2**20},
+                "node_config": {},
+                "min_workers": 0,
+                "max_workers": 2,
+            },
+        },
+        "head_node_type": "ray.head.default",
+        "cluster_synced_files": [],
+        "file_mounts": {},
+        "auth": {},
+        "initialization_commands": [],
+        "setup_commands": [],
+        "head_setup_commands": [],
+        "worker_setup_commands": [],
+        "head_start_ray_commands": [],
+        "worker_start_ray_commands": [],
+    }
+
+
 @contextmanager
-def _node(ports: Iterator[int], *arguments: str) -> Iterator[str]:
+def _node(ports: Iterator[int], *arguments: str, scaled: bool = False) -> Iterator[str]:
     """Run one ``ray start --block`` during the block, then end all that it started.
 
     Yields the URL of the node's metrics, which answers as soon as the node is up.
@@ -98,6 +152,14 @@ def _node(ports: Iterator[int], *arguments: str) -> Iterator[str]:
         "RAY_AUTH_MODE": "disabled",
         "RAY_metrics_report_interval_ms": "1000",
     }
+    if scaled:
+        environment |= {
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, start_new_session=True

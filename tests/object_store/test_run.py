@@ -16,7 +16,7 @@ from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import run_flows
-from pipeline.engine.pool import RayEngine
+from pipeline.engine.cluster import RayEngine
 from pipeline.errors import FlowatlasError, RunConflict
 from pipeline.remote import open_url
 from pipeline.report import write_report

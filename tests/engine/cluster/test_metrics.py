@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.engine import metrics
-from pipeline.engine.metrics import METRICS, ActorMetrics
+from pipeline.engine.cluster import metrics
+from pipeline.engine.cluster.metrics import METRICS, ActorMetrics
 from pipeline.store import Receipt
 from pipeline.store.receipts import StoredObject
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.engine.nodes import Share
+from pipeline.engine.cluster.nodes import Share
 
 
 @pytest.mark.parametrize(

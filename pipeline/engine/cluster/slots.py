@@ -12,9 +12,9 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline.engine.cluster.metrics import ActorMetrics
+from pipeline.engine.cluster.nodes import Share
 from pipeline.engine.engine import Attempt, Job
-from pipeline.engine.metrics import ActorMetrics
-from pipeline.engine.nodes import Share
 
 IN_HAND = 3
 """Units an actor holds: one is committed, one computed, and of one the first images are read."""

@@ -10,10 +10,11 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ClusterConfig
+from pipeline.engine.cluster.demand import Demand
+from pipeline.engine.cluster.nodes import connect, nodes, share_of
+from pipeline.engine.cluster.slots import Place, Slot
 from pipeline.engine.engine import Job, R
 from pipeline.engine.ledger import Ledger
-from pipeline.engine.nodes import connect, nodes, share_of
-from pipeline.engine.slots import Place, Slot
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
 from pipeline.store import Unit
 
@@ -30,7 +31,9 @@ class RayEngine:
     Each actor holds ``gpus_per_actor`` GPUs (Ray sets its ``CUDA_VISIBLE_DEVICES``) and
     ``cpus_per_actor`` CPUs, which is also its number of torch and reading threads. Actors follow
     the nodes: those that join get actors while a run is on, those that are lost cost nothing but
-    the time of their units. A context manager: Ray is connected to while it is open.
+    the time of their units. The nodes that ``actors`` need and a cluster lacks are asked of its
+    autoscaler (with ``auto``, one if there is none). A context manager: Ray is connected to while
+    it is open.
     """
 
     def __init__(self, cluster: ClusterConfig) -> None:
@@ -45,12 +48,16 @@ class RayEngine:
             joined = connect(self._cluster.address)
             self._started = True
         self._share = share_of(self._cluster)
-        if not (joined and self._cluster.actors == "auto"):  # else its nodes may yet come
+        self._demand = Demand(self._share)
+        if not joined:  # to a cluster, nodes may yet come
             self._check_room()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._dismiss()
+        self._leave()
+
+    def _leave(self) -> None:
         if self._started:
             ray.shutdown()
 
@@ -65,6 +72,11 @@ class RayEngine:
         return len(self._slots) or min(self._most, self._room())
 
     @property
+    def wanted(self) -> int:
+        """How many actors the nodes should have room for."""
+        return max(1, self._room()) if self._cluster.actors == "auto" else self._cluster.actors
+
+    @property
     def _most(self) -> int:
         return sys.maxsize if self._cluster.actors == "auto" else self._cluster.actors
 
@@ -72,11 +84,12 @@ class RayEngine:
         return sum(map(self._share.fits, nodes().values()))
 
     def _check_room(self) -> None:
-        room, wanted = self._room(), 1 if self._cluster.actors == "auto" else self._cluster.actors
+        room, wanted = self._room(), self.wanted
         if room < wanted:
             has, share = ray.cluster_resources(), self._share
+            self._leave()
             raise ConfigError(
-                f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, room "
+                f"this machine has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, room "
                 f"for {room} actors of {share.cpus} CPUs and {share.gpus:g} GPUs, not {wanted}; "
                 "lower cluster.actors, cluster.cpus_per_actor or cluster.gpus_per_actor"
             )
@@ -106,7 +119,7 @@ class RayEngine:
         return [slot.place or ray.get(slot.opening) for slot in self._slots]
 
     def _follow_nodes(self, job: Job[Any], ledger: Ledger) -> None:
-        """Let slots go whose node is lost; fill the room on the others with new ones."""
+        """Let slots go whose node is lost; fill the room on the others, and ask for more."""
         alive = nodes()
         for slot in [slot for slot in self._slots if slot.node not in alive]:
             self._let_go(slot, ledger)
@@ -120,6 +133,8 @@ class RayEngine:
         for _, node in free[:wanted]:
             self._slots.append(Slot(node))
             self._slots[-1].hire(job, self._share)
+        room = sum(map(self._share.fits, alive.values()))
+        self._demand.ask(max(0, min(self.wanted, len(self._slots) + len(ledger)) - room))
 
     def _check_patience(self, waited: float) -> None:
         if waited > self._cluster.patience:
@@ -207,6 +222,7 @@ class RayEngine:
         ledger.give_back(slot.dismiss())
 
     def _dismiss(self) -> None:
+        self._demand.ask(0)
         for slot in self._slots:
             slot.dismiss()
         self._slots = []
