@@ -90,7 +90,8 @@ class Gallery:
         self._temperature = _TEMPERATURE[similarity] if temperature is None else temperature
         if k < 1 or self._temperature <= 0:
             raise ValueError(f"k ({k}) must be at least 1, temperature ({temperature}) positive")
-        self._features = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+        exact = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+        self._features = exact if by == "prototypes" else self._ready(exact)
         self._labels = labels.detach().long()
         self.classes = int(labels.max()) + 1
         self._shown = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
@@ -126,7 +127,7 @@ class Gallery:
         ValueError
             Targets of another shape, or out of range.
         """
-        wanted = features.detach().to(self._features)
+        wanted = self._ready(features.detach().to(self._features))
         if exclude is not None:
             exclude = exclude.to(self._labels)
             # A reference that no episode shows need not be left out.
@@ -142,16 +143,15 @@ class Gallery:
     def _prototypes(
         self, wanted: Tensor, targets: Tensor | None, exclude: Tensor | None
     ) -> Likeness:
-        means = self._sums / self._counts.clamp(min=1)[:, None]
+        means = self._ready(self._sums / self._counts.clamp(min=1)[:, None])
         similarity = self._compare(wanted, means)
         there = (self._counts > 0).expand(len(wanted), -1)
         own = None
         if exclude is not None:
             rows = (exclude >= 0).nonzero()[:, 0]
             labels, counts = self._labels[exclude[rows]], self._counts[self._labels[exclude[rows]]]
-            own = (self._sums[labels] - self._features[exclude[rows]]) / (counts - 1).clamp(min=1)[
-                :, None
-            ]
+            others = self._sums[labels] - self._features[exclude[rows]]
+            own = self._ready(others / (counts - 1).clamp(min=1)[:, None])
             own[counts == 1] = 0
             similarity[rows, labels] = self._parts(wanted[rows], own).sum(dim=1)
             there = there.clone()
@@ -207,10 +207,14 @@ class Gallery:
         parts = self._mean_parts(wanted, index, there)
         return Likeness(logits.float(), logits.argmax(dim=1), parts)
 
+    def _ready(self, features: Tensor) -> Tensor:
+        """Return embeddings (…, D) as they are compared: for cosines of length 1."""
+        return F.normalize(features, dim=-1) if self._similarity == "cosine" else features
+
     def _compare(self, wanted: Tensor, references: Tensor) -> Tensor:
-        """Return the similarities (B, R) of queries (B, D) and references (R, D)."""
+        """Return the similarities (B, R) of queries (B, D) and references (R, D), both ready."""
         if self._similarity == "cosine":
-            return F.normalize(wanted, dim=1) @ F.normalize(references, dim=1).T
+            return wanted @ references.T
         # Without the matrix product, which cancels and rounds by the number of queries.
         mode = "donot_use_mm_for_euclid_dist"
         return -torch.cdist(wanted, references, compute_mode=mode).square()
@@ -218,7 +222,7 @@ class Gallery:
     def _parts(self, wanted: Tensor, references: Tensor) -> Tensor:
         """Return the channels' parts (…, D) in the similarity of queries and references."""
         if self._similarity == "cosine":
-            return F.normalize(wanted, dim=-1) * F.normalize(references, dim=-1)
+            return wanted * references
         return -(wanted - references).square()
 
     def _mean_parts(self, wanted: Tensor, index: Tensor, kept: Tensor) -> Tensor:

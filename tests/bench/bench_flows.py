@@ -1,18 +1,19 @@
-"""How fast are the methods? ``python -m tests.bench.bench_flows [--weights FILE] [--device cuda]``.
+"""How fast are the methods? ``python -m tests.bench.bench_flows [--model NAME] [--device cuda]``.
 
-All contestants run interleaved in one process, so a noisy neighbour slows all of them; the
-median of each is compared. Not collected by pytest.
+Every method that a model has, a batch each: forward, backward and maps. All contestants run
+interleaved in one process, so a noisy neighbour slows all of them; the median of each is
+compared. ``bank``, ``fam`` and ``fam nearest``: 10,000 references of 100 classes; ``fam pooled``
+needs no backward pass. ``daam avg`` is the same model with average pool, whose rows are all
+patches. Not collected by pytest.
 
-* the methods of transformers: a batch, forward, backward and maps (``bank``: daam with a bank of
-  10,000 features); ``daam avg`` on the same model with average pool, whose rows are all patches.
-* ``train step``: forward and backward of the same logits into all parameters.
-* ``to tokens``: forward and backward into the first block's input, parameters frozen: the
-  least a gradient method over all blocks needs.
+* ``train step``: forward and backward of the predicted logits into all parameters.
+* ``to tokens``: forward and backward into the first block's input (of a convolutional network
+  into the image), parameters frozen: the least a gradient method over all blocks needs.
 * ``forward``: no gradients.
-* ``one image``: daam from its definition, one image at a time, unfused N × N attention, gradients
-  of everything, always in float32.
+* ``one image``, of transformers: daam from its definition, one image at a time, unfused N × N
+  attention, gradients of everything, always in float32.
 
-``--half`` runs methods, train step, to tokens and forward in bfloat16 as well (marked ``bf16``).
+``--half`` runs all but the last in bfloat16 as well (marked ``bf16``).
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import timm
 import torch
@@ -28,6 +30,24 @@ from torch import Tensor, nn
 
 from pipeline.flows import create_flow
 from pipeline.models import load_model
+
+ANY: dict[str, tuple[str, dict[str, Any]]] = {
+    "gradcam": ("gradcam", {}),
+    "hirescam": ("hirescam", {}),
+    "layercam": ("layercam", {}),
+    "input gradient": ("input_gradient", {}),
+    "activation": ("activation", {}),
+}
+TRANSFORMER: dict[str, tuple[str, dict[str, Any]]] = {
+    "daam": ("daam", {}),
+    "attention": ("attention", {}),
+    "rollout": ("rollout", {}),
+    "relevance": ("relevance", {}),
+}
+CONVOLUTIONAL: dict[str, tuple[str, dict[str, Any]]] = {
+    "naflow released": ("naflow", {"mode": "released"}),
+    "naflow inverse": ("naflow", {}),
+}
 
 
 def score(logits: Tensor) -> Tensor:
@@ -47,17 +67,22 @@ def train_step(model: nn.Module, images: Tensor) -> None:
 
 
 def to_tokens(model: nn.Module, images: Tensor) -> None:
-    tokens: list[Tensor] = []
+    leaves: list[Tensor] = []
 
     def start(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        tokens.append(inputs[0].detach().requires_grad_())
-        return (tokens[0], *inputs[1:])
+        leaves.append(inputs[0].detach().requires_grad_())
+        return (leaves[0], *inputs[1:])
 
-    handle = model.blocks[0].register_forward_pre_hook(start)
+    first = model.blocks[0] if is_transformer(model) else model
+    handle = first.register_forward_pre_hook(start)
     try:
-        torch.autograd.grad(score(model(images)), tokens)
+        torch.autograd.grad(score(model(images)), leaves)
     finally:
         handle.remove()
+
+
+def is_transformer(model: nn.Module) -> bool:
+    return hasattr(model, "num_prefix_tokens")
 
 
 def one_image(model: nn.Module, image: Tensor) -> None:
@@ -91,7 +116,7 @@ def one_image(model: nn.Module, image: Tensor) -> None:
     model.requires_grad_(False)
 
 
-def seconds(run: Callable[[], None], device: str) -> float:
+def seconds(run: Callable[[], object], device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -101,22 +126,37 @@ def seconds(run: Callable[[], None], device: str) -> float:
     return time.perf_counter() - start
 
 
+def references(width: int, prefix: str, device: str) -> dict[str, Tensor]:
+    name = "bank" if prefix == "bank" else "references"
+    labels = torch.arange(10_000, device=device) % 100
+    return {name: torch.randn(10_000, width, device=device), f"{prefix}_labels": labels}
+
+
 def contestants(
-    model: nn.Module, pooled: nn.Module, images: Tensor, session: ExitStack
+    arguments: argparse.Namespace, model: nn.Module, images: Tensor, session: ExitStack
 ) -> dict[str, Callable[[], object]]:
     """What runs on the whole batch; methods are opened once, as in a run."""
-    members = torch.randn(10_000, model.num_features, device=images.device)
-    bank = {"bank": members, "bank_labels": torch.arange(10_000, device=images.device) % 100}
-    methods = {
-        "daam": create_flow("daam", model),
-        "daam bank": create_flow("daam", model, **bank),
-        "daam avg": create_flow("daam", pooled),
-        "attention": create_flow("attention", model),
-        "rollout": create_flow("rollout", model),
-        "relevance": create_flow("relevance", model),
+    device = arguments.device
+    width = getattr(model, "head_hidden_size", None) or model.num_features
+    near = references(width, "reference", device)
+    pooled = references(model.num_features, "reference", device)
+    own = TRANSFORMER if is_transformer(model) else CONVOLUTIONAL
+    methods = {title: create_flow(name, model, **given) for title, (name, given) in own.items()}
+    if is_transformer(model):
+        average = timm.create_model(arguments.model, global_pool="avg").eval().to(device)
+        bank = references(model.num_features, "bank", device)
+        methods["daam bank"] = create_flow("daam", model, **bank)
+        methods["daam avg"] = create_flow("daam", average.requires_grad_(False))
+    methods |= {title: create_flow(name, model, **given) for title, (name, given) in ANY.items()}
+    methods["fam"] = create_flow("fam", model, **near)
+    methods["fam nearest"] = create_flow("fam", model, **near, by="neighbours")
+    methods["fam pooled"] = create_flow("fam", model, **pooled, embedding="pooled")
+    flows = {
+        title: session.enter_context(method)
+        for title, method in methods.items()
+        if not arguments.only or title in arguments.only
     }
-    flows = {name: session.enter_context(method) for name, method in methods.items()}
-    return {name: partial(flow, images) for name, flow in flows.items()} | {
+    return {title: partial(flow, images) for title, flow in flows.items()} | {
         "train step": partial(train_step, model, images),
         "to tokens": partial(to_tokens, model, images),
         "forward": partial(forward, model, images),
@@ -138,20 +178,24 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, help="pixels; by default the model's")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="+", help="these methods only")
     parser.add_argument("--half", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
     device = arguments.device
     model = (
         load_model(arguments.model, arguments.weights).model
         if arguments.weights
         else timm.create_model(arguments.model).eval().requires_grad_(False)
     ).to(device)
-    pooled = timm.create_model(arguments.model, global_pool="avg").eval().requires_grad_(False)
-    images = torch.randn(arguments.batch, 3, *model.patch_embed.img_size, device=device)
+    height, width = model.pretrained_cfg["input_size"][1:]
+    size = (arguments.size or height, arguments.size or width)
+    images = torch.randn(arguments.batch, 3, *size, device=device)
     with ExitStack() as session:
-        running = contestants(model, pooled.to(device), images, session)
+        running = contestants(arguments, model, images, session)
         measure(arguments, running, model, images)
 
 
@@ -165,32 +209,36 @@ def measure(
     device, singles = arguments.device, images[: min(4, len(images))]
     if arguments.half:
         running |= {f"{name} bf16": half(run, device) for name, run in running.items()}
-    running["one image"] = lambda: [one_image(model, image[None]) for image in singles]
+    if is_transformer(model):
+        running["one image"] = lambda: [one_image(model, image[None]) for image in singles]
     times: dict[str, list[float]] = {name: [] for name in running}
     for turn in range(arguments.rounds + 1):
         for name, run in running.items():
             taken = seconds(run, device)
-            if turn >= 1:  # the first turn warms up
+            if turn >= 1:  # the first turn warms up, and methods check the model
                 times[name].append(taken)
-    report(arguments, times, len(singles))
-
-
-def report(arguments: argparse.Namespace, times: dict[str, list[float]], singles: int) -> None:
-    """Print rates and their ratios to what a gradient costs, in the same precision."""
     rates = {
-        name: (singles if name == "one image" else arguments.batch) / statistics.median(taken)
+        name: (len(singles) if name == "one image" else len(images)) / statistics.median(taken)
         for name, taken in times.items()
     }
+    report(arguments, images, rates)
+
+
+def report(arguments: argparse.Namespace, images: Tensor, rates: dict[str, float]) -> None:
+    """Print rates and their ratios to what a gradient costs, in the same precision."""
     print(
-        f"{arguments.model}, batch {arguments.batch}, {arguments.device}, "
+        f"{arguments.model}, {images.shape[-1]} px, batch {len(images)}, {arguments.device}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}; times as many images/s as"
     )
-    print(f"{'':16} {'images/s':>9} {'train step':>11} {'to tokens':>10} {'one image':>10}")
+    bases = [name for name in ("train step", "to tokens", "forward", "one image") if name in rates]
+    print(f"{'':20} {'images/s':>9}", *(f"{name:>10}" for name in bases))
     for name, rate in rates.items():
         same = " bf16" if name.endswith("bf16") else ""
-        others = [rates[f"train step{same}"], rates[f"to tokens{same}"], rates["one image"]]
-        ratios = [f"{rate / other:.2f}x" for other in others]
-        print(f"{name:16} {rate:9.1f} {ratios[0]:>11} {ratios[1]:>10} {ratios[2]:>10}")
+        others = [rates[base if base == "one image" else base + same] for base in bases]
+        ratios = " ".join(
+            f"{rate / other:9.{2 if rate > 0.1 * other else 3}f}x" for other in others
+        )
+        print(f"{name:20} {rate:9.1f} {ratios}")
 
 
 if __name__ == "__main__":
