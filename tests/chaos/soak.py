@@ -3,6 +3,7 @@
 Every round starts a run afresh, lets one to five faults happen to it (a driver killed at a call of
 the store or after some time, a store that fails, an interruption, objects lost, torn, rotten or
 replaced) and finishes it undisturbed. What comes out is compared with a run nothing happened to.
+With ``--ray`` two actors compute on a Ray cluster of this machine, and are killed at work as well.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from pipeline.config import RunConfig
 from pipeline.engine import run_flows
 from pipeline.errors import FlowatlasError
@@ -25,9 +28,13 @@ from tests.chaos.damage import DAMAGE, rot
 from tests.chaos.trouble import StoreFailed, dying_at, failing_at
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
+from tests.jobs.cluster import ray_cluster
 
 CALLS = 140
 """About as many calls of the store as the small run takes."""
+
+LOCAL_SECONDS, RAY_SECONDS = 0.6, 8.0
+"""About as long as the small run takes."""
 
 
 @dataclass
@@ -64,10 +71,38 @@ def kill_at_a_call(config: RunConfig, dice: random.Random) -> bool:
 def kill_after_a_while(config: RunConfig, dice: random.Random) -> bool:
     driver = _processes().Process(target=drive, args=(config, 0))
     driver.start()
-    driver.join(dice.uniform(0, 0.6))
+    local = config.cluster.engine == "local"
+    driver.join(dice.uniform(0, LOCAL_SECONDS if local else RAY_SECONDS))
     driver.kill()
     driver.join()
     return driver.exitcode != 0
+
+
+def kill_an_actor(config: RunConfig, dice: random.Random) -> bool:
+    """Kill an actor at some moment of its life; the run must go on without it."""
+    driver = _processes().Process(target=drive, args=(config, 0))
+    driver.start()
+    actors: list[psutil.Process] = []
+    while driver.is_alive() and not actors:
+        time.sleep(0.05)
+        actors = [one for one in psutil.Process().children(recursive=True) if _is_actor(one)]
+    driver.join(dice.uniform(0, RAY_SECONDS / 2))
+    killed = False
+    if actors:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            dice.choice(actors).kill()
+            killed = True
+    driver.join()
+    if driver.exitcode:
+        raise AssertionError("a run ended because an actor was killed")
+    return killed
+
+
+def _is_actor(process: psutil.Process) -> bool:
+    try:
+        return "_Actor" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def fail_a_call(config: RunConfig, dice: random.Random) -> bool:
@@ -107,6 +142,7 @@ def rot_a_bit(config: RunConfig, dice: random.Random) -> bool:
 
 
 FAULTS = (kill_at_a_call, kill_after_a_while, fail_a_call, interrupt, damage, rot_a_bit)
+RAY_FAULTS = (*FAULTS, kill_an_actor)
 
 
 def _harm(what, config: RunConfig, dice: random.Random) -> bool:  # type: ignore[no-untyped-def]
@@ -123,8 +159,10 @@ def _processes() -> "multiprocessing.context.ForkServerContext":
     return processes
 
 
-def soak(minutes: float, seed: int) -> Tally:
-    """Repeat rounds of faults; return what they did."""
+def soak(minutes: float, seed: int, address: str | None = None) -> Tally:
+    """Repeat rounds of faults, on the Ray cluster at ``address`` if one is named."""
+    on_ray = {"address": address, "actors": 2, "gpus_per_actor": 0, "cpus_per_actor": 1}
+    changes = {"cluster": on_ray} if address else {}
     dice, tally = random.Random(seed), Tally()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -133,9 +171,9 @@ def soak(minutes: float, seed: int) -> Tally:
         expected, rows = tree(wanted.run), open_run(wanted.run).spec.rows
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
-            config = small_config(folder, "run")
+            config = small_config(folder, "run", **changes)
             for _ in range(dice.randint(1, 5)):
-                fault = dice.choice(FAULTS)
+                fault = dice.choice(RAY_FAULTS if address else FAULTS)
                 if fault(config, dice):
                     tally.faults[fault.__name__] += 1
             run_flows(config)
@@ -163,9 +201,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Random faults on a small run.")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ray", action="store_true", help="on two actors, which are killed too")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # those of failed calls
-    tally = soak(asked.minutes, asked.seed)
+    if asked.ray:
+        with ray_cluster({"num-cpus": 2}) as cluster:
+            tally = soak(asked.minutes, asked.seed, cluster.head)
+    else:
+        tally = soak(asked.minutes, asked.seed)
     print(tally)
     raise SystemExit(bool(tally.lost or tally.doubled or tally.differing))
 
