@@ -1,65 +1,85 @@
-import pytest
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
 
-from pipeline.engine.cluster import metrics
+import pytest
+import ray
+
 from pipeline.engine.cluster.metrics import METRICS, ActorMetrics
 from pipeline.store import Receipt
 from pipeline.store.receipts import StoredObject
+from tests.jobs.cluster import RayCluster, ray_cluster
+
+pytestmark = pytest.mark.slow
+
+RECEIPT = Receipt(
+    unit=3,
+    lo=96,
+    hi=128,
+    run_hash="",
+    objects=(StoredObject("a", 70, ""), StoredObject("b", 30, "")),
+    ok=31,
+    quarantined=1,
+    reasons={"empty": 1},
+    seconds={"compute": 4.0, "fetch": 0.5},
+    memory=10**9,
+)
+
+Values = dict[tuple[str, str], float]
 
 
-class Noted:
-    """A metric that keeps what it is told instead of handing it to Ray."""
+class Worker:
+    """An actor that commits a unit, has another one in hand, and stays."""
 
-    told: list[tuple[str, float, dict[str, str]]]
+    def __init__(self) -> None:
+        self._metrics = ActorMetrics("s3://bucket/run")
+        self._in_hand = self._metrics.step("compute")
 
-    def __init__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> None:
-        self.name, self.tags = name, set(tag_keys)
-
-    def inc(self, value: float, tags: dict[str, str]) -> None:
-        assert value > 0
-        self.set(value, tags)
-
-    def set(self, value: float, tags: dict[str, str]) -> None:
-        assert tags.keys() == self.tags
-        self.told.append((self.name, value, tags))
+    def work(self) -> None:
+        with self._metrics.step("commit"):
+            self._metrics.finished("a confirmation")
+            self._metrics.finished(RECEIPT)
+        self._in_hand.__enter__()
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, dict[str, str]]]:
-    Noted.told = []
-    noted = {name: (Noted, *rest) for name, (_, *rest) in METRICS.items()}
-    monkeypatch.setattr(metrics, "METRICS", noted)
-    return Noted.told
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    pytest.importorskip("aiohttp", reason="metrics need ray[default]")
+    with ray_cluster({"num-cpus": 1}) as running:
+        ray.init(address=running.head, log_to_driver=False, logging_level="error")
+        yield running
+        ray.shutdown()
 
 
-def test_a_receipt_is_counted_under_every_name(told: list[tuple[str, float, object]]) -> None:
-    actor = ActorMetrics("s3://bucket/run")
-    with actor.step("compute"), actor.step("commit"):
-        pass
-    receipt = Receipt(
-        unit=3,
-        lo=96,
-        hi=128,
-        run_hash="",
-        objects=(StoredObject("a", 70, ""), StoredObject("b", 30, "")),
-        ok=31,
-        quarantined=1,
-        reasons={"empty": 1},
-        seconds={"compute": 4.0, "fetch": 0.5},
-        memory=10**9,
-    )
-    actor.finished(receipt)
-    assert {name for name, _, _ in told} == METRICS.keys()
-    values = {(name, *sorted(tags.values())): value for name, value, tags in told}  # type: ignore[attr-defined]
-    assert values["flowatlas_images_total", "ok", "s3://bucket/run"] == 31
-    assert values["flowatlas_images_total", "quarantined", "s3://bucket/run"] == 1
-    assert values["flowatlas_stored_bytes_total", "s3://bucket/run"] == 100
-    assert values["flowatlas_stage_seconds_total", "compute", "s3://bucket/run"] == 4
-    depths = [value for name, value, _ in told if name == "flowatlas_units_in_hand"]
-    assert depths == [1, 1, 0, 0]
-    (busy,) = [value for name, value, _ in told if name == "flowatlas_device_busy"]
-    assert busy == 1
+def values(page: str) -> Values:
+    """Return the samples of a Prometheus page that are ours, by name and what tells them apart."""
+    found: Values = {}
+    for name, tags, value in re.findall(r"^ray_(flowatlas_\w+)\{(.*?)\} (\S+)$", page, re.M):
+        told: dict[str, Any] = dict(re.findall(r'(\w+)="(.*?)"', tags))
+        assert told["run"] == "s3://bucket/run"
+        found[name, told.get("status") or told.get("stage") or told.get("step") or ""] = float(
+            value
+        )
+    return found
 
 
-def test_what_is_no_receipt_is_not_counted(told: list[object]) -> None:
-    ActorMetrics("run").finished("a confirmation")
-    assert not told
+def test_prometheus_reads_what_a_receipt_says(cluster: RayCluster) -> None:
+    worker = ray.remote(Worker).remote()
+    ray.get(worker.work.remote())
+    deadline, seen = time.monotonic() + 60, Values()
+    while {name for name, _ in seen} != METRICS.keys() and time.monotonic() < deadline:
+        time.sleep(0.5)
+        seen = values(cluster.scrape())
+    assert {name for name, _ in seen} == METRICS.keys()
+    assert seen["flowatlas_units_total", ""] == 1, "what is no receipt is not counted"
+    assert seen["flowatlas_images_total", "ok"] == 31
+    assert seen["flowatlas_images_total", "quarantined"] == 1
+    assert seen["flowatlas_stored_bytes_total", ""] == 100
+    assert seen["flowatlas_stage_seconds_total", "compute"] == 4
+    assert seen["flowatlas_stage_seconds_total", "fetch"] == 0.5
+    assert seen["flowatlas_device_busy", ""] == 1
+    assert seen["flowatlas_peak_memory_bytes", ""] == 10**9
+    assert seen["flowatlas_images_per_second", ""] > 0
+    assert seen["flowatlas_units_in_hand", "commit"] == 0
+    assert seen["flowatlas_units_in_hand", "compute"] == 1
