@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
-from pipeline.flows.resample import default_grid, resample
+from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session
 
 
@@ -23,8 +23,8 @@ class Activation(Session):
     model
         A timm model in evaluation mode.
     grid
-        Rows and columns of the maps where the layers differ in size; one cell for every 16 × 16
-        pixels of the input if None. Where they do not differ the maps keep their own grid.
+        Rows and columns of the maps; by default one cell for every 16 × 16 pixels where layers
+        differ in size, and their own grid where they do not.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class Activation(Session):
                 "one grid; use a model with a patch embedding of timm"
             )
         super().__init__(model)
-        self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
+        self._grid = rows_and_columns(grid)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
@@ -73,19 +73,14 @@ class Activation(Session):
             targets = torch.full((len(images),), -1, device=images.device)
         check = None if not logits.shape[1] else targets
         check_targets(check, len(images), logits.shape[1])
-        native = tuple(stage.float().norm(dim=1) for stage in stages)
-        sizes = {tuple(norm.shape[1:]) for norm in native}
-        grid = self._grid or default_grid(*images.shape[-2:])
-        if len(sizes) > 1:
-            maps = torch.stack([resample(norm, grid) for norm in native], dim=1)
-        else:
-            maps = torch.stack(native, dim=1)
+        norms = [stage.float().norm(dim=1) for stage in stages]
+        maps, native = on_one_grid(norms, images.shape[-2:], self._grid)
         return Flow(
             maps=maps,
             layers=_names(self._model, len(stages)),
             logits=logits,
             target=logits.argmax(dim=1) if targets is None else targets.to(logits.device).long(),
-            native=native if len(sizes) > 1 else (),
+            native=native,
         )
 
 

@@ -23,7 +23,9 @@ from pipeline.models.activations import last_activations
 
 
 class Fam(Session):
-    """FAM: cosine similarity, parts f̂ ⊙ ĝ. One layer; forward only where the embedding is pooled.
+    """FAM and SFAM; one layer, forward only where the embedding is pooled.
+
+    FAM is the cosine similarity with the parts f̂ ⊙ ĝ, SFAM takes the parts of any similarity.
 
     Parameters
     ----------
@@ -31,6 +33,9 @@ class Fam(Session):
         A timm model in evaluation mode, with or without a head.
     references, reference_labels
         (M, D) embeddings of reference images, of the kind ``embedding``, and (M,) their labels.
+    similarity
+        ``cosine``, or ``euclidean``: minus the squared distance, with the parts −(f − g)², which
+        is our reading of the SFAM paper.
     by, k, temperature, n_way, k_shot, seed
         What a query is compared with; see :class:`pipeline.flows.gallery.Gallery`.
     embedding
@@ -44,16 +49,15 @@ class Fam(Session):
     ConfigError
         There are no references.
     ValueError
-        They do not fit each other.
+        They do not fit each other, or the parts of a distance shall keep their signs.
     """
-
-    similarity: Similarity = "cosine"
 
     def __init__(
         self,
         model: nn.Module,
         references: Tensor | None = None,
         reference_labels: Tensor | None = None,
+        similarity: Similarity = "cosine",
         by: By = "prototypes",
         k: int = 20,
         temperature: float | None = None,
@@ -68,11 +72,16 @@ class Fam(Session):
                 "the method compares images with references and has none; "
                 "give flow.references: {run: a run with flow.features: true}"
             )
+        if signed and similarity == "euclidean":
+            raise ValueError(
+                "the parts of a distance all have one sign, so there is none to keep; "
+                "use signed: false, or similarity: cosine"
+            )
         self._gallery = Gallery(
             references,
             reference_labels,
             by=by,
-            similarity=self.similarity,
+            similarity=similarity,
             k=k,
             temperature=temperature,
             n_way=n_way,
@@ -133,50 +142,4 @@ class Fam(Session):
             logits=answer.logits,
             target=answer.target,
             extras={"signed": signed},
-        )
-
-
-class Sfam(Fam):
-    """SFAM: FAM with the parts of another similarity; parameters, errors and result as of FAM.
-
-    Parameters
-    ----------
-    similarity
-        ``cosine``, the same as FAM; ``euclidean``: minus the squared distance, with the parts
-        −(f − g)², which is our reading of the paper.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        references: Tensor | None = None,
-        reference_labels: Tensor | None = None,
-        similarity: Similarity = "cosine",
-        by: By = "prototypes",
-        k: int = 20,
-        temperature: float | None = None,
-        n_way: int | None = None,
-        k_shot: int | None = None,
-        seed: int = 0,
-        embedding: Literal["model", "pooled"] = "model",
-        signed: bool = False,
-    ) -> None:
-        if signed and similarity == "euclidean":
-            raise ValueError(
-                "the parts of a distance all have one sign, so there is none to keep; "
-                "use signed: false, or similarity: cosine"
-            )
-        self.similarity = similarity
-        super().__init__(
-            model,
-            references,
-            reference_labels,
-            by=by,
-            k=k,
-            temperature=temperature,
-            n_way=n_way,
-            k_shot=k_shot,
-            seed=seed,
-            embedding=embedding,
-            signed=signed,
         )

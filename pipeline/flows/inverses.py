@@ -14,28 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.models.tape import Op, replay
-from pipeline.models.trunk import AFFINE, POINTWISE, RESHAPES, Segment
+from pipeline.models.trunk import AFFINE, POINTWISE, RESHAPES, UNCHANGED, Segment
 
 Pixels = int | tuple[int, int]
 
 MIN_SLOPE = 0.1
 """Least damping of curved activations: where they are flat, their output says nothing."""
 
-_IDENTITY = frozenset(
-    [
-        "relu",
-        "relu6",
-        "hardtanh",
-        "clamp",
-        "dropout",
-        "dropout2d",
-        "float",
-        "to",
-        "type",
-        "contiguous",
-        "clone",
-    ]
-)
+_IDENTITY = UNCHANGED | {"relu", "relu6", "hardtanh", "clamp"}
 _NORMS = frozenset({"layer_norm", "group_norm"})
 _KINKED = frozenset({"leaky_relu", "prelu"})
 _AVERAGES = frozenset({"avg_pool2d", "adaptive_avg_pool2d"})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
-from pipeline.flows.resample import default_grid, resample
+from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session
 from pipeline.models.tape import working
 from pipeline.models.tokens import Tokens, has_tokens, read_tokens
@@ -84,7 +84,7 @@ class LayerMethod(Session):
 
     def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
         super().__init__(model)
-        self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
+        self._grid = rows_and_columns(grid)
         self._verified = False
 
     def observe(self, images: Tensor, question: Question) -> Observation:
@@ -147,23 +147,15 @@ class LayerMethod(Session):
         size: torch.Size,
         extras: dict[str, Tensor] | None = None,
     ) -> Flow:
-        """Return the flow of layers' own maps (B, h_l, w_l) of images of ``size`` (H, W).
-
-        Layers of one size other than the image's keep it, unless a grid was asked for.
-        """
-        native = [layer.float() for layer in native]
-        sizes = {tuple(layer.shape[1:]) for layer in native}
-        rows, columns = self._grid or default_grid(*size)
-        if self._grid is None and len(sizes) == 1 and sizes != {tuple(size)}:
-            rows, columns = native[0].shape[1:]
-        same = sizes == {(rows, columns)}
+        """Return the flow of layers' own maps (B, h_l, w_l) of images of ``size`` (H, W)."""
+        maps, own = on_one_grid(native, size, self._grid)
         return Flow(
-            maps=torch.stack([resample(layer, (rows, columns)) for layer in native], dim=1),
+            maps=maps,
             layers=seen.layers,
             logits=seen.answer.logits,
             target=seen.answer.target,
             extras=extras or {},
-            native=() if same else tuple(native),
+            native=own,
         )
 
 

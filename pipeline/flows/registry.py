@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.flows.activation import Activation
 from pipeline.flows.attention_rows import AttentionRows
 from pipeline.flows.daam import Daam
-from pipeline.flows.fam import Fam, Sfam
+from pipeline.flows.fam import Fam
 from pipeline.flows.flow import Method
 from pipeline.flows.gradcam import GradCam, HiResCam, LayerCam
 from pipeline.flows.input_gradient import InputGradient
@@ -30,7 +30,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "relevance": Relevance,
     "activation": Activation,
     "fam": Fam,
-    "sfam": Sfam,
+    "sfam": Fam,
 }
 
 

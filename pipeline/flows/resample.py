@@ -1,6 +1,7 @@
 """Maps of different sizes onto one grid, without gaining or losing mass."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,10 +22,49 @@ def resample(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     grid that it overlaps, so non-negative maps stay so and uniform maps stay uniform. The result
     has the type of ``maps``, under autocast too.
     """
+    if maps.shape[-2:] == grid:
+        return maps
     rows = _overlap(maps.shape[-2], grid[0], maps)
     columns = _overlap(maps.shape[-1], grid[1], maps)
     with torch.autocast(maps.device.type, enabled=False):
         return rows @ maps @ columns.T
+
+
+def on_one_grid(
+    native: Sequence[Tensor], size: Sequence[int], grid: tuple[int, int] | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Lay the maps (B, h_l, w_l) of L layers on one grid, by default that of ``default_grid``.
+
+    Layers of one size other than the image's keep it, unless a grid was asked for.
+
+    Parameters
+    ----------
+    native
+        The layers' own maps.
+    size
+        Height and width of the images.
+    grid
+        Rows and columns that were asked for, if any.
+
+    Returns
+    -------
+    maps
+        (B, L, h, w) float32.
+    native
+        The layers' own maps if these are others, else none.
+    """
+    native = [layer.float() for layer in native]
+    sizes = {tuple(layer.shape[1:]) for layer in native}
+    rows, columns = grid or default_grid(*size)
+    if grid is None and len(sizes) == 1 and sizes != {tuple(size)}:
+        rows, columns = native[0].shape[1:]
+    maps = torch.stack([resample(layer, (rows, columns)) for layer in native], dim=1)
+    return maps, () if sizes == {(rows, columns)} else tuple(native)
+
+
+def rows_and_columns(grid: Sequence[int] | None) -> tuple[int, int] | None:
+    """Return the option ``grid`` of a method as two integers, None if it was not given."""
+    return None if grid is None else (int(grid[0]), int(grid[1]))
 
 
 def _overlap(cells: int, wanted: int, like: Tensor) -> Tensor:

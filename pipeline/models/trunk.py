@@ -18,92 +18,27 @@ from torch.utils._pytree import tree_leaves
 from pipeline.errors import UnsupportedModel
 from pipeline.models.tape import Op, recording, replay
 
-POINTWISE = frozenset(
-    [
-        "add",
-        "sub",
-        "rsub",
-        "mul",
-        "div",
-        "truediv",
-        "relu",
-        "relu6",
-        "hardtanh",
-        "clamp",
-        "leaky_relu",
-        "prelu",
-        "elu",
-        "celu",
-        "selu",
-        "silu",
-        "gelu",
-        "mish",
-        "softplus",
-        "sigmoid",
-        "hardsigmoid",
-        "hardswish",
-        "tanh",
-        "batch_norm",
-        "layer_norm",
-        "group_norm",
-        "dropout",
-        "dropout2d",
-        "float",
-        "to",
-        "type",
-        "contiguous",
-        "clone",
-    ]
+UNCHANGED = frozenset({"dropout", "dropout2d", "float", "to", "type", "contiguous", "clone"})
+"""Operations that leave every value as it is, in evaluation mode."""
+
+_SCALING = frozenset({"add", "sub", "rsub", "mul", "div", "truediv", "batch_norm"})
+_CURVES = (
+    "relu relu6 hardtanh clamp leaky_relu prelu elu celu selu silu gelu mish softplus sigmoid "
+    "hardsigmoid hardswish tanh layer_norm group_norm"
 )
+_MOVES = (
+    "permute transpose reshape view flatten unflatten squeeze unsqueeze getitem pad "
+    "channel_shuffle pixel_shuffle pixel_unshuffle roll flip movedim swapaxes"
+)
+_MIXES = "conv2d linear cat avg_pool2d adaptive_avg_pool2d mean"
+
+POINTWISE = UNCHANGED | _SCALING | frozenset(_CURVES.split())
 """Operations that work on each place by itself: with what precedes them they make one layer."""
 
-RESHAPES = frozenset(
-    [
-        "permute",
-        "transpose",
-        "reshape",
-        "view",
-        "flatten",
-        "unflatten",
-        "squeeze",
-        "unsqueeze",
-        "getitem",
-        "pad",
-        "channel_shuffle",
-        "pixel_shuffle",
-        "pixel_unshuffle",
-        "roll",
-        "flip",
-        "movedim",
-        "swapaxes",
-    ]
-)
+RESHAPES = frozenset(_MOVES.split())
 """Operations that only move values."""
 
-AFFINE = RESHAPES | frozenset(
-    [
-        "add",
-        "sub",
-        "rsub",
-        "mul",
-        "div",
-        "truediv",
-        "batch_norm",
-        "conv2d",
-        "linear",
-        "cat",
-        "avg_pool2d",
-        "adaptive_avg_pool2d",
-        "mean",
-        "dropout",
-        "dropout2d",
-        "float",
-        "to",
-        "type",
-        "contiguous",
-        "clone",
-    ]
-)
+AFFINE = UNCHANGED | _SCALING | RESHAPES | frozenset(_MIXES.split())
 """Operations whose output is an affine function of one input that depends on the image."""
 
 

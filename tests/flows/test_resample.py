@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.flows.resample import default_grid, resample
+from pipeline.flows.resample import default_grid, on_one_grid, resample
 
 SIDES = st.integers(1, 9)
 
@@ -46,3 +46,23 @@ def test_autocast_rounds_nothing() -> None:
 
 def test_the_default_grid_has_cells_of_sixteen_pixels() -> None:
     assert default_grid(224, 225) == (14, 15)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked", "grid", "others"),
+    [
+        ([(3, 4), (3, 4)], None, (3, 4), False),  # one grid of their own
+        ([(3, 4), (3, 4)], (2, 2), (2, 2), True),
+        ([(6, 8), (3, 4)], None, (2, 4), True),  # they differ: cells of 16 pixels
+        ([(6, 8), (3, 4)], (3, 4), (3, 4), True),
+        ([(32, 64)], None, (2, 4), True),  # as large as the image
+    ],
+)
+def test_layers_share_one_grid_and_keep_their_own(sizes, asked, grid, others) -> None:
+    native = [torch.rand(2, *size) for size in sizes]
+    maps, own = on_one_grid(native, (32, 64), asked)
+    assert maps.shape == (2, len(sizes), *grid)
+    wanted = torch.stack([layer.sum((1, 2)) for layer in native], dim=1)
+    torch.testing.assert_close(maps.sum((2, 3)), wanted)
+    assert len(own) == (len(native) if others else 0)
+    assert all(map(torch.equal, own, native if others else []))
