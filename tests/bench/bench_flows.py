@@ -1,10 +1,11 @@
 """How fast are the methods? ``python -m tests.bench.bench_flows [--model NAME] [--device cuda]``.
 
 Every method that a model has, a batch each: forward, backward and maps. All contestants run
-interleaved in one process, so a noisy neighbour slows all of them; the median of each is
-compared. ``bank``, ``fam`` and ``fam nearest``: 10,000 references of 100 classes; ``fam pooled``
-needs no backward pass. ``daam avg`` is the same model with average pool, whose rows are all
-patches. Not collected by pytest.
+interleaved in one process, so a noisy neighbour slows all of them, and each right behind an
+untimed run of itself, as in a dataset; the median of each is compared. ``daam bank``, ``fam`` and
+``fam nearest`` have 10,000 references of 100 classes; ``fam pooled`` needs no backward pass.
+``daam avg`` is the same model with average pool, whose rows are all patches. Not collected by
+pytest.
 
 * ``train step``: forward and backward of the predicted logits into all parameters.
 * ``to tokens``: forward and backward into the first block's input (of a convolutional network
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, help="pixels; by default the model's")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="these methods only")
     parser.add_argument("--half", action="store_true")
     arguments = parser.parse_args()
@@ -212,11 +213,10 @@ def measure(
     if is_transformer(model):
         running["one image"] = lambda: [one_image(model, image[None]) for image in singles]
     times: dict[str, list[float]] = {name: [] for name in running}
-    for turn in range(arguments.rounds + 1):
+    for _ in range(arguments.rounds):
         for name, run in running.items():
-            taken = seconds(run, device)
-            if turn >= 1:  # the first turn warms up, and methods check the model
-                times[name].append(taken)
+            run()  # behind something smaller it would first have to get its memory back
+            times[name].append(seconds(run, device))
     rates = {
         name: (len(singles) if name == "one image" else len(images)) / statistics.median(taken)
         for name, taken in times.items()
