@@ -1,25 +1,22 @@
 """``aggregate``: fold a run into its atlas. Every map is read once, every pooled map once more."""
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
-from pipeline.atlas import bootstrap, disk, flat, pooled, resume, state, tasks
-from pipeline.atlas.columns import atlas_columns, finish_column
+from pipeline.atlas import disk, flat, pooled, resume, state, tasks
 from pipeline.atlas.covariance import finish_axes
-from pipeline.atlas.disk import CHUNK_COLUMNS, POOLED, STATE, TYPICAL
+from pipeline.atlas.disk import POOLED, STATE, TYPICAL
 from pipeline.atlas.fold import fold
 from pipeline.atlas.members import TABLES, Tables
 from pipeline.atlas.second import Looks
 from pipeline.atlas.state import State
 from pipeline.atlas.tasks import Order
 from pipeline.atlas.where import parse
+from pipeline.atlas.writing import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
-from pipeline.store import Column, Run, Unit, valid_receipts
+from pipeline.store import Run, Unit, valid_receipts
 from pipeline.store.layout import summary_schema
 from pipeline.store.objects import local_folder
 
@@ -181,8 +178,6 @@ def _write_atlas(
     k: int,
     workers: int | None,
 ) -> None:
-    kept = atlas_columns(run.spec.columns)
-    main = bootstrap.main_columns(kept)
     parts = {table: order.tables.parts(table) for table in order.tables.names}
     axes = {table: finish_axes(total.pooled, own) for table, own in parts.items()}
     looks: dict[str, Looks] = fold(
@@ -192,78 +187,4 @@ def _write_atlas(
         workers,
     )
     run.write(f"{folder}/{TYPICAL}", flat.typical_bytes(looks))
-    groups = {
-        table: disk.create_group(run, folder, table, order.tables.members_of(table), kept)
-        for table in parts
-    }
-    replicates = {
-        table: bootstrap.finish_replicates(total.replicates, own, main)
-        for table, own in parts.items()
-    }
-    with ThreadPoolExecutor(1) as beside:
-        columns = beside.submit(_write_columns, groups, total, parts, kept)
-        for table, own in parts.items():
-            disk.write_maps(run, groups[table], total.maps, own)
-            disk.write_axes(run, groups[table], axes[table])
-            disk.write_looks(run, groups[table], looks[table])
-            disk.write_replicates(groups[table], replicates[table])
-        flat_columns = columns.result()
-    for table, own in parts.items():
-        names = order.tables.members_of(table)
-        content = flat.class_bytes(
-            names,
-            total.maps,
-            own,
-            axes[table],
-            looks[table],
-            replicates[table],
-            flat_columns[table],
-        )
-        run.write(disk.table_path(folder, table), content)
-
-
-def _write_columns(
-    groups: Mapping[str, object],
-    total: State,
-    parts: Mapping[str, np.ndarray],
-    kept: Sequence[Column],
-) -> dict[str, dict[str, np.ndarray]]:
-    """Write what became of every column, one at a time; return the flat tables' columns."""
-    moments: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {table: {} for table in groups}
-    columns: dict[str, dict[str, np.ndarray]] = {table: {} for table in groups}
-    sums = {
-        table: [total.moments.composed(name, own) for name in ("total", "square")]
-        for table, own in parts.items()
-    }
-    for kind, first, some in _batches(kept):
-        histograms = [total.histograms.of_column(j) for j in some]
-        for table, group in groups.items():
-            batch = [
-                finish_column(
-                    kept[j],
-                    sum(histogram[cells] for cells in parts[table].T),
-                    *(values[:, j] for values in sums[table]),
-                )
-                for j, histogram in zip(some, histograms, strict=True)
-            ]
-            disk.write_histograms(group, kind, first, batch)
-            for found in batch:
-                moments[table][found.column.name] = (found.mean, found.variance)
-                if not _of_layer(found.column):
-                    columns[table] |= flat.flat_columns(found)
-    for table, group in groups.items():
-        disk.write_moments(group, moments[table])
-    return columns
-
-
-def _batches(kept: Sequence[Column]) -> Iterator[tuple[str, int, list[int]]]:
-    """Yield the kind, the first place within the kind, and the places of columns in batches."""
-    for kind in sorted({column.kind for column in kept}):
-        own = [j for j, column in enumerate(kept) if column.kind == kind]
-        for first in range(0, len(own), CHUNK_COLUMNS):
-            yield kind, first, own[first : first + CHUNK_COLUMNS]
-
-
-def _of_layer(column: Column) -> bool:
-    stem, _, layer = column.name.rpartition("_l")
-    return bool(stem) and layer.isdigit()
+    write_tables(run, folder, order.tables, total, axes, looks, workers)

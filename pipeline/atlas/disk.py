@@ -50,6 +50,7 @@ CHUNK_COLUMNS = 8
 """Columns whose histograms are written and read together."""
 
 _CHUNK_CLASSES = 64
+_WHOLE: Any = {"write_empty_chunks": True}  # to look for chunks of zeros takes longer than to write
 _MAPS = ("mean", "variance", "flow_mean", "flow_variance")
 _ZEROS = ("zero", "flow_zero")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -106,9 +107,12 @@ def write_facts(run: Run, folder: str, facts: Mapping[str, object]) -> None:
 
 
 def create_group(
-    run: Run, folder: str, table: str, names: Sequence[str], columns: Sequence[Column]
+    run: Run, folder: str, table: str, names: Sequence[str], columns: Sequence[Column], most: int
 ) -> Any:
-    """Create a table's group and its empty histograms."""
+    """Create a table's group and its empty histograms.
+
+    ``most`` images are in a class at most: half the bytes do where that is below 2**16.
+    """
     group = open_group(run, folder, table, mode="w-")
     group.update_attributes(
         {
@@ -126,10 +130,11 @@ def create_group(
             f"histogram_{kind}",
             shape=(len(own), len(names), len(scale) - 1),
             chunks=(min(CHUNK_COLUMNS, len(own)), len(names), len(scale) - 1),
-            dtype="uint32",
+            dtype="uint16" if most < 1 << 16 else "uint32",
             compressors=ZstdCodec(level=1),
             dimension_names=(f"{kind}_column", "class", f"{kind}_bin"),
             attributes={"columns": own},
+            config=_WHOLE,
         )
     return group
 
@@ -150,10 +155,13 @@ def write_maps(run: Run, group: Any, total: ClassSums, parts: Integer) -> None:
 _AXES = ("class", "layer", "y", "x")
 
 
-def write_histograms(group: Any, kind: str, first: int, some: Sequence[ColumnStatistics]) -> None:
-    """Write the histograms of columns of a kind, from the ``first`` of the kind on."""
-    histograms = np.stack([statistics.histogram for statistics in some])
-    group[f"histogram_{kind}"][first : first + len(some)] = histograms
+def write_histograms(group: Any, first: int, some: Sequence[ColumnStatistics]) -> None:
+    """Write the histograms of columns of one kind, from the ``first`` of the kind on."""
+    array = group[f"histogram_{some[0].column.kind}"]
+    histograms = np.empty((len(some), *array.shape[1:]), array.dtype)
+    for statistics, histogram in zip(some, histograms, strict=True):
+        histogram[...] = statistics.histogram
+    array[first : first + len(some)] = histograms
 
 
 def write_moments(
@@ -213,4 +221,5 @@ def _create(
         dtype=dtype,
         compressors=ZstdCodec(level=1),
         dimension_names=axes,
+        config=_WHOLE,
     )

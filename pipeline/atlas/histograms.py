@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atlas.columns import NO_BIN, Codes
-from pipeline.atlas.members import Members
+from pipeline.atlas.columns import Codes
+from pipeline.atlas.members import Members, segments
 
 Counts = NDArray[np.uint32]
 
@@ -37,29 +37,36 @@ class Histograms:
 
     def add(self, members: Members, codes: Codes) -> None:
         """Add images with the bins (columns, n) of their values."""
-        used = members.ok[:, None] & (members.cells >= 0)
-        cells = np.where(used, members.cells, -1).astype(np.int32)
-        chosen = used.any(axis=1)
-        self._kept.append((cells[chosen], codes[:, chosen]))
+        images, cells, bounds = segments(members, members.ok)
+        self._kept.append((np.repeat(cells, np.diff(bounds)).astype(np.int32), codes[:, images]))
         self._settle()
 
     def of_column(self, j: int) -> Counts:
         """Return the histogram of a column, (cells, bins)."""
-        total = np.zeros((self.cells, self.bins[j]), np.uint32)
+        bins = self.bins[j]
+        total = np.zeros((self.cells, bins), np.uint32)
         if self._counted is not None:
             total += self._counted[j]
-        if self._kept:
-            for cells, codes in self._kept:
-                for own in cells.T:
-                    used = np.flatnonzero((own >= 0) & (codes[j] != NO_BIN))
-                    flat = own[used].astype(np.int64) * self.bins[j] + codes[j][used]
-                    np.add.at(total.reshape(-1), flat, 1)
+        for cells, codes in self._kept:
+            # NO_BIN is the largest number: it lands behind the bins, and is left there.
+            flat = np.minimum(codes[j], bins) + cells.astype(np.int64) * (bins + 1)
+            found = np.bincount(flat, minlength=self.cells * (bins + 1))
+            total += found.reshape(self.cells, -1)[:, :bins].astype(np.uint32)
         return total
+
+    def gather(self) -> None:
+        """Put the kept images of a cell side by side: counting them is then much faster."""
+        if self._kept:
+            cells = np.concatenate([cells for cells, _ in self._kept])
+            order = np.argsort(cells, kind="stable")
+            codes = np.concatenate([codes for _, codes in self._kept], axis=1)
+            self._kept = [(cells[order], np.take(codes, order, axis=1))]
 
     def _settle(self) -> None:
         """Count the kept images once they are too many."""
         if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
             return
+        self.gather()
         self._counted = [self.of_column(j) for j in range(len(self.bins))]
         self._kept = []
 

@@ -5,12 +5,14 @@ a mean is exact to 2**-33 and a variance to about 2**-32, each plus the float64 
 Where a map has no mass p is undefined; the image is counted in ``zero`` and adds nothing.
 """
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atlas.members import Members, segments
+from pipeline.atlas.members import Members
 from pipeline.atlas.pooled import pool, pooled_grid
 from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 
@@ -37,7 +39,7 @@ def add_maps(
     """Add images to the sums; return their pooled maps, (n, y, x), zero where one does not count.
 
     Images of one cell are added together before they are added to the cell, which is far away in
-    memory: so many images at once are faster.
+    memory: so many images at once are faster. An image that is in two cells is computed once.
 
     Parameters
     ----------
@@ -47,21 +49,42 @@ def add_maps(
         ``maps * scale`` are the raw maps.
     """
     _add_counts(total, members)
-    images, cells, bounds = segments(members, members.ok)
-    cells = np.repeat(cells, np.diff(bounds))
+    cells, others = _by_first_cell(members)
+    images = np.lexsort((others, cells))
+    images = images[np.searchsorted(cells[images], 0) :]
     pooled = np.zeros((len(maps), *pooled_grid(maps.shape[2:])), np.uint16)
-    into, zeros = total["maps"], total["zero"]
+    zero = np.empty((len(images), 2, maps.shape[1]), np.bool_)
+    work = Workspace(maps.shape[1:])
     for lo in range(0, len(images), BLOCK):
-        block, own = images[lo : lo + BLOCK], cells[lo : lo + BLOCK]
-        raw = maps[block].astype(np.float64)
-        raw *= scale[block][:, :, None, None]
-        fixed, zero = fixed_point(raw)
-        pooled[block] = pool(fixed[:, 2, -1].astype(np.int64))
-        first = np.flatnonzero(np.diff(own, prepend=-1))
-        for start, end in zip(first, [*first[1:], len(own)], strict=True):
-            into[own[start]] += fixed[start:end].sum(axis=0).astype(np.int64)
-            zeros[own[start]] += zero[start:end].sum(axis=0)
+        block = images[lo : lo + BLOCK]
+        fixed, zero[lo : lo + BLOCK] = work.fixed_point(maps[block], scale[block])
+        pooled[block] = pool(fixed[:, 2, -1])
+        _add_runs(total["maps"], cells[block], fixed)
+        second = np.flatnonzero(others[block] >= 0)
+        if len(second):
+            _add_runs(total["maps"], others[block][second], fixed[second])
+    for own in (cells[images], others[images]):
+        _add_zeros(total["zero"], own, zero)
     return pooled
+
+
+def _by_first_cell(members: Members) -> tuple[Integer, Integer]:
+    """Return the first cell of each image and the second, -1 for none or where it is not ok."""
+    one, two = np.where(members.ok[:, None], members.cells, -1).T
+    return np.where(one >= 0, one, two), np.where(one >= 0, two, -1)
+
+
+def _add_runs(into: Integer, cells: Integer, fixed: Float) -> None:
+    """Add images (n, …) to their cells, those of one cell that follow each other together."""
+    first = np.flatnonzero(cells[1:] != cells[:-1]) + 1
+    for lo, hi in pairwise((0, *first.tolist(), len(cells))):
+        together = fixed[lo] if hi - lo == 1 else np.add.reduce(fixed[lo:hi], axis=0)
+        into[cells[lo]] += together.astype(np.int64)
+
+
+def _add_zeros(into: Integer, cells: Integer, zero: NDArray[np.bool_]) -> None:
+    image, part, layer = np.nonzero(zero & (cells >= 0)[:, None, None])
+    np.add.at(into, (cells[image], part, layer), 1)
 
 
 def _add_counts(total: ClassSums, members: Members) -> None:
@@ -79,30 +102,52 @@ def _add_counts(total: ClassSums, members: Members) -> None:
         total[name][:] += np.bincount(cells[chosen], minlength=len(total.count))
 
 
-def fixed_point(raw: Float) -> tuple[Float, Integer]:
-    """Return fixed-point p and p² of raw and accumulated maps, and where they are undefined.
+class Workspace:
+    """The memory that blocks of images are worked on in.
 
-    Whole numbers up to ``2**32``, so sums of 2**20 of them are exact. Mass is summed along
-    contiguous cells, so an image gives the same bits in any batch. ``raw`` is overwritten.
-
-    Shapes: raw (n, L, h, w) → (n, 4, L, h, w) and (n, 2, L) int64 0/1.
+    It is taken once: to clear new memory for every block would take as long as the work. Layers
+    come first here, so that adding one to the next is adding long rows.
     """
-    n, layers, *grid = raw.shape
-    fixed = np.empty((n, 4, layers, raw[0, 0].size))
-    zero = np.empty((n, 2, layers), np.int64)
-    values = raw.reshape(n, layers, -1)
-    for part in (0, 1):
-        mass = values.sum(axis=2)
-        zero[:, part] = mass == 0
-        mass[mass == 0] = 1
-        p, square = fixed[:, 2 * part], fixed[:, 2 * part + 1]
-        np.multiply(values, (ONE / mass)[:, :, None], out=p)
-        np.multiply(p, p, out=square)
-        square *= 1 / ONE
-        if not part:
-            for layer in range(1, layers):
-                values[:, layer] += values[:, layer - 1]
-    return np.rint(fixed, out=fixed).reshape(n, 4, layers, *grid), zero
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        layers, cells = shape[0], math.prod(shape[1:])
+        self._two = np.empty((2, layers * BLOCK * cells))
+        self._fixed = np.empty((BLOCK, 4, layers, cells))
+
+    def fixed_point(
+        self, maps: NDArray[np.generic], scale: NDArray[np.float32]
+    ) -> tuple[Float, NDArray[np.bool_]]:
+        """Return fixed-point p and p² of raw and accumulated maps, and where they are undefined.
+
+        Whole numbers up to ``2**32``, so sums of 2**20 of them are exact. Mass is summed along
+        contiguous cells, so an image gives the same bits in any batch.
+
+        Shapes: maps (n, L, h, w), n up to ``BLOCK``, and scale (n, L) → (n, 4, L, h, w), valid
+        until the next call, and (n, 2, L).
+        """
+        n, layers = scale.shape
+        each = (layers, n, math.prod(self.shape[1:]))
+        values, p = (own[: math.prod(each)].reshape(each) for own in self._two)
+        fixed = self._fixed[:n]
+        zero = np.empty((n, 2, layers), np.bool_)
+        values[...] = maps.reshape(n, layers, -1).transpose(1, 0, 2)
+        p[...] = scale.T[:, :, None]
+        values *= p
+        for part in (0, 1):
+            mass = values.sum(axis=2)
+            zero[:, part] = mass.T == 0
+            mass[mass == 0] = 1
+            p[...] = (ONE / mass)[:, :, None]
+            p *= values
+            np.rint(p, out=fixed[:, 2 * part].transpose(1, 0, 2))
+            p *= p
+            p *= 1 / ONE
+            np.rint(p, out=fixed[:, 2 * part + 1].transpose(1, 0, 2))
+            if not part:
+                for layer in range(1, layers):
+                    values[layer] += values[layer - 1]
+        return fixed.reshape(n, 4, *self.shape), zero
 
 
 @dataclass(frozen=True)

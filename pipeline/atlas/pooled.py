@@ -4,6 +4,7 @@ They are small enough to be kept for every image, so that what needs a second lo
 (distances, principal axes, clusters) never reads the maps again.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.storage import ObjectStore as ZarrStore
 
-from pipeline.atlas.sums import ONE, Integer
+from pipeline.atlas.sums import ONE
 from pipeline.store import Run
 
 SIDE = 7
@@ -29,17 +30,27 @@ def pooled_grid(grid: tuple[int, ...]) -> tuple[int, int]:
     return min(grid[0], SIDE), min(grid[1], SIDE)
 
 
-def pool(fixed: Integer) -> NDArray[np.uint16]:
+def pool(fixed: NDArray[Any]) -> NDArray[np.uint16]:
     """Sum fixed-point maps (n, h, w) of unit ``ONE`` over boxes, into units of ``POOLED_ONE``.
 
-    Mass is kept; where a side is no multiple of its boxes, some boxes are a cell wider.
+    Whole numbers, of any type. Mass is kept; where a side is no multiple of its boxes, some boxes
+    are a cell wider.
     """
-    for axis in (1, 2):
-        side = fixed.shape[axis]
-        boxes = min(side, SIDE)
-        if boxes < side:
-            fixed = np.add.reduceat(fixed, np.arange(boxes) * side // boxes, axis=axis)
-    return ((fixed + (1 << (_SHIFT - 1))) >> _SHIFT).astype(np.uint16)
+    grid = fixed.shape[1:]
+    boxes = fixed.reshape(len(fixed), -1).astype(np.float64, copy=False) @ _boxes(grid)
+    pooled = np.floor((boxes + (1 << (_SHIFT - 1))) * 2.0**-_SHIFT).astype(np.uint16)
+    return pooled.reshape(len(fixed), *pooled_grid(grid))
+
+
+@lru_cache
+def _boxes(grid: tuple[int, int]) -> NDArray[np.float64]:
+    """Return which cells (h · w) are in which box (y · x), 0 or 1: sums of them are exact."""
+    sides = []
+    for side, boxes in zip(grid, pooled_grid(grid), strict=True):
+        starts = np.arange(boxes) * side // boxes
+        box = np.searchsorted(starts, np.arange(side), side="right") - 1
+        sides.append(np.eye(boxes)[box])
+    return np.kron(*sides).astype(np.float64)
 
 
 def create_pooled(run: Run, path: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.store import Run
 from pipeline.store.objects import delete, sizes
 from pipeline.store.receipts import Receipt
 
-FORMAT = 1
+FORMAT = 2
 _META = "meta.json"
 
 

@@ -131,7 +131,7 @@ def read_part(run: Run, unit: Unit, names: Sequence[str]) -> pa.Table:
     known = set(summary_schema(run.spec.columns).names)
     content = pa.BufferReader(run.read(summary_path(unit.id)))
     own = [name for name in names if name in known]
-    part = pq.read_table(content, columns=own or ["row"], use_threads=False)
+    part = pq.ParquetFile(content).read(columns=own or ["row"], use_threads=False)
     missing = [name for name in names if name not in known]
     if missing:
         index = run.index_rows(unit.lo, unit.hi)
@@ -141,11 +141,13 @@ def read_part(run: Run, unit: Unit, names: Sequence[str]) -> pa.Table:
 
 
 def _rows(array: Any, block: Sequence[Unit]) -> NDArray[Any]:
-    """Read the rows of some units, at once where no unit between them is missing."""
-    lo, hi = block[0].lo, block[-1].hi
-    if hi - lo == sum(len(unit) for unit in block):
-        return np.asarray(array[lo:hi])
-    return np.concatenate([np.asarray(array[unit.lo : unit.hi]) for unit in block])
+    """Read the rows of some units, one after the other: many at once only wait for each other."""
+    rows = np.empty((sum(map(len, block)), *array.shape[1:]), array.dtype)
+    first = 0
+    for unit in block:
+        rows[first : first + len(unit)] = array[unit.lo : unit.hi]
+        first += len(unit)
+    return rows
 
 
 def _blocks(run: Run, units: Sequence[Unit]) -> Iterator[list[Unit]]:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.atlas.maps import BLOCK, add_maps, finish_maps, fixed_point, shapes
+from pipeline.atlas.maps import BLOCK, Workspace, add_maps, finish_maps, shapes
 from pipeline.atlas.members import Members
 from pipeline.atlas.sums import ONE, ClassSums, merge
 
@@ -104,7 +104,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
 def test_a_map_with_one_cell_fills_the_fixed_point():
     maps = np.zeros((1, LAYERS, *GRID))
     maps[:, :, 1, 2] = 1e-30
-    fixed, zero = fixed_point(maps)
+    fixed, zero = Workspace((LAYERS, *GRID)).fixed_point(maps, np.ones((1, LAYERS), np.float32))
     assert (fixed[:, :, :, 1, 2] == ONE).all()
     assert fixed.sum() == 4 * LAYERS * ONE
     assert not zero.any()

@@ -1,0 +1,135 @@
+"""Finish the sums of all tables and write them, several threads at a time.
+
+Every thread has other arrays of Zarr to write, or other chunks of one, so the bytes are the same
+for any number of them.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atlas import bootstrap, disk, flat
+from pipeline.atlas.columns import atlas_columns, finish_column
+from pipeline.atlas.covariance import Axes
+from pipeline.atlas.disk import CHUNK_COLUMNS
+from pipeline.atlas.members import Tables
+from pipeline.atlas.second import Looks
+from pipeline.atlas.state import State
+from pipeline.atlas.sums import Integer
+from pipeline.store import Column, Run
+
+_MOST_THREADS = 4  # each holds the histograms of CHUNK_COLUMNS columns
+
+Float = NDArray[np.float64]
+
+
+@dataclass
+class _Table:
+    """A table that is being written: its group, what its classes are made of, what was found."""
+
+    name: str
+    group: Any
+    parts: Integer
+    total: Integer
+    square: Integer
+    moments: dict[str, tuple[Float, Float]]
+    flat: dict[str, Float]
+
+
+def write_tables(
+    run: Run,
+    folder: str,
+    tables: Tables,
+    total: State,
+    axes: Mapping[str, Axes],
+    looks: Mapping[str, Looks],
+    workers: int | None,
+) -> None:
+    """Write the Zarr group and the Parquet object of every table; ``workers`` threads at most."""
+    kept = atlas_columns(run.spec.columns)
+    total.histograms.gather()
+    opened = [_create(run, folder, tables, name, total, kept) for name in tables.names]
+    with ThreadPoolExecutor(min(workers or os.cpu_count() or 1, _MOST_THREADS)) as threads:
+        columns = [threads.submit(_write_columns, opened, total, *b) for b in _batches(kept)]
+        others = [
+            threads.submit(_write_others, run, total, table, axes[table.name], looks[table.name])
+            for table in opened
+        ]
+        for batch in columns:
+            for table, (moments, columns_of_classes) in zip(opened, batch.result(), strict=True):
+                table.moments |= moments
+                table.flat |= columns_of_classes
+        replicates = [other.result() for other in others]
+    for table, own in zip(opened, replicates, strict=True):
+        disk.write_moments(table.group, table.moments)
+        names = tables.members_of(table.name)
+        known = axes[table.name], looks[table.name], own, table.flat
+        content = flat.class_bytes(names, total.maps, table.parts, *known)
+        run.write(disk.table_path(folder, table.name), content)
+
+
+def _create(
+    run: Run, folder: str, tables: Tables, name: str, total: State, kept: Sequence[Column]
+) -> _Table:
+    parts = tables.parts(name)
+    most = int(total.maps.composed("count", parts).max(initial=0))
+    group = disk.create_group(run, folder, name, tables.members_of(name), kept, most)
+    sums, squares = (total.moments.composed(which, parts) for which in ("total", "square"))
+    return _Table(name, group, parts, sums, squares, {}, {})
+
+
+def _write_others(
+    run: Run, total: State, table: _Table, axes: Axes, looks: Looks
+) -> bootstrap.Replicates:
+    """Write all of a table but its columns; return its replicates."""
+    disk.write_maps(run, table.group, total.maps, table.parts)
+    disk.write_axes(run, table.group, axes)
+    disk.write_looks(run, table.group, looks)
+    main = bootstrap.main_columns(atlas_columns(run.spec.columns))
+    replicates = bootstrap.finish_replicates(total.replicates, table.parts, main)
+    disk.write_replicates(table.group, replicates)
+    return replicates
+
+
+def _write_columns(
+    opened: Sequence[_Table], total: State, first: int, some: Mapping[int, Column]
+) -> list[tuple[dict[str, tuple[Float, Float]], dict[str, Float]]]:
+    """Write a batch of columns of a kind; return their moments and flat columns table by table.
+
+    ``some`` are the columns by their place in the sums, ``first`` the place within the kind.
+    """
+    histograms = {j: total.histograms.of_column(j) for j in some}
+    found = []
+    for table in opened:
+        batch = [
+            finish_column(
+                column,
+                sum(histograms[j][cells] for cells in table.parts.T),
+                table.total[:, j],
+                table.square[:, j],
+            )
+            for j, column in some.items()
+        ]
+        disk.write_histograms(table.group, first, batch)
+        moments = {each.column.name: (each.mean, each.variance) for each in batch}
+        whole = [flat.flat_columns(each) for each in batch if not _of_layer(each.column)]
+        found.append((moments, {name: v for one in whole for name, v in one.items()}))
+    return found
+
+
+def _batches(kept: Sequence[Column]) -> Iterator[tuple[int, dict[int, Column]]]:
+    """Yield the first place within the kind, and columns of one kind by their place in all."""
+    for kind in sorted({column.kind for column in kept}):
+        own = [(j, column) for j, column in enumerate(kept) if column.kind == kind]
+        for first in range(0, len(own), CHUNK_COLUMNS):
+            yield first, dict(own[first : first + CHUNK_COLUMNS])
+
+
+def _of_layer(column: Column) -> bool:
+    stem, _, layer = column.name.rpartition("_l")
+    return bool(stem) and layer.isdigit()
