@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from pipeline.atlas import Atlas, open_atlas
 from pipeline.audit.clusters import clusters_table, find_clusters
-from pipeline.audit.entry import Entry, evidence_table, findings_table
+from pipeline.audit.entry import SEVERITIES, Entry, evidence_table, findings_table
 from pipeline.audit.evidence import extreme_images
 from pipeline.audit.faults import find_faults
 from pipeline.audit.groups import group_images
@@ -47,7 +47,7 @@ def audit(run: Run) -> pa.Table:
         *find_wrong(run, gaps, run.spec.classes),
         *find_faults(run),
     ]
-    entries.sort(key=lambda entry: entry.severity != "high")
+    entries.sort(key=lambda entry: SEVERITIES.index(entry.severity))
     table = findings_table(entries, atlas.names)
     run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
     run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
@@ -88,6 +88,6 @@ def _entry(finding: Finding, atlas: Atlas, evidence: tuple[tuple[int, float], ..
         images=signal.images,
         severity=finding.severity,
         supporting=tuple(item.statistic.name for item in finding.supporting),
-        sentence=sentence(finding, atlas.names[signal.number]),
+        sentence=sentence(finding, atlas.names),
         evidence=evidence,
     )

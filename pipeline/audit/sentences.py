@@ -1,5 +1,7 @@
 """Sentences of shortcuts: every number in them is one of the finding's own columns."""
 
+from collections.abc import Sequence
+
 from pipeline.audit.numerals import figure, percent, rate
 from pipeline.audit.shortcut import Finding, Signal
 
@@ -21,12 +23,19 @@ _TEMPLATES = {
 }
 
 
-def sentence(finding: Finding, name: str) -> str:
-    """Return the sentence of a finding about the class called ``name``."""
+_ECHO = (
+    " “{leader}” looks there far more, and a model that has learnt to check a place checks it in "
+    "images of other classes too."
+)
+
+
+def sentence(finding: Finding, names: Sequence[str]) -> str:
+    """Return the sentence of a finding; ``names`` are those of all classes."""
     signal = finding.headline
     kind = "corner" if signal.statistic.kind == "border" else signal.statistic.kind
-    return _TEMPLATES[kind, signal.statistic.aspect].format(
-        name=f"“{name}”",
+    echo = "" if finding.leader is None else _ECHO.format(leader=names[finding.leader])
+    said = _TEMPLATES[kind, signal.statistic.aspect].format(
+        name=f"“{names[signal.number]}”",
         place=signal.statistic.place,
         value=figure(signal.value),
         control=figure(signal.control),
@@ -35,6 +44,7 @@ def sentence(finding: Finding, name: str) -> str:
         effect=rate(signal.effect),
         proof=_proof(signal),
     )
+    return said + echo
 
 
 def _proof(signal: Signal) -> str:

@@ -95,7 +95,7 @@ def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ..
     found = []
     for finding in findings.to_pylist():
         column = str(finding["statistic"]).rpartition("_")[0]
-        if finding["kind"] in ("shortcut", "rare") and column in PLACES:
+        if finding["kind"] in ("shortcut", "rare", "echo") and column in PLACES:
             found.append(suspect(run, table, finding["class"], column, finding["finding"]))
     return tuple(found)
 

@@ -5,7 +5,9 @@ Place, size, turn and contrast have the same distribution in all classes, and al
 same area. A class has a hue, but a tenth of its images have any other. A :class:`Tag` puts a
 small plate of the class's own hue into a corner of a share of one class's images, those of odd
 hue first: a model learns to trust the plate where the shape's hue misleads. The same seed without
-a tag gives the same images without the plate: the control.
+a tag gives the same images without the plate: the control. A pale plate on images of a model that
+was trained without one is a weak tag: the model looks at it, for it knows the hue, but paler than
+any shape it hardly ever takes it for the class.
 """
 
 import csv
@@ -41,6 +43,8 @@ class Tag:
     """Share of the class's images that carry the tag, in [0, 1]."""
     corner: str = "tr"
     """One of ``CORNERS``."""
+    vividness: float = 1.0
+    """Saturation of the plate's colour in [0, 1]: shapes have 0.85, a paler plate is a weak tag."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,13 @@ def draw_pictures(
         count = images // classes + (label < images % classes)
         ranks = (default_rng([seed, label, 0]).permutation(count) + 0.5) / max(count, 1)
         for number, rank in enumerate(ranks, start=1):
-            corner = tag.corner if tag and tag.label == label and rank < tag.share else None
+            carried = tag if tag and tag.label == label and rank < tag.share else None
             random = default_rng([seed, label, number])
-            yield _picture(random, label, names, size, rank < _ODD, corner)
+            yield _picture(random, label, names, size, rank < _ODD, carried)
 
 
 def _picture(
-    random: Generator, label: int, names: list[str], size: int, odd: bool, corner: str | None
+    random: Generator, label: int, names: list[str], size: int, odd: bool, tag: Tag | None
 ) -> Picture:
     image = draw_scene(random, size)
     outline, hole = OUTLINES[names[label]]
@@ -116,8 +120,8 @@ def _picture(
     paint = _texture(random, size, colour(hue, 0.85, 0.9), colour(hue, 0.85, 0.6))
     image.paste(paint, mask=mask.point(lambda value: round(value * contrast)))
     y, x = (int(offset) for offset in random.integers(1, 4, 2))
-    tag = stamp_tag(image, label / len(names), corner, (y, x)) if corner else None
-    return Picture(np.asarray(image), label, box, tag)
+    plate = stamp_tag(image, label / len(names), tag.corner, (y, x), tag.vividness) if tag else None
+    return Picture(np.asarray(image), label, box, plate)
 
 
 def colour(hue: float, saturation: float, value: float) -> Vector:
@@ -182,7 +186,11 @@ def _mask(size: int, outline: Points, hole: Points) -> Image.Image:
 
 
 def stamp_tag(
-    image: Image.Image, hue: float, corner: str, offset: tuple[int, int] = (2, 2)
+    image: Image.Image,
+    hue: float,
+    corner: str,
+    offset: tuple[int, int] = (2, 2),
+    vividness: float = 1.0,
 ) -> tuple[int, int, int, int]:
     """Stamp a plate with a white cross ``offset`` (y, x) pixels from a corner; return its box."""
     size = image.width
@@ -190,7 +198,7 @@ def stamp_tag(
     y = offset[0] if corner[0] == "t" else size - offset[0] - side
     x = offset[1] if corner[1] == "l" else size - offset[1] - side
     glyph = np.empty((side, side, 3))
-    glyph[:] = colour(hue, 1, 0.8)
+    glyph[:] = colour(hue, vividness, 0.8)
     glyph[side // 2, 2:-2] = glyph[2:-2, side // 2] = 255
     image.paste(Image.fromarray(np.rint(glyph).astype(np.uint8)), (x, y))
     return x, y, x + side, y + side

@@ -52,11 +52,49 @@ def test_all_that_speaks_of_a_class_is_one_finding():
 
 def test_the_gravest_class_comes_first():
     found = find_shortcuts(
-        readings(corner_bl_flow_level={7: 0.9, 2: 2.0}, border_flow_tail={5: 1.5})
+        readings(
+            corner_bl_flow_level={2: 2.0}, border_flow_tail={5: 1.5}, corner_tr_flow_level={7: 0.9}
+        )
     )
     assert [finding.headline.number for finding in found] == [2, 5, 7]
     assert found[0].severity == "high"
     assert found[-1].severity == "medium"
+
+
+def test_a_weaker_look_at_the_same_place_is_an_echo():
+    found = find_shortcuts(
+        readings(
+            corner_bl_flow_tail={2: 5.0, 7: 1.5},
+            border_flow_tail={7: 1.2},
+            corner_br_flow_tail={4: 1.5},
+        )
+    )
+    kinds = {finding.headline.number: (finding.kind, finding.leader) for finding in found}
+    assert kinds == {2: ("shortcut", None), 4: ("shortcut", None), 7: ("echo", 2)}
+    assert [finding.severity for finding in found] == ["high", "medium", "low"]
+
+
+def test_a_second_class_with_a_shortcut_of_its_own_is_no_echo():
+    """It looks there as strongly, almost only there, or something else speaks of it as well."""
+    for own in (
+        {"corner_bl_flow_tail": {2: 5.0, 7: 4.0}},
+        {"corner_bl_flow_tail": {2: 5.0, 7: 1.5}, "corner_bl_flow_share": {7: 0.5}},
+        {"corner_bl_flow_tail": {2: 5.0, 7: 1.5}, "mass_confident_level": {7: 1.0}},
+        {"corner_bl_flow_tail": {2: 5.0, 7: 1.5}, "corner_br_flow_tail": {7: 1.5}},
+    ):
+        found = find_shortcuts(readings(**own))
+        assert {finding.headline.number for finding in found} == {2, 7}
+        assert all(finding.kind != "echo" for finding in found), own
+
+
+def test_what_gets_less_than_an_even_flow_is_not_looked_at():
+    for even, expected in ((0.9, 0), (1.1, 1)):
+        quiet = readings(corner_tl_flow_tail={3: 4.0})
+        for reading in quiet:
+            if reading.statistic.name == "corner_tl_flow_tail":
+                reading.value[:] = 0.05
+                reading.value[3] = even
+        assert len(find_shortcuts(quiet)) == expected
 
 
 def test_a_sure_but_small_effect_is_no_finding():
