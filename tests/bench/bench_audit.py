@@ -1,31 +1,36 @@
 """Does the audit find what was planted, and nothing else?
 
-``python -m tests.bench.bench_audit FOLDER --seeds 100 101 102``
+``python -m tests.bench.bench_audit FOLDER --seeds 200 201 --results results.jsonl``
 
-For every seed: a tag on 25 % of one class, and on 2 % of it in a small and in a larger set, a clean
-control, and a weak tag (the clean model, which never learnt it, looks at the tagged images: a plate
-of the class's hue is some evidence to it all the same). Each is a run with
-its audit and its causal test; the same audit is also made of Grad-CAM's and rollout's maps and of
-the edges in the pixels. Class and corner of the tag change with the seed. Trained models are kept
-under FOLDER, so a second bench takes minutes. Thresholds were chosen on seeds 0 to 7.
+For every seed: a tag on 25 % of one class, and on 2 % of it in a small and in a larger set, a weak
+tag and a hint, and three clean controls. To the clean model, which never learnt any tag, a vivid
+plate of the class's hue is a hint: it turns a few images. A pale one is a weak tag: it lights up
+and turns none. Truth is never assumed: it is how many images of other classes the tag itself turns
+into the class. Each case is a run with its audit and its causal test; the same audit is also made
+of Grad-CAM's and rollout's maps and of the edges in the pixels. Class and corner of the tag change
+with the seed. Trained models are kept under FOLDER, and what is in the results is not done again.
+Thresholds and the tags' looks were chosen on seeds 0 to 104.
 """
 
 import argparse
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.confirmation import examine, gather
+from pipeline.audit.confirmation import MARGIN, examine, gather
 from pipeline.audit.intervals import Rate
 from pipeline.audit.pictures import predict
 from pipeline.audit.suspects import suspect
@@ -84,6 +89,10 @@ class Outcome:
     method: str
     found: bool
     false_alarms: tuple[str, ...]
+    echoes: int = 0
+    """Findings that say themselves that another class looks there more."""
+    lit: float | None = None
+    """AUROC of the lift of the tag's corner, tagged against other images of the class."""
     verdict: str | None = None
     pasted: float | None = None
     truth: float | None = None
@@ -119,9 +128,10 @@ def cases(seed: int) -> list[Case]:
         Case("rare", seed, "rare", "rare"),
         Case("rare, larger", seed, "larger", "larger"),
         Case("weak", seed, "clean", "weak"),
+        Case("hint", seed, "clean", "common"),
         Case("clean", seed, "clean", "clean"),
         Case("clean, unseen", seed, "clean", "clean", fresh=1000),
-        Case("clean, unseen", seed, "clean", "clean", fresh=2000),
+        Case("clean, unseen too", seed, "clean", "clean", fresh=2000),
     ]
 
 
@@ -169,17 +179,16 @@ def computed(folder: Path, case: Case, method: str) -> Run:
 def judged(folder: Path, case: Case, method: str) -> Outcome:
     """Audit a case; with our own maps also put the tag to the test."""
     run = computed(folder, case, method)
-    findings = audit(run)
+    findings = audit(run).to_pylist()
     planted = None if case.name.startswith("clean") else case.tag
-    found, alarms = False, []
-    for row in findings.to_pylist():
-        ours = planted and row["class"] == planted.label and row["kind"] in ("shortcut", "rare")
-        said = f"{row['statistic']}, {row['supporting']}"
-        if ours and f"corner_{planted.corner}" in said:
-            found = True
-        else:
-            alarms.append(f"{row['kind']} {row['class_name']} {row['statistic']}")
-    outcome = Outcome(case.name, case.seed, method, found, tuple(alarms))
+    echoes = [row for row in findings if row["kind"] == "echo"]
+    ours = [row for row in findings if planted and _is_tag(row, planted)]
+    alarms = tuple(
+        f"{row['kind']} {row['class_name']} {row['statistic']}"
+        for row in findings
+        if row not in ours and row not in echoes
+    )
+    outcome = Outcome(case.name, case.seed, method, bool(ours), alarms, len(echoes))
     if planted is None or method != "daam":
         return outcome
     column = f"corner_{planted.corner}_flow"
@@ -188,14 +197,32 @@ def judged(folder: Path, case: Case, method: str) -> Outcome:
         images = gather(accused, context)
         confirmation = examine(accused, images, context)
         truth = stamped(images.recipients, planted, context)
-    return Outcome(
-        **{
-            **asdict(outcome),
-            "verdict": confirmation.verdict,
-            "pasted": confirmation.pasted.value,
-            "truth": truth,
-        }
+    return replace(
+        outcome,
+        lit=lit(run, drawn(folder, case, case.images, case.fresh), planted),
+        verdict=confirmation.verdict,
+        pasted=confirmation.pasted.value,
+        truth=truth,
     )
+
+
+def _is_tag(row: dict[str, Any], planted: Tag) -> bool:
+    said = f"{row['statistic']}, {row['supporting']}"
+    kind = row["kind"] in ("shortcut", "rare")
+    return kind and row["class"] == planted.label and f"corner_{planted.corner}" in said
+
+
+def lit(run: Run, shapes: ShapesSet, planted: Tag) -> float:
+    """Return how surely the flow in the tag's corner tells images with it from those without."""
+    with shapes.tagged.open(newline="") as file:
+        tagged = {row["file"] for row in csv.DictReader(file)}
+    column = f"corner_{planted.corner}_flow"
+    images = run.summary().to_table(columns=["row", "label", column]).to_pandas()
+    own = images[images["label"] == planted.label].dropna()
+    uris = run.index()["uri"].to_numpy()[own["row"]]
+    has = np.array([uri in tagged for uri in uris])
+    lifts = own[column].to_numpy()
+    return float(mannwhitneyu(lifts[has], lifts[~has]).statistic / (has.sum() * (~has).sum()))
 
 
 def stamped(images: Tensor, tag: Tag, context: Context) -> float:
@@ -213,25 +240,43 @@ def stamped(images: Tensor, tag: Tag, context: Context) -> float:
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    """Return the results as Markdown tables."""
-    lines = ["| maps | tag on | seeds | recall | false alarms |", "| --- | --- | --- | --- | --- |"]
+    """Return the results as Markdown tables; a model uses a tag that turns ``MARGIN`` of images."""
+    truths = {(o.name, o.seed): o.truth for o in outcomes if o.truth is not None}
+    lines = ["| maps | tag on | found | where the model uses it | runs with a false finding |"]
+    lines += ["| --- " * 5 + "|"]
     for method in dict.fromkeys(outcome.method for outcome in outcomes):
         for name in dict.fromkeys(outcome.name for outcome in outcomes):
             group = [o for o in outcomes if (o.method, o.name) == (method, name)]
-            if not group:
-                continue
-            recall = Rate(sum(o.found for o in group), len(group))
-            alarms = Rate(sum(bool(o.false_alarms) for o in group), len(group))
-            said = "–" if name.startswith("clean") else f"{recall.count} of {recall.images}"
-            lines.append(
-                f"| {method} | {name} | {len(group)} | {said} | {alarms.count} of {alarms.images} |"
-            )
-    lines += ["", "| tag | seed | verdict | pasted patch | the tag itself |", "| --- " * 5 + "|"]
+            uses = [o for o in group if truths.get((name, o.seed), 0.0) >= MARGIN]
+            planted = not name.startswith("clean")
+            cells = [
+                _said([o.found for o in group]) if planted else "–",
+                _said([o.found for o in uses]) if planted else "–",
+                _said([bool(o.false_alarms) for o in group]),
+            ]
+            if group:
+                lines.append(" | ".join([f"| {method} | {name}", *cells]) + " |")
+    lines += ["", "| tag | seed | lit | verdict | pasted patch | the tag itself |"]
+    lines += ["| --- " * 6 + "|"]
     for o in outcomes:
         if o.verdict:
-            lines.append(f"| {o.name} | {o.seed} | {o.verdict} | {o.pasted:.0%} | {o.truth:.0%} |")
+            said = f"{o.lit:.2f} | {o.verdict} | {o.pasted:.0%} | {o.truth:.1%}"
+            lines.append(f"| {o.name} | {o.seed} | {said} |")
     told = [f"- {o.method}, {o.name} {o.seed}: {a}" for o in outcomes for a in o.false_alarms]
-    return "\n".join([*lines, "", "False alarms:", *(told or ["- none"])])
+    told += [f"- {o.method}, {o.name} {o.seed}: {o.echoes} echo" for o in outcomes if o.echoes]
+    return "\n".join([*lines, "", "False findings, and echoes:", *(told or ["- none"])])
+
+
+def _said(hits: Sequence[bool]) -> str:
+    low, high = Rate(sum(hits), len(hits)).interval
+    return f"{sum(hits)} of {len(hits)} ({low:.0%} to {high:.0%})" if hits else "–"
+
+
+def read_results(path: Path) -> list[Outcome]:
+    """Return what was found out earlier, in the order in which it was."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [json.loads(line) for line in lines]
+    return [Outcome(**{**item, "false_alarms": tuple(item["false_alarms"])}) for item in found]
 
 
 def main() -> None:
@@ -240,16 +285,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 106)))
     parser.add_argument("--methods", nargs="+", default=["daam", "gradcam", "rollout", "pixels"])
+    parser.add_argument("--cases", nargs="+", help="some of the names, instead of all")
+    parser.add_argument("--results", type=Path, default=Path("results.jsonl"))
     asked = parser.parse_args()
     registry.METHODS["pixels"] = Edges
-    outcomes = []
-    for method in asked.methods:
-        for seed in asked.seeds:
-            for case in cases(seed):
-                if method == "daam" or case.fresh == 0:
-                    outcomes.append(judged(asked.folder, case, method))
-                    print(json.dumps(asdict(outcomes[-1])), flush=True)
-    print(report(outcomes))
+    for method, seed in product(asked.methods, asked.seeds):
+        for case in cases(seed):
+            key = (method, seed, case.name)
+            known = {(o.method, o.seed, o.name) for o in read_results(asked.results)}
+            wanted = not asked.cases or case.name in asked.cases
+            if wanted and key not in known and (method == "daam" or case.fresh == 0):
+                found = json.dumps(asdict(judged(asked.folder, case, method)))
+                with asked.results.open("a") as file:
+                    file.write(found + "\n")
+                print(found, flush=True)
+    print(report(read_results(asked.results)))
 
 
 if __name__ == "__main__":
