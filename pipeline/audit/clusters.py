@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipeline.audit.entry import Entry
 from pipeline.audit.groups import Cluster, Group
 from pipeline.audit.numerals import percent, rate
+from pipeline.audit.quotes import quote
 from pipeline.audit.shortcut import Q_LIMIT
 
 LEAST_IMAGES = 8
@@ -60,9 +61,9 @@ def _entry(group: Group, cluster: Cluster, name: str) -> Entry:
         q=cluster.q,
         images=cluster.images,
         severity="medium",
-        sentence=f"“{name}” has a way of being looked at that goes wrong: {percent(inside)} of the "
-        f"{cluster.images} images of one cluster are wrong, {percent(outside)} of the others "
-        f"(q = {rate(cluster.q)}).",
+        sentence=f"{quote(name)} has a way of being looked at that goes wrong: {percent(inside)} "
+        f"of the {cluster.images} images of one cluster are wrong, {percent(outside)} of the "
+        f"others (q = {rate(cluster.q)}).",
         evidence=tuple((row, 1.0) for row in cluster.rows),
     )
 

@@ -20,6 +20,7 @@ from pipeline.audit.drift import Drift, drift
 from pipeline.audit.findings import choose_atlas
 from pipeline.audit.numerals import figure, rate
 from pipeline.audit.pairs import pair
+from pipeline.audit.quotes import quote
 from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.audit.shortcut import Q_LIMIT
 from pipeline.store import Run
@@ -170,9 +171,8 @@ def _drift_row(
 
 
 def _drift_sentence(row: dict[str, Any]) -> str:
-    who = (
-        "All classes together differ" if row["class"] is None else f"“{row['class_name']}” differs"
-    )
+    name = row["class_name"]
+    who = "All classes together differ" if row["class"] is None else f"{quote(name)} differs"
     what = row["statistic"]
     if row["other_statistic"] != what:
         what = f"{what} (the other's {row['other_statistic']})"

@@ -12,6 +12,7 @@ from pipeline.audit.confirmation import Confirmation, Material, examine, gather
 from pipeline.audit.findings import choose_atlas
 from pipeline.audit.intervals import Rate
 from pipeline.audit.numerals import percent
+from pipeline.audit.quotes import quote
 from pipeline.audit.suspects import Suspect, find_suspects
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
@@ -141,14 +142,15 @@ def _row(confirmation: Confirmation, name: str) -> dict[str, Any]:
 _WORDS = {"tl": "top-left corner", "tr": "top-right corner", "bl": "bottom-left corner"}
 _WORDS |= {"br": "bottom-right corner", "border": "border"}
 _VERDICTS = {
-    "used": "The model uses the {place} of “{name}”",
-    "seen": "The model sees the {place} of “{name}” but does not use it",
-    "undecided": "Whether the model uses the {place} of “{name}” is undecided",
+    "used": "The model uses the {place} of {name}",
+    "seen": "The model sees the {place} of {name} but does not use it",
+    "undecided": "Whether the model uses the {place} of {name} is undecided",
 }
 
 
 def verdict_sentence(confirmation: Confirmation, name: str) -> str:
     """Return the verdict with the numbers it rests on, all of them in the confirmation's row."""
+    name = quote(name)
     head = _VERDICTS[confirmation.verdict].format(
         place=_WORDS[confirmation.suspect.place], name=name
     )
@@ -160,7 +162,7 @@ def verdict_sentence(confirmation: Confirmation, name: str) -> str:
     return (
         f"{head}: its {cells} hot {'cell' if cells == 1 else 'cells'}, pasted onto {pasted.images} "
         f"images of other classes from images that look there, make {_said(pasted)} of them "
-        f"“{name}”, those on the other side {_said(confirmation.mirrored)}, those of random images "
+        f"{name}, those on the other side {_said(confirmation.mirrored)}, those of random images "
         f"{_said(confirmation.random)}; erased from {erased.images} images that look there they "
         f"take {_said(erased)} of them their class, from {confirmation.plain.images} others "
         f"{_said(confirmation.plain)}."

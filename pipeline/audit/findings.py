@@ -39,7 +39,7 @@ def audit(run: Run) -> pa.Table:
         The run was not aggregated.
     """
     atlas = choose_atlas(run)
-    groups, gaps = group_images(run, atlas), compare_wrong(run)
+    groups, gaps = group_images(run, explained_atlas(run, atlas)), compare_wrong(run)
     entries = [
         *_shortcuts(run, atlas),
         *find_clusters(groups, run.spec.classes),
@@ -64,6 +64,20 @@ def choose_atlas(run: Run) -> Atlas:
     except RunIncomplete:
         return open_atlas(run, "predicted")
     return atlas if atlas.count.any() else open_atlas(run, "predicted")
+
+
+def explained_atlas(run: Run, atlas: Atlas) -> Atlas:
+    """Return the atlas by the class that the flows explain, or ``atlas`` if there is none.
+
+    A wrong image explained as another class is looked at as that class is. Among the images of its
+    label it would seem to be looked at oddly, and to be wrong because of it.
+    """
+    if run.config.flow.target not in ("predicted", "both"):
+        return atlas
+    try:
+        return open_atlas(run, "predicted")
+    except RunIncomplete:
+        return atlas
 
 
 def _shortcuts(run: Run, atlas: Atlas) -> list[Entry]:

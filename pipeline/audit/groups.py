@@ -1,4 +1,7 @@
-"""Groups: the ways in which the images of a class are looked at, and how far out each image is."""
+"""Groups: the ways in which the images of a class are looked at, and how far out each image is.
+
+The class is the one that the flows explain: flows of different targets are not alike.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.audit.entry import SHOWN, Entry
 from pipeline.audit.groups import Group
 from pipeline.audit.numerals import figure
+from pipeline.audit.quotes import quote
 
 FAR_OUT = 10.0
 """Robust z of an image's distance to its class from which it is an outlier."""
@@ -49,9 +50,9 @@ def _entry(group: Group, far: NDArray[np.int64], name: str) -> Entry:
         z=float(group.z[far].min()),
         images=len(far),
         severity="medium",
-        sentence=f"{len(far)} images of “{name}” are looked at as no other: their distance to the "
-        f"class is at least {figure(float(group.distances[far].min()))} (1 is the largest there "
-        f"is), its median is {figure(middle)} (z = {float(group.z[far].min()):.1f}).",
+        sentence=f"{len(far)} images of {quote(name)} are looked at as no other: their distance to "
+        f"the class is at least {figure(float(group.distances[far].min()))} (1 is the largest "
+        f"there is), its median is {figure(middle)} (z = {float(group.z[far].min()):.1f}).",
         evidence=tuple((int(group.rows[i]), float(group.distances[i])) for i in far),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.audit.numerals import figure, percent, rate
+from pipeline.audit.quotes import quote
 from pipeline.audit.shortcut import Finding, Signal
 
 _TEMPLATES = {
@@ -24,7 +25,7 @@ _TEMPLATES = {
 
 
 _ECHO = (
-    " “{leader}” looks there far more, and a model that has learnt to check a place checks it in "
+    " {leader} looks there far more, and a model that has learnt to check a place checks it in "
     "images of other classes too."
 )
 
@@ -33,9 +34,9 @@ def sentence(finding: Finding, names: Sequence[str]) -> str:
     """Return the sentence of a finding; ``names`` are those of all classes."""
     signal = finding.headline
     kind = "corner" if signal.statistic.kind == "border" else signal.statistic.kind
-    echo = "" if finding.leader is None else _ECHO.format(leader=names[finding.leader])
+    echo = "" if finding.leader is None else _ECHO.format(leader=quote(names[finding.leader]))
     said = _TEMPLATES[kind, signal.statistic.aspect].format(
-        name=f"“{names[signal.number]}”",
+        name=quote(names[signal.number]),
         place=signal.statistic.place,
         value=figure(signal.value),
         control=figure(signal.control),

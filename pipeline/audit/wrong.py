@@ -19,6 +19,7 @@ from scipy.stats import norm, rankdata
 from pipeline.audit.contrast import benjamini_hochberg, contrast
 from pipeline.audit.entry import SHOWN, Entry
 from pipeline.audit.numerals import figure, rate
+from pipeline.audit.quotes import quote
 from pipeline.audit.readings import Reading, Statistic
 from pipeline.store import Run, Status
 
@@ -144,10 +145,10 @@ def _entry(
         q=q,
         images=gap.wrong + gap.right,
         severity="medium",
-        sentence=f"“{names[gap.number]}” goes wrong where {gap.column} is {more}: it tells wrong "
-        f"from right images with an AUROC of {figure(auroc)}, in other classes {figure(control)} "
-        f"(Hedges g {rate(abs(gap.g))}, z = {z:.1f}, q = {rate(q)}, {gap.wrong + gap.right} "
-        "images).",
+        sentence=f"{quote(names[gap.number])} goes wrong where {gap.column} is {more}: it tells "
+        f"wrong from right images with an AUROC of {figure(auroc)}, in other classes "
+        f"{figure(control)} (Hedges g {rate(abs(gap.g))}, z = {z:.1f}, q = {rate(q)}, "
+        f"{gap.wrong + gap.right} images).",
         evidence=_evidence(run, gap),
     )
 

@@ -4,6 +4,7 @@ import pytest
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.entry import FINDINGS_SCHEMA
+from pipeline.audit.findings import OUTLIERS
 from pipeline.errors import RunIncomplete
 from tests.atlas.synthetic import draw, synthetic_run
 
@@ -57,6 +58,18 @@ def test_without_labels_classes_are_the_predictions(tmp_path):
     evidence = run.table("audit/evidence.parquet")["row"].to_numpy()
     predictions = run.summary().to_table(columns=["row", "pred"]).to_pandas().set_index("row")
     assert np.all(predictions.loc[evidence, "pred"] == 3)
+
+
+def test_images_are_grouped_by_the_class_that_their_flows_explain(tmp_path):
+    """A wrong image of cats that is explained as a dog is no odd cat."""
+    run = synthetic_run(tmp_path, 400, 4)
+    assert run.config.flow.target == "predicted"
+    aggregate(run, tables=("label", "predicted"), workers=1, k=1)
+    audit(run)
+    predictions = run.summary().to_table(columns=["row", "pred"]).to_pandas().set_index("row")
+    listed = run.table(OUTLIERS).to_pandas()
+    assert len(listed) > 0
+    assert (predictions.loc[listed["row"], "pred"].to_numpy() == listed["class"].to_numpy()).all()
 
 
 def test_an_audit_needs_an_atlas(tmp_path):

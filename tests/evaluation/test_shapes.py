@@ -147,6 +147,23 @@ def test_a_stamp_changes_its_box_only():
     assert _extent((np.asarray(image) != (10, 20, 30)).any(2)) == box
 
 
+def test_a_pale_plate_is_the_same_picture_but_for_its_colour():
+    pale = Tag(TAG.label, TAG.share, TAG.corner, vividness=0.3)
+    for one, two in zip(_draw(seed=3, tag=TAG), _draw(seed=3, tag=pale), strict=True):
+        assert one.tag == two.tag
+        changed = (one.pixels != two.pixels).any(2)
+        if one.tag is None:
+            assert not changed.any()
+            continue
+        x0, y0, x1, y1 = one.tag
+        plates = [np.asarray(picture.pixels[y0, x0], float) for picture in (one, two)]
+        saturation = [1 - plate.min() / plate.max() for plate in plates]
+        assert saturation == pytest.approx([1, 0.3], abs=0.02)
+        assert changed[y0:y1, x0:x1].any()
+        changed[y0:y1, x0:x1] = False
+        assert not changed.any()
+
+
 def test_the_written_set_is_what_was_drawn(tmp_path):
     written = write_shapes(tmp_path, images=40, size=32, seed=2, tag=TAG)
     pictures = _draw(40, size=32, seed=2, tag=TAG)
