@@ -6,6 +6,7 @@ from pipeline.atlas import Atlas, open_atlas
 from pipeline.audit.clusters import clusters_table, find_clusters
 from pipeline.audit.entry import SEVERITIES, Entry, evidence_table, findings_table
 from pipeline.audit.evidence import extreme_images
+from pipeline.audit.explained import explained_atlas
 from pipeline.audit.faults import find_faults
 from pipeline.audit.groups import group_images
 from pipeline.audit.outliers import find_outliers, outliers_table
@@ -64,20 +65,6 @@ def choose_atlas(run: Run) -> Atlas:
     except RunIncomplete:
         return open_atlas(run, "predicted")
     return atlas if atlas.count.any() else open_atlas(run, "predicted")
-
-
-def explained_atlas(run: Run, atlas: Atlas) -> Atlas:
-    """Return the atlas by the class that the flows explain, or ``atlas`` if there is none.
-
-    A wrong image explained as another class is looked at as that class is. Among the images of its
-    label it would seem to be looked at oddly, and to be wrong because of it.
-    """
-    if run.config.flow.target not in ("predicted", "both"):
-        return atlas
-    try:
-        return open_atlas(run, "predicted")
-    except RunIncomplete:
-        return atlas
 
 
 def _shortcuts(run: Run, atlas: Atlas) -> list[Entry]:

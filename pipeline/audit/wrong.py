@@ -3,6 +3,7 @@
 Every column of every class is compared between the images the model gets wrong and those it gets
 right: Hedges' g (how many standard deviations apart), AUROC (how well the column alone would tell
 them apart) and its Mann–Whitney p-value; all p-values share one Benjamini–Hochberg correction.
+A class's images are those whose flow explains it: right and wrong answers of the same kind.
 Most models look differently where they err, so this is a table; a finding is only a class in which
 the two differ as they do in no other class.
 """
@@ -16,8 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
+from pipeline.atlas import TABLES
 from pipeline.audit.contrast import benjamini_hochberg, contrast
 from pipeline.audit.entry import SHOWN, Entry
+from pipeline.audit.explained import explained_table
 from pipeline.audit.numerals import figure, rate
 from pipeline.audit.quotes import quote
 from pipeline.audit.readings import Reading, Statistic
@@ -157,7 +160,7 @@ def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
     table = _read(run, [gap.column])
     values = np.asarray(table[gap.column].to_numpy(), np.float64)
     wrong = ~np.asarray(table["correct"].to_numpy(), bool) & ~np.isnan(values)
-    mask = wrong & (table["label"].to_numpy() == gap.number)
+    mask = wrong & (table["class"].to_numpy() == gap.number)
     rows, values = table["row"].to_numpy()[mask], values[mask]
     order = np.lexsort((rows, -values if gap.auroc > 0.5 else values))[:SHOWN]
     return tuple(zip(rows[order].tolist(), values[order].tolist(), strict=True))
@@ -166,21 +169,24 @@ def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
 def _read(run: Run, columns: Sequence[str]) -> pa.Table:
     """Return some columns of the images that have a label and an answer."""
     known = (pc.field("status") == int(Status.OK)) & pc.field("correct").is_valid()
-    return run.summary().to_table(columns=["row", "label", "correct", *columns], filter=known)
+    wanted = ["row", "correct", *columns]
+    named = {name: pc.field(name) for name in wanted}
+    named["class"] = pc.field(TABLES[explained_table(run)])
+    return run.summary().to_table(columns=named, filter=known)
 
 
 def _gaps(table: pa.Table, column: str) -> Iterator[Gap]:
     values = np.asarray(table[column].to_numpy(), np.float64)
     defined = ~np.isnan(values)
-    labels = table["label"].to_numpy()[defined]
+    classes = table["class"].to_numpy()[defined]
     right = np.asarray(table["correct"].to_numpy(), bool)[defined]
     values = values[defined]
-    order = np.argsort(labels, kind="stable")
-    cuts = np.flatnonzero(np.diff(labels[order])) + 1
+    order = np.argsort(classes, kind="stable")
+    cuts = np.flatnonzero(np.diff(classes[order])) + 1
     for chosen in np.split(order, cuts):
         wrong = ~right[chosen]
         if LEAST <= wrong.sum() <= len(chosen) - LEAST:
-            number = int(labels[chosen[0]])
+            number = int(classes[chosen[0]])
             yield gap(number, column, values[chosen][wrong], values[chosen][~wrong])
 
 

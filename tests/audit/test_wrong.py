@@ -40,7 +40,7 @@ def test_every_column_of_every_class_is_compared(run):
     assert {item.number for item in gaps} == set(range(8))
     assert {item.column for item in gaps} == {column.name for column in run.spec.columns}
     one = next(item for item in gaps if (item.number, item.column) == (3, "gini_flow"))
-    own = images[(images["label"] == 3) & images["gini_flow"].notna()]
+    own = images[(images["pred"] == 3) & images["gini_flow"].notna()]
     wrong = own[~own["correct"].astype(bool)]
     assert (one.wrong, one.right) == (len(wrong), len(own) - len(wrong))
     assert one.mean_wrong == pytest.approx(wrong["gini_flow"].mean())
@@ -69,7 +69,7 @@ def test_a_class_that_errs_where_it_looks_at_the_border_is_found(run):
     assert "“class 5” goes wrong where border_flow is more" in found.sentence
     images = run.summary().to_table().to_pandas().set_index("row")
     shown = images.loc[[row for row, _ in found.evidence]]
-    assert (shown["label"] == 5).all()
+    assert (shown["pred"] == 5).all()
     assert not shown["correct"].any()
 
 
