@@ -8,7 +8,7 @@ that do not look there? Images of the class that do not look there are no contro
 half of a class has a tag, many that have it look elsewhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -45,10 +45,18 @@ class Confirmation:
 
     @property
     def paste_gain(self) -> tuple[float, float]:
-        """Interval of how many more images became the class than with the better control."""
+        """Interval of how many more images became the class than with the better control.
+
+        Its lower end is to hold for other images with such a patch too, so patches count as a
+        sample. Its upper end speaks of the carriers at hand, and they are all that there are or
+        those that look there most: only the images they are pasted onto are a sample.
+        """
         controls = [rate for rate in (self.mirrored, self.random) if rate.images]
-        gains = [difference(self.pasted, rate) for rate in controls] or [(-1.0, 1.0)]
-        return min(low for low, _ in gains), min(high for _, high in gains)
+        if not controls:
+            return -1.0, 1.0
+        these = replace(self.pasted, design=1.0)
+        low = min(difference(self.pasted, rate)[0] for rate in controls)
+        return low, min(difference(these, rate)[1] for rate in controls)
 
     @property
     def erase_gain(self) -> tuple[float, float]:

@@ -43,3 +43,16 @@ def test_a_border_has_one_control():
 def test_more_images_decide():
     assert verdict((1, 30), (0, 30), mirrored=(0, 30)) == "undecided"
     assert verdict((5, 150), (0, 150)) == "seen"
+
+
+def test_few_patches_can_clear_a_place_of_their_own_images_but_prove_no_habit():
+    """What patches that flip unequally often are worth counts for ``used`` alone."""
+
+    def judged(count, design):
+        rest = (Rate(0, n, LEVEL) for n in (200, 200, 9, 100))
+        return Confirmation(SUSPECT, Rate(count, 200, LEVEL, design), *rest).verdict
+
+    assert judged(6, 3.0) == "seen"
+    assert judged(40, 1.0) == "used"
+    assert judged(40, 8.0) == "undecided"
+    assert judged(24, 4.0) == "undecided"
