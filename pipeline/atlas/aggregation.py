@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -179,7 +180,9 @@ def _write_atlas(
     workers: int | None,
 ) -> None:
     parts = {table: order.tables.parts(table) for table in order.tables.names}
-    axes = {table: finish_axes(total.pooled, own) for table, own in parts.items()}
+    with ThreadPoolExecutor(workers) as threads:
+        found = threads.map(partial(finish_axes, total.pooled), parts.values())
+        axes = dict(zip(parts, found, strict=True))
     looks: dict[str, Looks] = fold(
         done,
         partial(tasks.look_again, order, axes, k),

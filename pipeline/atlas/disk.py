@@ -49,7 +49,7 @@ POOLED, STATE, TYPICAL = "pooled.zarr", "fold.state", "typical.parquet"
 CHUNK_COLUMNS = 8
 """Columns whose histograms are written and read together."""
 
-_CHUNK_CLASSES = 64
+_CHUNK_CLASSES = 128
 _WHOLE: Any = {"write_empty_chunks": True}  # to look for chunks of zeros takes longer than to write
 _MAPS = ("mean", "variance", "flow_mean", "flow_variance")
 _ZEROS = ("zero", "flow_zero")
@@ -142,14 +142,17 @@ def create_group(
 def write_maps(run: Run, group: Any, total: ClassSums, parts: Integer) -> None:
     """Write the map statistics of the classes made of the cells ``parts``, some at a time."""
     layers, grid, count = len(run.spec.layers), run.spec.grid, len(parts)
-    arrays = {
-        **{n: _create(group, n, (count, layers, *grid), "float32", _AXES) for n in _MAPS},
-        **{n: _create(group, n, (count, layers), "int64", _AXES[:2]) for n in _ZEROS},
-    }
+    arrays = {n: _create(group, n, (count, layers, *grid), "float32", _AXES) for n in _MAPS}
+    zeros = {n: np.empty((count, layers), np.int64) for n in _ZEROS}
     for lo in range(0, count, _CHUNK_CLASSES):
-        finished = maps.finish_maps(total, parts[lo : lo + _CHUNK_CLASSES])
+        some = slice(lo, lo + _CHUNK_CLASSES)
+        finished = maps.finish_maps(total, parts[some])
         for name, array in arrays.items():
-            array[lo : lo + _CHUNK_CLASSES] = getattr(finished, name)
+            array[some] = getattr(finished, name)
+        for name, zero in zeros.items():
+            zero[some] = getattr(finished, name)
+    for name, zero in zeros.items():
+        _write(group, name, zero, _AXES[:2])
 
 
 _AXES = ("class", "layer", "y", "x")

@@ -97,12 +97,16 @@ def merge(parts: Sequence[ClassSums]) -> ClassSums:
     first = parts[0]
     total = ClassSums(len(first.count), first.shapes)
     for part in parts:
+        known = total.present.copy()
         total.count += part.count
         total.present |= part.present
         for name in first.shapes:
             into, values = total[name], part[name]
             for row in np.flatnonzero(part.present):
-                into[row] += values[row]
+                if known[row]:
+                    into[row] += values[row]
+                else:
+                    into[row] = values[row]
     _check(total.count)
     return total
 

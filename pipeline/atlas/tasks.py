@@ -29,9 +29,12 @@ from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit, open_run
 from pipeline.store.layout import summary_path, summary_schema
 
-BLOCK_ROWS, BLOCK_BYTES = 16_384, 96 << 20
+BLOCK_ROWS, BLOCK_BYTES = 32_768, 160 << 20
 """Most images, and bytes of their maps, that are added together: so many that cells have several.
 It holds at least a unit."""
+
+LOOKS_TOGETHER = 8
+"""Second looks at blocks that are kept until they are merged: merging sorts all they hold."""
 
 MOST_VALUES = 10_000
 """Groups an atlas may have."""
@@ -78,13 +81,14 @@ def look_again(
     """Return what the second look finds in some units."""
     run = open_run(order.uri)
     pooled = open_pooled(run, order.pooled)
-    found: dict[str, Looks] = {}
+    found: list[dict[str, Looks]] = []
     for block in _blocks(run, units):
         _, members = read_members(run, order, block)
         maps = _rows(pooled, block)
-        looks = second.look(members, maps.reshape(len(maps), -1), order.tables, axes, k)
-        found = merge_looks(k, found, looks) if found else looks
-    return found
+        found.append(second.look(members, maps.reshape(len(maps), -1), order.tables, axes, k))
+        if len(found) == LOOKS_TOGETHER:
+            found = [merge_looks(k, *found)]
+    return merge_looks(k, *found)
 
 
 def merge_looks(k: int, *parts: Mapping[str, Looks]) -> dict[str, Looks]:
