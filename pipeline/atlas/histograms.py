@@ -5,7 +5,7 @@ less memory; from then on they are counted. A column's histogram is made when it
 all of them are never in memory together unless there are very many images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,31 +43,34 @@ class Histograms:
 
     def of_column(self, j: int) -> Counts:
         """Return the histogram of a column, (cells, bins)."""
-        bins = self.bins[j]
-        total = np.zeros((self.cells, bins), np.uint32)
-        if self._counted is not None:
-            total += self._counted[j]
-        for cells, codes in self._kept:
-            # NO_BIN is the largest number: it lands behind the bins, and is left there.
-            flat = np.minimum(codes[j], bins) + cells.astype(np.int64) * (bins + 1)
-            found = np.bincount(flat, minlength=self.cells * (bins + 1))
-            total += found.reshape(self.cells, -1)[:, :bins].astype(np.uint32)
-        return total
+        return next(self.of_columns([j]))
 
-    def gather(self) -> None:
-        """Put the kept images of a cell side by side: counting them is then much faster."""
-        if self._kept:
-            cells = np.concatenate([cells for cells, _ in self._kept])
-            order = np.argsort(cells, kind="stable")
-            codes = np.concatenate([codes for _, codes in self._kept], axis=1)
-            self._kept = [(cells[order], np.take(codes, order, axis=1))]
+    def of_columns(self, some: Iterable[int]) -> Iterator[Counts]:
+        """Yield the histograms of columns, (cells, bins) each.
+
+        Images of a cell are counted one after the other, because counters far apart are slow.
+        """
+        cells = np.concatenate([np.empty(0, np.int32), *(cells for cells, _ in self._kept)])
+        order = np.argsort(cells.astype(np.min_scalar_type(self.cells)), kind="stable")
+        cells = cells[order].astype(np.int64)
+        for j in some:
+            bins = self.bins[j]
+            total = np.zeros((self.cells, bins), np.uint32)
+            if self._counted is not None:
+                total += self._counted[j]
+            if self._kept:
+                codes = np.concatenate([codes[j] for _, codes in self._kept])[order]
+                # NO_BIN is the largest number: it lands behind the bins, and is left there.
+                flat = np.minimum(codes, bins) + cells * (bins + 1)
+                found = np.bincount(flat, minlength=self.cells * (bins + 1))
+                total += found.reshape(self.cells, -1)[:, :bins].astype(np.uint32)
+            yield total
 
     def _settle(self) -> None:
         """Count the kept images once they are too many."""
         if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
             return
-        self.gather()
-        self._counted = [self.of_column(j) for j in range(len(self.bins))]
+        self._counted = list(self.of_columns(range(len(self.bins))))
         self._kept = []
 
     def pack(self) -> dict[str, NDArray[Any]]:

@@ -52,7 +52,6 @@ def write_tables(
 ) -> None:
     """Write the Zarr group and the Parquet object of every table; ``workers`` threads at most."""
     kept = atlas_columns(run.spec.columns)
-    total.histograms.gather()
     opened = [_create(run, folder, tables, name, total, kept) for name in tables.names]
     with ThreadPoolExecutor(min(workers or os.cpu_count() or 1, _MOST_THREADS)) as threads:
         columns = [threads.submit(_write_columns, opened, total, *b) for b in _batches(kept)]
@@ -103,7 +102,7 @@ def _write_columns(
 
     ``some`` are the columns by their place in the sums, ``first`` the place within the kind.
     """
-    histograms = {j: total.histograms.of_column(j) for j in some}
+    histograms = dict(zip(some, total.histograms.of_columns(some), strict=True))
     found = []
     for table in opened:
         batch = [
