@@ -1,6 +1,6 @@
 """Fold a run into class atlases with Dask."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,7 +18,13 @@ def aggregate(
         str | None,
         typer.Option(help="Group by a column of the summary or the index, e.g. split."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the atlas, needed by --where.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the atlas, needed by --where and --target label.")
+    ] = None,
+    target: Annotated[
+        Literal["predicted", "label"],
+        typer.Option(help="Whose maps: the run's own, or the label's (flow.target: both)."),
+    ] = "predicted",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask cluster, e.g. tcp://head:8786.")
     ] = None,
@@ -33,7 +39,15 @@ def aggregate(
 
     opened = open_run(run)
     with cluster(scheduler):
-        fold(opened, workers=workers, where=where, by=by, name=name, partial_run=partial)
+        fold(
+            opened,
+            workers=workers,
+            where=where,
+            by=by,
+            name=name,
+            target=target,
+            partial_run=partial,
+        )
     atlas = opened.atlas(name=name or by)
     seen = int((atlas.count > 0).sum())
     place = "/".join(["atlas", *filter(None, [name or by])])

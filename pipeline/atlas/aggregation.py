@@ -13,7 +13,7 @@ from pipeline.atlas.fold import fold
 from pipeline.atlas.members import TABLES, Tables
 from pipeline.atlas.second import Looks
 from pipeline.atlas.state import State
-from pipeline.atlas.tasks import Order
+from pipeline.atlas.tasks import Order, Target
 from pipeline.atlas.where import parse
 from pipeline.atlas.writing import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
@@ -31,6 +31,7 @@ def aggregate(
     where: str | None = None,
     by: str | None = None,
     name: str | None = None,
+    target: Target = "predicted",
     partial_run: bool = False,
 ) -> None:
     """Write the class statistics of a run under ``atlas/``, replacing those of an earlier call.
@@ -53,7 +54,10 @@ def aggregate(
     by
         A column of the summary or the index whose values are the groups, instead of ``tables``.
     name
-        Name of the atlas; ``by`` if not given. One with ``where`` needs a name.
+        Name of the atlas; ``by`` if not given. One with ``where`` or another ``target`` needs it.
+    target
+        Of which class the maps are: the run's own, or those of the ``label`` that a run with
+        ``flow.target: both`` has beside them. Columns of the summary stay what they are.
     partial_run
         Fold what is there of an unfinished run. Its sums are kept, so that a later call reads only
         the units that were added.
@@ -61,18 +65,24 @@ def aggregate(
     Raises
     ------
     RunIncomplete
-        The run is not finished (or, with ``partial_run``, has no unit at all).
+        The run is not finished (or, with ``partial_run``, has no unit at all), or it has no maps
+        of the label.
     ConfigError
         A table, a column or the filter is unknown, or ``k`` or ``workers`` is below 1.
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
     _check(tables, workers, k, where, by, name)
+    if target == "label":
+        if name is None:
+            raise ConfigError("an atlas of the label's maps needs a name, beside the run's own")
+        run.read_maps(0, 0, target)
     if not partial_run:
         run.require_finished()
     folder = disk.folder_of(name or by)
     done, hashes = _units_done(run, folder)
     order = _order(run, folder, tables, where, by, done, workers)
+    order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
     _write_atlas(run, folder, order, total, done, k, workers)
     facts = {
@@ -80,6 +90,7 @@ def aggregate(
         "tables": list(order.tables.names),
         "where": order.where.text if order.where else None,
         "by": by,
+        "target": target,
         "images": int(total.maps.count[order.tables.parts(order.tables.names[0])].sum()),
         "units": len(done),
         "complete": len(done) == len(run.units),

@@ -33,7 +33,8 @@ class Atlas:
         ``label``, ``predicted``, ``outcome`` (class c right at 2 c, wrong at 2 c + 1), or the
         column that the images were grouped by.
     facts : dict
-        What the atlas is of: ``name``, ``where``, ``by``, ``images``, ``units``, ``complete``.
+        What the atlas is of: ``name``, ``where``, ``by``, ``target``, ``images``, ``units``,
+        ``complete``.
     names : tuple of K names
     layers : tuple of L names
     columns : dict

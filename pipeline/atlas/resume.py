@@ -80,6 +80,7 @@ def _key(run: Run, order: Order) -> str:
             "run": run.spec.hash,
             "tables": [order.tables.names, order.tables.by, order.tables.values],
             "where": order.where.text if order.where else None,
+            "target": order.target,
             "replicates": REPLICATES,
         }
     )

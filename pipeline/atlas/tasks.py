@@ -7,7 +7,7 @@ repeated: all it writes are chunks of pooled maps, the same bytes each time.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,8 @@ from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit, open_run
 from pipeline.store.layout import summary_path, summary_schema
 
+Target = Literal["predicted", "label"]
+
 BLOCK_ROWS, BLOCK_BYTES = 32_768, 160 << 20
 """Most images, and bytes of their maps, that are added together: so many that cells have several.
 It holds at least a unit."""
@@ -44,13 +46,15 @@ MOST_VALUES = 10_000
 class Order:
     """What is asked of a run: where it is, where its pooled maps go, which tables of which images.
 
-    ``uri`` is absolute, because a worker may have another working directory.
+    ``uri`` is absolute, because a worker may have another working directory; ``target`` says of
+    which class the maps are, in a run that has them of two.
     """
 
     uri: str
     pooled: str
     tables: Tables
     where: Where | None
+    target: Target = "predicted"
 
 
 def add_units(order: Order, units: Sequence[Unit]) -> State:
@@ -62,7 +66,7 @@ def add_units(order: Order, units: Sequence[Unit]) -> State:
     into = open_pooled(run, order.pooled, mode="r+")
     for block in _blocks(run, units):
         part, members = read_members(run, order, block, wanted_names(kept))
-        maps, scale = (_rows(array, block) for array in (run.maps, run.scale))
+        maps, scale = _read_maps(run, order.target, block)
         pooled = add_maps(total.maps, members, maps, scale)
         del maps
         total.histograms.add(members, add_columns(total.moments, members, part, kept))
@@ -142,6 +146,16 @@ def read_part(run: Run, unit: Unit, names: Sequence[str]) -> pa.Table:
         for name in missing:
             part = part.append_column(index.schema.field(name), index[name])
     return part
+
+
+def _read_maps(
+    run: Run, target: Target, block: Sequence[Unit]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Read the maps of some units, and what they are to be multiplied by."""
+    if target == "predicted":
+        return _rows(run.maps, block), _rows(run.scale, block)
+    maps = np.concatenate([run.read_maps(unit.lo, unit.hi, target) for unit in block])
+    return maps, np.ones(maps.shape[:2], np.float32)
 
 
 def _rows(array: Any, block: Sequence[Unit]) -> NDArray[Any]:

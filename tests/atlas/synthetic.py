@@ -61,6 +61,7 @@ def synthetic_run(
     unit_rows: int = 64,
     variety: float = 0.1,
     dtype: str = "float16",
+    label_maps: bool = False,
 ) -> Run:
     """Write a finished run and open it.
 
@@ -68,7 +69,7 @@ def synthetic_run(
     (``tag_share`` of ``tag_class``) has a bright top-left corner, a weaker object and a sure
     model. ``variety`` is how much the classes differ by nature (standard deviation of the log
     mass, and of the blob's place in tenths of the frame). A few images are quarantined, some have
-    no mass, a tenth is predicted wrongly.
+    no mass, a tenth is predicted wrongly. ``label_maps`` are the maps seen in a mirror.
     """
     drawn = draw(images, classes, seed, layers, grid, tag_class, tag_share, variety)
     kinds = columns(layers, boxes=False, extras=())
@@ -99,6 +100,7 @@ def synthetic_run(
         classes=tuple(f"class {number}" for number in range(classes)),
         columns=tuple(Column(name, kind) for name, kind in kinds.items()),
         dtype=dtype,
+        label_maps=label_maps,
     )
     index = {
         "row": np.arange(images),
@@ -192,7 +194,9 @@ def _unit_data(drawn: Drawn, unit: Unit, spec: RunSpec) -> UnitData:
         "phash": pa.nulls(len(unit), pa.int64()),
         **{name: _where(ok, column.numpy()) for name, column in measured.items()},
     }
-    return UnitData(part.maps, part.status, _table(summary, summary_schema(spec.columns)))
+    mirrored = np.flip(part.maps, axis=3).copy() if spec.label_maps else None
+    table = _table(summary, summary_schema(spec.columns))
+    return UnitData(part.maps, part.status, table, mirrored)
 
 
 def _where(ok: NDArray[np.bool_], values: NDArray[np.generic]) -> pa.Array:

@@ -152,6 +152,22 @@ def test_groups_are_the_values_of_any_column(tmp_path):
     assert run.atlas("correct").count.tolist() == found.count.tolist()
 
 
+def test_the_maps_of_the_label_have_an_atlas_of_their_own(tmp_path):
+    run = synthetic_run(tmp_path, IMAGES, CLASSES, layers=2, grid=(4, 5), label_maps=True)
+    aggregate(run, workers=1)
+    aggregate(run, workers=2, target="label", name="seen-for-label")
+    own, other = run.atlas("outcome"), run.atlas("outcome", name="seen-for-label")
+    assert (own.facts["target"], other.facts["target"]) == ("predicted", "label")
+    np.testing.assert_allclose(other.flow_mean, own.flow_mean[..., ::-1], atol=1e-6)
+    np.testing.assert_allclose(other.variance, own.variance[..., ::-1], atol=1e-6)
+    assert other.column_mean("gini_flow").tolist() == own.column_mean("gini_flow").tolist()
+
+
+def test_a_run_without_maps_of_the_label_says_so(run):
+    with pytest.raises(RunIncomplete, match=r"flow\.target: both"):
+        aggregate(run, target="label", name="x")
+
+
 def test_a_table_that_was_not_asked_for_is_not_there(tmp_path):
     run = small_run(tmp_path)
     aggregate(run, tables=("predicted",), workers=1)
@@ -173,6 +189,7 @@ def test_an_unfinished_run_is_not_aggregated(tmp_path):
         ({"tables": ("target",)}, "unknown tables"),
         ({"tables": ()}, "choose from label, predicted"),
         ({"where": "correct"}, "needs a name"),
+        ({"target": "label"}, "needs a name"),
         ({"where": "corect", "name": "x"}, "did you mean correct"),
         ({"by": "camera"}, "no column 'camera'"),
         ({"by": "split"}, "has no values"),

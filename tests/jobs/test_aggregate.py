@@ -39,3 +39,9 @@ def test_a_filter_that_names_no_column_says_which_it_might_mean(run):
     done = call(run.uri, "--where", "confidance > 0.5", "--name", "x")
     assert isinstance(done.exception, ConfigError)
     assert "did you mean confidence" in str(done.exception)
+
+
+def test_the_maps_of_the_label_are_asked_for(tmp_path):
+    both = synthetic_run(tmp_path, images=60, classes=2, layers=2, label_maps=True)
+    assert call(both.uri, "--target", "label", "--name", "label-maps").exit_code == 0
+    assert both.atlas("label", name="label-maps").facts["target"] == "label"
