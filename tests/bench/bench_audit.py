@@ -55,7 +55,7 @@ SETS = {
 }
 """Images, epochs and tagged share of what a model is trained on, or only looks at."""
 
-PALE = 0.7
+PALE = 0.6
 """Vividness of the weak tag's plate."""
 
 OFFSETS = (1, 2, 3)
