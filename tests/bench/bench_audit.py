@@ -9,7 +9,7 @@ and turns none. Truth is never assumed: it is how many images of other classes t
 into the class. Each case is a run with its audit and its causal test; the same audit is also made
 of Grad-CAM's and rollout's maps and of the edges in the pixels. Class and corner of the tag change
 with the seed. Trained models are kept under FOLDER, and what is in the results is not done again.
-Thresholds and the tags' looks were chosen on seeds 0 to 104.
+Thresholds were chosen on seeds 0 to 104, the look of the weak tag on 0 to 205.
 """
 
 import argparse
