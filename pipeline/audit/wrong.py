@@ -71,8 +71,12 @@ class Gap:
 
 
 def compare_wrong(run: Run) -> tuple[Gap, ...]:
-    """Return the gap of every class with enough wrong and right images, in every column."""
+    """Return the gap of every class with enough wrong and right images, in every column.
+
+    But for the divergence between the flows of answer and label, which is 0 where both are one.
+    """
     columns = [column.name for column in run.spec.columns]
+    columns = [name for name in columns if not name.startswith("label_jsd_")]
     gaps = []
     for lo in range(0, len(columns), _AT_ONCE):
         some = columns[lo : lo + _AT_ONCE]

@@ -18,16 +18,19 @@ class Caption:
     predicted: str | None
     confidence: float | None
     correct: bool | None
+    divergence: float | None = None
+    """Of a wrong image whose run explains both: Jensen–Shannon divergence, in [0, 1], between the
+    flow of the prediction and that of the label."""
 
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     """Return the captions of ``rows``, by row."""
     names, wanted = run.spec.classes, sorted(set(rows))
     uris = dict(zip(wanted, run.index_take(wanted)["uri"].to_pylist(), strict=True))
-    found = run.summary().to_table(
-        columns=["row", "label", "pred", "confidence", "correct"],
-        filter=pc.field("row").isin(wanted),
-    )
+    columns = {name: pc.field(name) for name in ("row", "label", "pred", "confidence", "correct")}
+    if run.spec.label_maps:
+        columns["divergence"] = pc.field(f"label_jsd_l{len(run.spec.layers) - 1:02d}")
+    found = run.summary().to_table(columns=columns, filter=pc.field("row").isin(wanted))
     return {
         entry["row"]: Caption(
             row=entry["row"],
@@ -36,6 +39,7 @@ def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
             predicted=_name(names, entry["pred"]),
             confidence=entry["confidence"],
             correct=entry["correct"],
+            divergence=entry.get("divergence") if entry["correct"] is False else None,
         )
         for entry in found.to_pylist()
     }

@@ -68,6 +68,10 @@ class ClassFacts:
     """Mean lift of the corner with the most mass; 1 = uniform."""
     depth: float
     """Mean convergence depth, in layers."""
+    axis: float
+    """Share of the variance of its flows that is along their first principal axis."""
+    bimodality: float
+    """Sarle's coefficient of the places of its images on that axis."""
     findings: int
 
 
@@ -176,6 +180,8 @@ def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts
             mass=float(mass[position]),
             corner=float(corner[position]),
             depth=float(depth[position]),
+            axis=float(atlas.axis_explained[position, 0]),
+            bimodality=float(atlas.bimodality[position]),
             findings=findings[int(ids[position])],
         )
         for position in np.flatnonzero(count)

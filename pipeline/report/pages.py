@@ -72,6 +72,7 @@ def _environment() -> Environment:
         "times": times,
         "depth": depth,
         "apart": apart,
+        "diverges": diverges,
         "sortable": sortable,
     }
     environment.globals |= {
@@ -117,6 +118,11 @@ def depth(value: float) -> str:
 def apart(value: float) -> str:
     """Show a distance to the class mean, in [0, 1]."""
     return f"distance {value:.2f}"
+
+
+def diverges(value: float | None) -> str:
+    """Show how far two flows of an image are apart, in [0, 1]; nothing where there is one."""
+    return "" if value is None or not math.isfinite(value) else f"divergence {value:.2f}"
 
 
 def sortable(value: float) -> str:

@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audit.wrong import LEAST, WRONG_SCHEMA, compare_wrong, find_wrong, gap, wrong_table
+from pipeline.engine import run_flows
+from pipeline.store import open_run
 from tests.atlas.synthetic import synthetic_run
+from tests.engine.datasets import small_config, write_images
 
 VALUES = st.lists(st.integers(0, 9), min_size=3, max_size=40)
 
@@ -47,6 +50,15 @@ def test_every_column_of_every_class_is_compared(run):
     table = wrong_table(gaps, run.spec.classes)
     assert table.schema.equals(WRONG_SCHEMA)
     assert table.num_rows == len(gaps)
+
+
+def test_what_is_zero_for_every_right_image_is_no_gap(tmp_path):
+    write_images(tmp_path / "images", images=150)
+    config = small_config(tmp_path, flow={"batch_size": 4, "target": "both"})
+    run_flows(config)
+    columns = {item.column for item in compare_wrong(open_run(config.run))}
+    assert "entropy_flow" in columns
+    assert not [name for name in columns if name.startswith("label_jsd")]
 
 
 def test_where_wrong_is_chance_nothing_is_found(run):

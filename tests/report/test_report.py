@@ -11,6 +11,7 @@ from pipeline.audit import audit
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
 from pipeline.report.mistakes import read_mistakes
+from pipeline.report.pages import figure
 from pipeline.store import open_run
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run
@@ -65,6 +66,13 @@ def test_there_is_a_page_for_every_class_and_its_name_is_a_number(pages):
     expected = {f"classes/{number}.html" for number in range(len(NAMES))}
     found = {name for name in pages if name.startswith(("findings/", "comparisons/"))}
     assert pages.keys() - found == {"index.html"} | expected
+
+
+def test_a_class_page_tells_whether_there_may_be_two_ways_to_look(run, pages):
+    atlas = run.atlas("label")
+    for position, number in enumerate(atlas.classes.tolist()):
+        told = f"bimodality of {figure(atlas.bimodality[position])}"
+        assert told in pages[f"classes/{number}.html"].text
 
 
 def test_every_finding_has_a_page_with_its_evidence(run, pages):
