@@ -76,7 +76,7 @@ def aggregate(
     if target == "label":
         if name is None:
             raise ConfigError("an atlas of the label's maps needs a name, beside the run's own")
-        run.read_maps(0, 0, target)
+        run.read_maps(0, 0, target)  # says so where there are none
     if not partial_run:
         run.require_finished()
     folder = disk.folder_of(name or by)

@@ -133,8 +133,8 @@ class RayEngine:
         for _, node in free[:wanted]:
             self._slots.append(Slot(node))
             self._slots[-1].hire(job, self._share)
-        room = sum(map(self._share.fits, alive.values()))
-        self._demand.ask(max(0, min(self.wanted, len(self._slots) + len(ledger)) - room))
+        useful = min(self.wanted, len(self._slots) + len(ledger))
+        self._demand.ask(max(0, useful - self._room()))
 
     def _check_patience(self, waited: float) -> None:
         if waited > self._cluster.patience:
