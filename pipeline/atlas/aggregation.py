@@ -11,9 +11,8 @@ from pipeline.atlas.covariance import finish_axes
 from pipeline.atlas.disk import POOLED, STATE, TYPICAL
 from pipeline.atlas.fold import fold
 from pipeline.atlas.members import TABLES, Tables
-from pipeline.atlas.second import Looks
+from pipeline.atlas.order import Order, Target
 from pipeline.atlas.state import State
-from pipeline.atlas.tasks import Order, Target
 from pipeline.atlas.where import parse
 from pipeline.atlas.writing import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
@@ -76,7 +75,7 @@ def aggregate(
     if target == "label":
         if name is None:
             raise ConfigError("an atlas of the label's maps needs a name, beside the run's own")
-        run.read_maps(0, 0, target)  # says so where there are none
+        run.flow_arrays(target)  # says so where there are none
     if not partial_run:
         run.require_finished()
     folder = disk.folder_of(name or by)
@@ -149,7 +148,7 @@ def _order(
     if by not in schema.names:
         raise ConfigError(f"there is no column {by!r} to group by; there are: {schema.names}")
     leaf = partial(tasks.values_of, order, by)
-    values = fold(done, leaf, operator.or_, workers)
+    values = fold(done, [(leaf, 1)], operator.or_, workers)
     if not values:
         raise ConfigError(f"column {by} has no values to group by")
     return replace(order, tables=Tables((by,), run.spec.classes, by, tuple(sorted(values))))
@@ -172,7 +171,8 @@ def _fold_images(
     new = [unit for unit in done if unit.id not in known]
     parts = [kept[0]] if kept else []
     if new:
-        parts.append(fold(new, partial(tasks.add_units, order), state.merge, workers))
+        leaves = [(partial(leaf, order), share) for leaf, share in tasks.FIRST_LOOK.items()]
+        parts.append(fold(new, leaves, state.merge, workers))
     total = state.merge(*parts) if len(parts) > 1 else parts[0]
     if hashes is None or len(done) == len(run.units):
         resume.discard(run, f"{folder}/{STATE}")
@@ -194,11 +194,8 @@ def _write_atlas(
     with ThreadPoolExecutor(workers) as threads:
         found = threads.map(partial(finish_axes, total.pooled), parts.values())
         axes = dict(zip(parts, found, strict=True))
-    looks: dict[str, Looks] = fold(
-        done,
-        partial(tasks.look_again, order, axes, k),
-        partial(tasks.merge_looks, k),
-        workers,
-    )
-    run.write(f"{folder}/{TYPICAL}", flat.typical_bytes(looks))
-    write_tables(run, folder, order.tables, total, axes, looks, workers)
+    leaf = partial(tasks.look_again, order, axes, k)
+    with ThreadPoolExecutor(1) as beside:
+        looks = beside.submit(fold, done, [(leaf, 1)], partial(tasks.merge_looks, k), workers)
+        write_tables(run, folder, order.tables, total, axes, looks, workers)
+    run.write(f"{folder}/{TYPICAL}", flat.typical_bytes(looks.result()))

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, Members
+from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, Members, segments
 from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 from pipeline.measures import edges
 from pipeline.store.layout import Column
@@ -65,18 +65,18 @@ def add_columns(
 
     Nulls and NaN count nowhere. Sums of up to 2**20 images at a time are exact in float64.
     """
-    used = (members.cells >= 0) & members.ok[:, None]
-    cells = [(side, members.cells[side, k]) for k, side in enumerate(used.T)]
-    moments.admit(members.cells[used])
+    images, cells, bounds = segments(members, members.ok)
+    moments.admit(np.repeat(cells, np.diff(bounds)))
     codes = np.empty((len(columns), len(members.rows)), np.uint16)
+    found = np.zeros((2, len(cells), len(columns)), np.int64)
     for j, column in enumerate(columns):
         values = column_values(part, column.name)
         codes[j] = bin_codes(values, column.kind)
-        fixed, square = fixed_value(values, column.kind)
-        for side, own in cells:
-            for name, weights in (("total", fixed), ("square", square)):
-                found = np.bincount(own, weights[side], minlength=len(moments.count))
-                moments[name][:, j] += found.astype(np.int64)
+        for sums, fixed in zip(found, fixed_value(values, column.kind), strict=True):
+            if len(cells):
+                sums[:, j] = np.add.reduceat(fixed[images], bounds[:-1])
+    moments["total"][cells] += found[0]
+    moments["square"][cells] += found[1]
     return codes
 
 

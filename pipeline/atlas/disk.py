@@ -35,7 +35,7 @@ from pipeline.atlas import maps
 from pipeline.atlas.bootstrap import Replicates
 from pipeline.atlas.columns import ColumnStatistics
 from pipeline.atlas.covariance import Axes
-from pipeline.atlas.pooled import pooled_grid
+from pipeline.atlas.pooled import WHOLE, pooled_grid
 from pipeline.atlas.second import SCORE_EDGES, Looks, bimodality
 from pipeline.atlas.sums import ClassSums, Integer
 from pipeline.errors import ConfigError
@@ -50,7 +50,6 @@ CHUNK_COLUMNS = 8
 """Columns whose histograms are written and read together."""
 
 _CHUNK_CLASSES = 128
-_WHOLE: Any = {"write_empty_chunks": True}  # to look for chunks of zeros takes longer than to write
 _MAPS = ("mean", "variance", "flow_mean", "flow_variance")
 _ZEROS = ("zero", "flow_zero")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -134,7 +133,7 @@ def create_group(
             compressors=ZstdCodec(level=1),
             dimension_names=(f"{kind}_column", "class", f"{kind}_bin"),
             attributes={"columns": own},
-            config=_WHOLE,
+            config=WHOLE,
         )
     return group
 
@@ -160,7 +159,7 @@ _AXES = ("class", "layer", "y", "x")
 
 def write_histograms(group: Any, first: int, some: Sequence[ColumnStatistics]) -> None:
     """Write the histograms of columns of one kind, from the ``first`` of the kind on."""
-    array = group[f"histogram_{some[0].column.kind}"]
+    array = group[f"histogram_{some[0].column.kind}"].with_config(WHOLE)
     histograms = np.empty((len(some), *array.shape[1:]), array.dtype)
     for statistics, histogram in zip(some, histograms, strict=True):
         histogram[...] = statistics.histogram
@@ -224,5 +223,5 @@ def _create(
         dtype=dtype,
         compressors=ZstdCodec(level=1),
         dimension_names=axes,
-        config=_WHOLE,
+        config=WHOLE,
     )

@@ -2,7 +2,7 @@
 
 A leaf takes a stretch of consecutive units and adds them to one state in place, because a state
 (every class present, every layer) is often larger than a unit: one state per unit would spend its
-time moving zeros. There are as many stretches as threads, so as many states are held at once.
+time moving zeros. There are about as many stretches as threads, so as many states are held at once.
 What leaves a task is never changed afterwards, so a cluster may repeat any task.
 """
 
@@ -24,7 +24,7 @@ _PATIENCE = 20  # seconds until a scheduler must answer
 
 def fold(
     units: Sequence[Unit],
-    leaf: Callable[[Sequence[Unit]], State],
+    leaves: Sequence[tuple[Callable[[Sequence[Unit]], State], float]],
     merge: Callable[[State, State], State],
     workers: int | None,
 ) -> State:
@@ -32,8 +32,9 @@ def fold(
 
     Parameters
     ----------
-    leaf
-        Makes the state of some units; picklable if a ``distributed`` client is active.
+    leaves
+        What makes the state of some units, and which share of the work that is; picklable if a
+        ``distributed`` client is active. Every unit goes to each of them.
     merge
         Associative and commutative; must not change its arguments.
     workers
@@ -42,7 +43,11 @@ def fold(
     """
     cluster = _cluster_threads() if workers is None else None
     threads = workers or cluster or os.cpu_count() or 1
-    tasks = [dask.delayed(leaf, pure=False)(stretch) for stretch in stretches(units, threads)]
+    tasks = [
+        dask.delayed(leaf, pure=False)(stretch)
+        for leaf, share in leaves
+        for stretch in stretches(units, round(threads * share))
+    ]
     while len(tasks) > 1:
         pairs = zip(tasks[::2], tasks[1::2], strict=False)
         merged = [dask.delayed(merge, pure=False)(*pair) for pair in pairs]

@@ -38,7 +38,9 @@ class Histograms:
     def add(self, members: Members, codes: Codes) -> None:
         """Add images with the bins (columns, n) of their values."""
         images, cells, bounds = segments(members, members.ok)
-        self._kept.append((np.repeat(cells, np.diff(bounds)).astype(np.int32), codes[:, images]))
+        self._kept.append(
+            (np.repeat(cells, np.diff(bounds)).astype(np.int32), np.take(codes, images, axis=1))
+        )
         self._settle()
 
     def of_column(self, j: int) -> Counts:
@@ -55,16 +57,15 @@ class Histograms:
         cells = cells[order].astype(np.int64)
         for j in some:
             bins = self.bins[j]
-            total = np.zeros((self.cells, bins), np.uint32)
+            total = np.zeros((self.cells, bins + 1), np.uint32)
             if self._counted is not None:
-                total += self._counted[j]
+                total[:, :bins] = self._counted[j]
             if self._kept:
                 codes = np.concatenate([codes[j] for _, codes in self._kept])[order]
                 # NO_BIN is the largest number: it lands behind the bins, and is left there.
                 flat = np.minimum(codes, bins) + cells * (bins + 1)
-                found = np.bincount(flat, minlength=self.cells * (bins + 1))
-                total += found.reshape(self.cells, -1)[:, :bins].astype(np.uint32)
-            yield total
+                np.add.at(total.reshape(-1), flat, np.uint32(1))
+            yield total[:, :bins]
 
     def _settle(self) -> None:
         """Count the kept images once they are too many."""

@@ -6,6 +6,7 @@ Where a map has no mass p is undefined; the image is counted in ``zero`` and add
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from pipeline.atlas.members import Members
 from pipeline.atlas.pooled import pool, pooled_grid
 from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 
-BLOCK = 16
+BLOCK = 48
 """Images worked on at once: their float64 intermediates stay in the cache."""
 
 Float = NDArray[np.float64]
@@ -55,9 +56,9 @@ def add_maps(
     pooled = np.zeros((len(maps), *pooled_grid(maps.shape[2:])), np.uint16)
     zero = np.empty((len(images), 2, maps.shape[1]), np.bool_)
     work = Workspace(maps.shape[1:])
-    for lo in range(0, len(images), BLOCK):
-        block = images[lo : lo + BLOCK]
-        fixed, zero[lo : lo + BLOCK] = work.fixed_point(maps[block], scale[block])
+    for lo, hi in _cuts(cells[images]):
+        block = images[lo:hi]
+        fixed, zero[lo:hi] = work.fixed_point(maps[block], scale[block])
         pooled[block] = pool(fixed[:, 2, -1])
         _add_runs(total["maps"], cells[block], fixed)
         second = np.flatnonzero(others[block] >= 0)
@@ -72,6 +73,22 @@ def _by_first_cell(members: Members) -> tuple[Integer, Integer]:
     """Return the first cell of each image and the second, -1 for none or where it is not ok."""
     one, two = np.where(members.ok[:, None], members.cells, -1).T
     return np.where(one >= 0, one, two), np.where(one >= 0, two, -1)
+
+
+def _cuts(cells: Integer) -> Iterator[tuple[int, int]]:
+    """Cut sorted cells into blocks, which break no run of images of one cell that fits a block."""
+    ends = [*(np.flatnonzero(cells[1:] != cells[:-1]) + 1).tolist(), len(cells)]
+    lo = hi = 0
+    for end in ends:
+        if end - lo > BLOCK and hi > lo:
+            yield lo, hi
+            lo = hi
+        while end - lo > BLOCK:
+            yield lo, lo + BLOCK
+            lo += BLOCK
+        hi = end
+    if hi > lo:
+        yield lo, hi
 
 
 def _add_runs(into: Integer, cells: Integer, fixed: Float) -> None:

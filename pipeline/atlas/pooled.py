@@ -16,6 +16,9 @@ from zarr.storage import ObjectStore as ZarrStore
 from pipeline.atlas.sums import ONE
 from pipeline.store import Run
 
+WHOLE: Any = {"write_empty_chunks": True}
+"""To look for chunks of zeros takes longer than to write them. What Zarr opens has forgotten it."""
+
 SIDE = 7
 """Most boxes along a side."""
 
@@ -73,4 +76,4 @@ def create_pooled(run: Run, path: str) -> None:
 def open_pooled(run: Run, path: str, mode: str = "r") -> Any:
     """Open the array of all pooled maps."""
     store = ZarrStore(run.store, read_only=mode == "r")
-    return zarr.open_array(store, path=path, mode=mode)
+    return zarr.open_array(store, path=path, mode=mode, config=WHOLE)

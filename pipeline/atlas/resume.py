@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.atlas import state
 from pipeline.atlas.bootstrap import REPLICATES
+from pipeline.atlas.order import Order
 from pipeline.atlas.state import State
-from pipeline.atlas.tasks import Order
 from pipeline.config import content_hash
 from pipeline.store import Run
 from pipeline.store.objects import delete, sizes

@@ -87,16 +87,18 @@ class ClassSums:
 
 
 def merge(parts: Sequence[ClassSums]) -> ClassSums:
-    """Return the sum of the parts as a new object; no part is changed.
+    """Return the sum of the parts; no part is changed, but one alone is its own sum.
 
     Raises
     ------
     FlowatlasError
         A cell has more images than its int64 sums can hold.
     """
-    first = parts[0]
+    first, *others = [part for part in parts if part.present.any()] or parts[:1]
+    if not others:
+        return first
     total = ClassSums(len(first.count), first.shapes)
-    for part in parts:
+    for part in (first, *others):
         known = total.present.copy()
         total.count += part.count
         total.present |= part.present

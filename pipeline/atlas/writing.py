@@ -6,8 +6,9 @@ for any number of them.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -47,17 +48,19 @@ def write_tables(
     tables: Tables,
     total: State,
     axes: Mapping[str, Axes],
-    looks: Mapping[str, Looks],
+    looks: Future[dict[str, Looks]],
     workers: int | None,
 ) -> None:
-    """Write the Zarr group and the Parquet object of every table; ``workers`` threads at most."""
+    """Write the Zarr group and the Parquet object of every table; ``workers`` threads at most.
+
+    ``looks`` may still be under way: what they find is written last.
+    """
     kept = atlas_columns(run.spec.columns)
     opened = [_create(run, folder, tables, name, total, kept) for name in tables.names]
     with ThreadPoolExecutor(min(workers or os.cpu_count() or 1, _MOST_THREADS)) as threads:
         columns = [threads.submit(_write_columns, opened, total, *b) for b in _batches(kept)]
         others = [
-            threads.submit(_write_others, run, total, table, axes[table.name], looks[table.name])
-            for table in opened
+            threads.submit(_write_others, run, total, table, axes[table.name]) for table in opened
         ]
         for batch in columns:
             for table, (moments, columns_of_classes) in zip(opened, batch.result(), strict=True):
@@ -65,9 +68,11 @@ def write_tables(
                 table.flat |= columns_of_classes
         replicates = [other.result() for other in others]
     for table, own in zip(opened, replicates, strict=True):
+        found = looks.result()[table.name]
+        disk.write_looks(run, table.group, found)
         disk.write_moments(table.group, table.moments)
         names = tables.members_of(table.name)
-        known = axes[table.name], looks[table.name], own, table.flat
+        known = axes[table.name], found, own, table.flat
         content = flat.class_bytes(names, total.maps, table.parts, *known)
         run.write(disk.table_path(folder, table.name), content)
 
@@ -82,13 +87,10 @@ def _create(
     return _Table(name, group, parts, sums, squares, {}, {})
 
 
-def _write_others(
-    run: Run, total: State, table: _Table, axes: Axes, looks: Looks
-) -> bootstrap.Replicates:
-    """Write all of a table but its columns; return its replicates."""
+def _write_others(run: Run, total: State, table: _Table, axes: Axes) -> bootstrap.Replicates:
+    """Write a table's maps, axes and replicates; return the latter."""
     disk.write_maps(run, table.group, total.maps, table.parts)
     disk.write_axes(run, table.group, axes)
-    disk.write_looks(run, table.group, looks)
     main = bootstrap.main_columns(atlas_columns(run.spec.columns))
     replicates = bootstrap.finish_replicates(total.replicates, table.parts, main)
     disk.write_replicates(table.group, replicates)
@@ -108,7 +110,7 @@ def _write_columns(
         batch = [
             finish_column(
                 column,
-                sum(histograms[j][cells] for cells in table.parts.T),
+                reduce(np.add, (histograms[j][cells] for cells in table.parts.T)),
                 table.total[:, j],
                 table.square[:, j],
             )

@@ -13,17 +13,19 @@ _ROW_GROUP = 65_536
 
 
 def parquet_bytes(table: pa.Table, row_group: int = _ROW_GROUP) -> bytes:
-    """Return a table as Parquet: zstd, dictionaries for text only, no time stamps.
+    """Return a table as Parquet: dictionaries for text only, no time stamps.
 
-    Bounds are kept for ``row`` alone, by which rows are looked up, and no Arrow schema beside
+    Text is packed with zstd and numbers with snappy, an eighth larger and three times as fast to
+    read. Bounds are kept for ``row`` alone, by which rows are looked up, and no Arrow schema beside
     Parquet's own: with two hundred columns these would be a third of a small unit's part.
     """
     sink = io.BytesIO()
+    text = {field.name for field in table.schema if pa.types.is_string(field.type)}
     pq.write_table(
         table,
         sink,
-        compression="zstd",
-        use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
+        compression={name: "zstd" if name in text else "snappy" for name in table.column_names},
+        use_dictionary=sorted(text),
         write_statistics=["row"],
         store_schema=False,
         row_group_size=row_group,

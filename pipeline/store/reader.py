@@ -129,14 +129,20 @@ class Run:
         ``predicted`` are the run's maps, whatever its ``flow.target``; ``label`` are the second
         maps of a run with ``flow.target: both`` (``RunIncomplete`` for any other run).
         """
-        if target == "label" and not self.spec.label_maps:
+        stored, scale = self.flow_arrays(target)
+        maps = np.asarray(stored[lo:hi]).astype(np.float32)
+        maps *= np.asarray(scale[lo:hi])[:, :, None, None]
+        return maps
+
+    def flow_arrays(self, target: Literal["predicted", "label"] = "predicted") -> tuple[Any, Any]:
+        """Return the Zarr arrays of maps and scale of a target (see :meth:`read_maps`)."""
+        if target == "predicted":
+            return self.maps, self.scale
+        if not self.spec.label_maps:
             raise RunIncomplete(
                 f"{self.uri} has no maps of the label; compute it with flow.target: both"
             )
-        names = (MAPS_LABEL, SCALE_LABEL) if target == "label" else (MAPS, SCALE)
-        maps, scale = (np.array(self._group[name][lo:hi], np.float32) for name in names)
-        maps *= scale[:, :, None, None]
-        return maps
+        return self._group[MAPS_LABEL], self._group[SCALE_LABEL]
 
     def index(self) -> pa.Table:
         """Return the whole index: row, uri, offset, length, label, split."""

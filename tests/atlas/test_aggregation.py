@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.atlas import aggregate, aggregation, cluster, fold, histograms, open_atlas, tasks
+from pipeline.atlas import aggregate, aggregation, cluster, fold, histograms, open_atlas, reading
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.objects import delete, sizes
@@ -71,15 +71,15 @@ def test_doing_it_again_replaces_what_was_there(run, tmp_path):
 
 def test_blocks_of_few_images_and_counters_are_the_same_bytes(run, tmp_path, monkeypatch):
     other = small_run(tmp_path)
-    monkeypatch.setattr(tasks, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(reading, "BLOCK_ROWS", 20)
     monkeypatch.setattr(histograms, "KEPT_IMAGES", 3)
     aggregate(other, workers=1)
     assert atlas_bytes(other) == atlas_bytes(run)
 
 
 def test_tasks_done_twice_are_the_same_bytes(run, tmp_path, monkeypatch):
-    def twice(units, leaf, merge, workers):
-        found = [leaf((unit,)) for unit in units for _ in range(2)][::-2]
+    def twice(units, leaves, merge, workers):
+        found = [leaf((unit,)) for leaf, _ in leaves for unit in units for _ in range(2)][::-2]
         merge(found[0], found[0])
         return functools.reduce(merge, found)
 

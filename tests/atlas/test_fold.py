@@ -1,3 +1,6 @@
+from collections import Counter
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,8 +27,24 @@ def test_stretches_hold_every_unit_once_in_equal_parts(units, count):
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_every_unit_is_folded_exactly_once(units, workers):
     wanted = units_of(units, 1)
-    found = fold(wanted, rows_of, lambda one, other: sorted(one + other), workers)
+    found = fold(wanted, [(rows_of, 1)], lambda one, other: sorted(one + other), workers)
     assert found == rows_of(wanted)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_every_leaf_sees_every_unit_in_its_share_of_the_threads(workers):
+    wanted, stretches_of = units_of(40, 1), {"large": [], "small": []}
+
+    def leaf(name, units):
+        stretches_of[name].append(len(units))
+        return Counter({(name, unit.id): 1 for unit in units})
+
+    leaves = [(partial(leaf, "large"), 2 / 3), (partial(leaf, "small"), 1 / 3)]
+    found = fold(wanted, leaves, lambda one, other: one + other, workers)
+    assert found == Counter((name, unit.id) for name in stretches_of for unit in wanted)
+    large, small = map(len, stretches_of.values())
+    assert large + small == max(workers, 2)
+    assert large >= small
 
 
 def test_an_error_in_a_leaf_reaches_the_caller():
@@ -33,7 +52,7 @@ def test_an_error_in_a_leaf_reaches_the_caller():
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        fold(units_of(9, 1), fail, lambda one, other: one, 2)
+        fold(units_of(9, 1), [(fail, 1)], lambda one, other: one, 2)
 
 
 def test_an_active_distributed_client_does_the_work():
@@ -42,10 +61,10 @@ def test_an_active_distributed_client_does_the_work():
     with distributed.Client(
         processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None
     ):
-        seen = fold(wanted, worker_names, frozenset.union, None)
+        seen = fold(wanted, [(worker_names, 1)], frozenset.union, None)
         assert len(seen) == 1
         assert None not in seen
-    assert fold(wanted, worker_names, frozenset.union, None) == {None}
+    assert fold(wanted, [(worker_names, 1)], frozenset.union, None) == {None}
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):

@@ -43,10 +43,10 @@ def read(monkeypatch):
     """Units whose maps are read, in order of time."""
     seen = []
 
-    def fold_and_note(units, leaf, merge, workers):
-        if leaf.func is tasks.add_units:
+    def fold_and_note(units, leaves, merge, workers):
+        if any(leaf.func is tasks.add_flows for leaf, _ in leaves):
             seen.append([unit.id for unit in units])
-        return fold.fold(units, leaf, merge, workers)
+        return fold.fold(units, leaves, merge, workers)
 
     monkeypatch.setattr(aggregation, "fold", fold_and_note)
     return seen

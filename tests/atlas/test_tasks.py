@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from pipeline.atlas import tasks
 from pipeline.atlas.members import TABLES, Tables
+from pipeline.atlas.order import Order
 from pipeline.atlas.pooled import create_pooled, open_pooled
 from pipeline.atlas.state import empty, merge
-from pipeline.atlas.tasks import Order, add_units, values_of
+from pipeline.atlas.tasks import FIRST_LOOK, values_of
 from pipeline.errors import ConfigError
 from tests.atlas.synthetic import synthetic_run
 
@@ -32,6 +33,10 @@ def order(run):
 @pytest.fixture(scope="module")
 def whole(run, order):
     return contents(add_units(order, run.units)), open_pooled(run, order.pooled)[...]
+
+
+def add_units(order, units):
+    return merge(*[leaf(order, units) for leaf in FIRST_LOOK])
 
 
 def contents(state):
