@@ -29,7 +29,7 @@ from pipeline.atlas.state import State
 from pipeline.errors import ConfigError
 from pipeline.store import Unit, open_run
 
-LOOKS_TOGETHER = 8
+LOOKS_TOGETHER = 4
 """Second looks at blocks that are kept until they are merged: merging sorts all they hold."""
 
 MOST_VALUES = 10_000
