@@ -18,6 +18,10 @@ def aggregate(
         str | None,
         typer.Option(help="Group by a column of the summary or the index, e.g. split."),
     ] = None,
+    per: Annotated[
+        Literal["label", "predicted"] | None,
+        typer.Option(help="Divide the groups of --by by class too: label or predicted."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the atlas, needed by --where and --target label.")
     ] = None,
@@ -44,6 +48,7 @@ def aggregate(
             workers=workers,
             where=where,
             by=by,
+            per=per,
             name=name,
             target=target,
             partial_run=partial,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from pipeline.atlas import disk, flat, pooled, resume, state, tasks
 from pipeline.atlas.covariance import finish_axes
@@ -29,6 +30,7 @@ def aggregate(
     *,
     where: str | None = None,
     by: str | None = None,
+    per: Literal["label", "predicted"] | None = None,
     name: str | None = None,
     target: Target = "predicted",
     partial_run: bool = False,
@@ -52,6 +54,8 @@ def aggregate(
         Filter on columns of the summary and the index (see :mod:`pipeline.atlas.where`).
     by
         A column of the summary or the index whose values are the groups, instead of ``tables``.
+    per
+        Whose class divides the groups of ``by`` further: one row per class and value.
     name
         Name of the atlas; ``by`` if not given. One with ``where`` or another ``target`` needs it.
     target
@@ -67,11 +71,12 @@ def aggregate(
         The run is not finished (or, with ``partial_run``, has no unit at all), or it has no maps
         of the label.
     ConfigError
-        A table, a column or the filter is unknown, or ``k`` or ``workers`` is below 1.
+        A table, a column or the filter is unknown, there would be too many groups, ``per`` has no
+        ``by``, or ``k`` or ``workers`` is below 1.
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
-    _check(tables, workers, k, where, by, name)
+    _check(tables, workers, k, where, by, per, name)
     if target == "label":
         if name is None:
             raise ConfigError("an atlas of the label's maps needs a name, beside the run's own")
@@ -80,7 +85,7 @@ def aggregate(
         run.require_finished()
     folder = disk.folder_of(name or by)
     done, hashes = _units_done(run, folder)
-    order = _order(run, folder, tables, where, by, done, workers)
+    order = _order(run, folder, tables, where, by, per, done, workers)
     order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
     _write_atlas(run, folder, order, total, done, k, workers)
@@ -89,6 +94,7 @@ def aggregate(
         "tables": list(order.tables.names),
         "where": order.where.text if order.where else None,
         "by": by,
+        "per": per,
         "target": target,
         "images": int(total.maps.count[order.tables.parts(order.tables.names[0])].sum()),
         "units": len(done),
@@ -103,6 +109,7 @@ def _check(
     k: int,
     where: str | None,
     by: str | None,
+    per: str | None,
     name: str | None,
 ) -> None:
     unknown = [table for table in tables if table not in TABLES]
@@ -110,6 +117,8 @@ def _check(
         raise ConfigError(f"unknown tables {unknown}; choose from {', '.join(TABLES)}")
     if k < 1 or (workers is not None and workers < 1):
         raise ConfigError(f"k ({k}) and workers ({workers}) must be at least 1")
+    if per is not None and (by is None or per not in ("label", "predicted")):
+        raise ConfigError("per divides the groups of a column: it is label or predicted, beside by")
     if where is not None and name is None:
         raise ConfigError("an atlas of some images needs a name, so that it is not taken for all")
     if (name or by) in TABLES:
@@ -133,6 +142,7 @@ def _order(
     names: Sequence[str],
     where: str | None,
     by: str | None,
+    per: str | None,
     done: Sequence[Unit],
     workers: int | None,
 ) -> Order:
@@ -151,7 +161,13 @@ def _order(
     values = fold(done, [(leaf, 1)], operator.or_, workers)
     if not values:
         raise ConfigError(f"column {by} has no values to group by")
-    return replace(order, tables=Tables((by,), run.spec.classes, by, tuple(sorted(values))))
+    grouped = Tables((by,), run.spec.classes, by, tuple(sorted(values)), per)
+    if grouped.cells > tasks.MOST_VALUES:
+        raise ConfigError(
+            f"{len(values):,} values of {by} times {len(run.spec.classes):,} classes are more than "
+            f"{tasks.MOST_VALUES:,} groups; leave out per, or choose some images with where"
+        )
+    return replace(order, tables=grouped)
 
 
 def _fold_images(

@@ -31,6 +31,7 @@ _TYPICAL_SCHEMA = pa.schema(
 
 def class_bytes(
     names: Sequence[str],
+    divided: Sequence[tuple[str, str]],
     total: ClassSums,
     parts: Integer,
     axes: Axes,
@@ -40,6 +41,7 @@ def class_bytes(
 ) -> bytes:
     """Return the Parquet table with one row per class.
 
+    ``divided`` are the class of the model and the group that each row is of, if it is of both;
     ``total`` are the map sums; ``flat`` the columns of :func:`flat_columns`.
     """
     labelled, correct = (total.composed(name, parts) for name in ("labelled", "correct"))
@@ -57,9 +59,15 @@ def class_bytes(
         "bimodality": bimodality(looks.scores),
         "reliability": axes.reliability,
     }
+    divisions = {
+        name: pa.array([of[place] for of in divided], pa.string())
+        for place, name in enumerate(("class_name", "group"))
+        if divided
+    }
     content = {
         "class": pa.array(np.arange(len(parts)), pa.int32()),
         "name": pa.array(names, pa.string()),
+        **divisions,
         "count": pa.array(total.composed("count", parts)),
         "n_zero": pa.array(total.composed("zero", parts)[:, 1, -1]),
         "n_quarantined": pa.array(total.composed("quarantined", parts)),

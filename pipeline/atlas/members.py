@@ -45,25 +45,34 @@ class Tables:
     classes : names of the model's classes
     by : column of the summary or the index whose values are the groups, or None
     values : its values as text, sorted
+    per : ``label`` or ``predicted``
+        Whose class divides the groups further: class c with value v is at ``c * len(values) + v``.
     """
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
     by: str | None = None
     values: tuple[str, ...] = ()
+    per: str | None = None
 
     @property
     def cells(self) -> int:
         """Number of cells."""
-        return len(self.values) if self.by else 4 * len(self.classes)
+        if not self.by:
+            return 4 * len(self.classes)
+        return len(self.values) * (len(self.classes) if self.per else 1)
 
     def members_of(self, table: str) -> tuple[str, ...]:
         """Return the names of a table's classes."""
-        if self.by:
-            return self.values
-        if table == "outcome":
-            return tuple(f"{name}, {how}" for name in self.classes for how in ("right", "wrong"))
-        return self.classes
+        return tuple(", ".join(parts) for parts in self.divided(table) or self._undivided())
+
+    def divided(self, table: str) -> list[tuple[str, str]]:
+        """Return class and group of each of a table's classes, none where it is not divided."""
+        groups = self.values if self.per else ("right", "wrong") if table == "outcome" else ()
+        return [(name, group) for name in self.classes for group in groups]
+
+    def _undivided(self) -> list[tuple[str]]:
+        return [(name,) for name in (self.values if self.by else self.classes)]
 
     def parts(self, table: str) -> Integer:
         """Return which cells make each class of a table, (classes, m)."""
@@ -122,6 +131,10 @@ def members_of(part: pa.Table, tables: Tables, chosen: NDArray[np.bool_] | None 
         text = part[tables.by].cast(pa.string())
         found = pc.index_in(text, value_set=pa.array(tables.values, pa.string()))
         cells[:, 0] = _integers(found)
+        if tables.per:
+            own = _classes(part, TABLES[tables.per], len(tables.classes))
+            known = (own >= 0) & (cells[:, 0] >= 0)
+            cells[:, 0] = np.where(known, own * len(tables.values) + cells[:, 0], -1)
     else:
         label, pred = (_classes(part, name, len(tables.classes)) for name in ("label", "pred"))
         right = (correct == 1) & (label == pred)

@@ -31,10 +31,11 @@ class Atlas:
     ----------
     table : str
         ``label``, ``predicted``, ``outcome`` (class c right at 2 c, wrong at 2 c + 1), or the
-        column that the images were grouped by.
+        column that the images were grouped by (class c of value v at ``c * values + v``, where
+        they are also divided by class).
     facts : dict
-        What the atlas is of: ``name``, ``where``, ``by``, ``target``, ``images``, ``units``,
-        ``complete``.
+        What the atlas is of: ``name``, ``where``, ``by``, ``per``, ``target``, ``images``,
+        ``units``, ``complete``.
     names : tuple of K names
     layers : tuple of L names
     columns : dict

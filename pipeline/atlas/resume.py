@@ -78,7 +78,12 @@ def _key(run: Run, order: Order) -> str:
         {
             "format": FORMAT,
             "run": run.spec.hash,
-            "tables": [order.tables.names, order.tables.by, order.tables.values],
+            "tables": [
+                order.tables.names,
+                order.tables.by,
+                order.tables.values,
+                order.tables.per,
+            ],
             "where": order.where.text if order.where else None,
             "target": order.target,
             "replicates": REPLICATES,

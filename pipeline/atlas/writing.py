@@ -73,7 +73,8 @@ def write_tables(
         disk.write_moments(table.group, table.moments)
         names = tables.members_of(table.name)
         known = axes[table.name], found, own, table.flat
-        content = flat.class_bytes(names, total.maps, table.parts, *known)
+        divided = tables.divided(table.name)
+        content = flat.class_bytes(names, divided, total.maps, table.parts, *known)
         run.write(disk.table_path(folder, table.name), content)
 
 

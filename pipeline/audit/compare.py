@@ -1,4 +1,4 @@
-"""``compare``: what differs between two runs: two splits, checkpoints, models or transforms.
+"""``compare``: what differs between two runs, or two atlases: splits, checkpoints, models.
 
 Distributions are compared class by class and column by column from the histograms of the atlases;
 images that both runs hold are compared one by one. Layers are matched by depth where the two
@@ -6,6 +6,7 @@ models have different numbers of them. All p-values share one Benjamini–Hochbe
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.audit.pairs import pair
 from pipeline.audit.quotes import quote
 from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.audit.shortcut import Q_LIMIT
+from pipeline.errors import ConfigError
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 
@@ -63,14 +65,24 @@ class _Column:
     other: str
 
 
-def compare_path(other: Run) -> str:
-    """Return where the comparison with another run is stored."""
+def compare_path(other: Run, atlas: str | None = None, other_atlas: str | None = None) -> str:
+    """Return where the comparison with another run, or of two named atlases, is stored."""
     name = re.sub(r"[^\w.-]+", "-", other.uri.rstrip("/").split("://")[-1])[-80:].strip("-")
+    if atlas is not None or other_atlas is not None:
+        name = f"{name}-{atlas or 'all'}-with-{other_atlas or 'all'}"
     return f"audit/compare-{name}.parquet"
 
 
-def compare(one: Run, other: Run) -> pa.Table:
+def compare(
+    one: Run, other: Run, atlas: str | None = None, other_atlas: str | None = None
+) -> pa.Table:
     """Compare two aggregated runs; write ``audit/compare-<other>.parquet`` of the first.
+
+    Parameters
+    ----------
+    atlas, other_atlas
+        Names of atlases of some images or groups, instead of the runs' own: two splits or cameras
+        of one run, say. Images are then not compared one by one.
 
     Returns
     -------
@@ -81,15 +93,28 @@ def compare(one: Run, other: Run) -> pa.Table:
     ------
     RunIncomplete
         A run was not aggregated.
+    ConfigError
+        There is no such atlas, or no class and no image is in both.
     """
-    atlases = choose_atlas(one), choose_atlas(other)
+    atlases = choose_atlas(one, atlas), choose_atlas(other, other_atlas)
     rows = [*_drifts(*atlases, same_layers=one.spec.layers == other.spec.layers)]
-    rows += agreement(pair(one, other), atlases[0].names)
+    if atlas is None and other_atlas is None:
+        rows += agreement(pair(one, other), atlases[0].names)
+    if not rows:
+        raise ConfigError(
+            f"nothing to compare: no image and no class with enough images is in both; the classes "
+            f"of {one.uri} are {_some(atlases[0].names)}, those of {other.uri} "
+            f"{_some(atlases[1].names)}"
+        )
     rows = [dict.fromkeys(COMPARE_SCHEMA.names) | row for row in rows]
     rows.sort(key=lambda row: (row["sentence"] is None, row["kind"], -(row["psi"] or 0)))
     table = pa.Table.from_pylist(rows, schema=COMPARE_SCHEMA)
-    one.write(compare_path(other), parquet_bytes(table))
+    one.write(compare_path(other, atlas, other_atlas), parquet_bytes(table))
     return table
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(quote, names[:3])) + (", …" if len(names) > 3 else "")
 
 
 def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[_Column, ...]:
@@ -108,7 +133,7 @@ def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[_Column, ...]:
 
 
 def _drifts(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, Any]]:
-    """Return a row per class and column; classes are matched by name."""
+    """Return a row per class and column; classes (or groups) are matched by name."""
     shared = [name for name in one.names if name in other.names]
     here = np.array([one.names.index(name) for name in shared], np.int64)
     there = np.array([other.names.index(name) for name in shared], np.int64)
@@ -178,7 +203,7 @@ def _drift_sentence(row: dict[str, Any]) -> str:
         what = f"{what} (the other's {row['other_statistic']})"
     return (
         f"{who} in {what}: {figure(row['value'])} on average, {figure(row['control'])} in the "
-        f"other run (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, q = {rate(row['q'])}, "
+        f"other (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, q = {rate(row['q'])}, "
         f"{row['images']} and {row['other_images']} images)."
     )
 

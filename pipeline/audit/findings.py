@@ -58,13 +58,18 @@ def audit(run: Run) -> pa.Table:
     return table
 
 
-def choose_atlas(run: Run) -> Atlas:
-    """Return the atlas by label, or by prediction where no image is labelled."""
+def choose_atlas(run: Run, name: str | None = None) -> Atlas:
+    """Return the classes by label, or by prediction where no image is labelled.
+
+    Of the run's own atlas, or of a named one; one of groups has nothing to choose from.
+    """
+    if name is not None and open_atlas(run, name=name).facts["by"] is not None:
+        return open_atlas(run, name=name)
     try:
-        atlas = open_atlas(run, "label")
+        atlas = open_atlas(run, "label", name)
     except RunIncomplete:
-        return open_atlas(run, "predicted")
-    return atlas if atlas.count.any() else open_atlas(run, "predicted")
+        return open_atlas(run, "predicted", name)
+    return atlas if atlas.count.any() else open_atlas(run, "predicted", name)
 
 
 def _shortcuts(run: Run, atlas: Atlas) -> list[Entry]:

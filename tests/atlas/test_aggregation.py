@@ -4,7 +4,16 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.atlas import aggregate, aggregation, cluster, fold, histograms, open_atlas, reading
+from pipeline.atlas import (
+    aggregate,
+    aggregation,
+    cluster,
+    fold,
+    histograms,
+    open_atlas,
+    reading,
+    tasks,
+)
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.objects import delete, sizes
@@ -150,6 +159,33 @@ def test_groups_are_the_values_of_any_column(tmp_path):
     remaining = {path: content for path, content in atlas_bytes(run).items() if path in own}
     assert remaining == own
     assert run.atlas("correct").count.tolist() == found.count.tolist()
+
+
+def test_groups_of_each_class(tmp_path):
+    run = small_run(tmp_path)
+    aggregate(run, workers=2, by="correct", per="label", name="classes-right")
+    found = run.atlas("classes-right")
+    images = run.summary().to_table().to_pandas()
+    flat = run.table("atlas/classes-right/correct.parquet").to_pandas()
+    assert list(zip(flat.class_name, flat.group, strict=True))[:2] == [
+        (run.spec.classes[0], "false"),
+        (run.spec.classes[0], "true"),
+    ]
+    for row in flat.itertuples():
+        own = images[(images.label == row[1] // 2) & (images.correct == (row.group == "true"))]
+        assert row.count == len(own)
+        assert found.names[row[1]] == f"{row.class_name}, {row.group}"
+        if len(own):
+            assert found.column_mean("gini_flow")[row[1]] == pytest.approx(own.gini_flow.mean())
+
+
+def test_groups_without_a_column_and_too_many_of_them_are_refused(tmp_path, monkeypatch):
+    run = small_run(tmp_path)
+    with pytest.raises(ConfigError, match="beside by"):
+        aggregate(run, per="label")
+    monkeypatch.setattr(tasks, "MOST_VALUES", 2 * CLASSES - 1)
+    with pytest.raises(ConfigError, match="leave out per"):
+        aggregate(run, by="correct", per="label")
 
 
 def test_the_maps_of_the_label_have_an_atlas_of_their_own(tmp_path):

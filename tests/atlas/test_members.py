@@ -69,6 +69,20 @@ def test_groups_are_the_values_of_a_column():
     assert tables.members_of("split") == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("per", "wanted"), [("label", [1, 4, -1, -1]), ("predicted", [1, 2, -1, 5])]
+)
+def test_groups_are_divided_by_class(per, wanted):
+    split = pa.array(["b", "a", None, "b"])
+    images = part([0, 2, 1, None], [0, 1, 1, 2], [1] * 4, [True, False, True, None], split=split)
+    tables = Tables(("split",), NAMES[:3], "split", ("a", "b"), per)
+    members = members_of(images, tables)
+    assert classes_in(members, tables, "split").tolist() == wanted
+    assert tables.cells == 6
+    assert tables.members_of("split") == tuple(f"{n}, {v}" for n in NAMES[:3] for v in "ab")
+    assert tables.divided("split")[4] == (NAMES[2], "a")
+
+
 def test_images_that_were_not_chosen_are_in_no_cell():
     tables = Tables(tuple(TABLES), NAMES)
     chosen = np.array([True, False, True, False, False])

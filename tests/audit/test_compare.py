@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit.compare import COMPARE_SCHEMA, compare, compare_path, matched
-from pipeline.errors import RunIncomplete
+from pipeline.errors import ConfigError, RunIncomplete
 from tests.atlas.synthetic import synthetic_run
 
 
@@ -85,3 +85,40 @@ def test_an_accuracy_that_fell_is_told(plain, tmp_path):
 def test_both_runs_need_an_atlas(plain, tmp_path):
     with pytest.raises(RunIncomplete, match="flowatlas aggregate"):
         compare(plain, synthetic_run(tmp_path, images=40))
+
+
+def test_two_atlases_of_one_run_are_compared(tmp_path):
+    run = run_of(tmp_path, seed=1, tag_class=2, tag_share=0.6)
+    lit = "corner_tl_flow > 3"
+    aggregate(run, where=f"not ({lit})", name="plain", workers=1)
+    aggregate(run, where=lit, name="lit", workers=1)
+    table = compare(run, run, "plain", "lit")
+    assert run.table(compare_path(run, "plain", "lit")).equals(table)
+    assert set(table["kind"].to_pylist()) == {"drift"}
+    corner = next(
+        row
+        for row in drifts(table)
+        if (row["class_name"], row["statistic"]) == ("class 2", "corner_tl_flow")
+    )
+    assert corner["control"] > 3 > corner["value"]
+    assert corner["images"] + corner["other_images"] == run.atlas().count[2]
+    assert drifts(compare(run, run, "plain", "plain")) == []
+
+
+def test_groups_are_compared_by_name(tmp_path):
+    run = run_of(tmp_path / "one", seed=1)
+    other = run_of(tmp_path / "other", seed=1, tag_class=2, tag_share=0.6)
+    for each in (run, other):
+        aggregate(each, by="correct", per="label", name="outcomes", workers=1)
+    found = drifts(compare(run, other, "outcomes", "outcomes"))
+    assert found
+    assert {row["class_name"].split(",")[0] for row in found if row["class_name"]} == {"class 2"}
+
+
+def test_runs_without_anything_in_common_are_refused(plain, tmp_path):
+    other = run_of(tmp_path, seed=1)
+    aggregate(other, by="correct", name="outcomes", workers=1)
+    with pytest.raises(ConfigError, match=r"nothing to compare.*“class 0”, “class 1”.*“false”"):
+        compare(plain, other, None, "outcomes")
+    with pytest.raises(ConfigError, match="no atlas 'nothing'"):
+        compare(plain, other, None, "nothing")
