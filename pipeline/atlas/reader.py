@@ -112,10 +112,13 @@ class Atlas:
         return np.asarray(self._group["flow_mean"][self.index(name)])
 
     def index(self, name: str | int) -> int:
-        """Return the index of a class; ConfigError if there is no such class."""
+        """Return the index of a class; ConfigError if there is no such class, or more than one."""
         number = name if isinstance(name, int) else None
         if isinstance(name, str) and name in self.names:
             number = self.names.index(name)
+            if name in self.names[number + 1 :]:
+                same = [i for i, other in enumerate(self.names) if other == name]
+                raise ConfigError(f"classes {same} are all named {name!r}; give one of the numbers")
         if number is None or not 0 <= number < len(self.names):
             raise ConfigError(f"there is no class {name!r}; the run has {len(self.names)} classes")
         return number

@@ -6,7 +6,8 @@ models have different numbers of them. All p-values share one Benjamini–Hochbe
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,11 +133,31 @@ def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[_Column, ...]:
     return tuple(found)
 
 
+def matched_classes(
+    names: Sequence[str], other_names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the classes that both have, here and there.
+
+    Of classes with the same name the first is matched with the first, and so on: ImageNet has two
+    cranes.
+    """
+    place = {key: number for number, key in enumerate(_numbered(other_names))}
+    pairs = [(i, place[key]) for i, key in enumerate(_numbered(names)) if key in place]
+    here, there = np.array(pairs, np.int64).reshape(-1, 2).T
+    return here, there
+
+
+def _numbered(names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    seen: Counter[str] = Counter()
+    for name in names:
+        yield name, seen[name]
+        seen[name] += 1
+
+
 def _drifts(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, Any]]:
     """Return a row per class and column; classes (or groups) are matched by name."""
-    shared = [name for name in one.names if name in other.names]
-    here = np.array([one.names.index(name) for name in shared], np.int64)
-    there = np.array([other.names.index(name) for name in shared], np.int64)
+    here, there = matched_classes(one.names, other.names)
+    shared = [one.names[number] for number in here]
     compared = []
     for column in matched(one, other, same_layers):
         counts = _with_all(one.histogram(column.name)[here])

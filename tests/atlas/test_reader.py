@@ -94,7 +94,7 @@ def test_axes_intervals_and_similarity(atlas):
         assert ((low <= value) & (value <= high)).all()
 
 
-def test_what_is_not_there_is_an_error(run, atlas, tmp_path):
+def test_what_is_not_there_is_an_error(run, atlas, monkeypatch):
     with pytest.raises(ConfigError, match="no table and no atlas 'target'"):
         open_atlas(run, "target")
     with pytest.raises(ConfigError, match="'entropy_l00' was not replicated; choose from accuracy"):
@@ -103,6 +103,10 @@ def test_what_is_not_there_is_an_error(run, atlas, tmp_path):
         open_atlas(run, "predicted")
     with pytest.raises(ConfigError, match="no class 'zebra'"):
         atlas.mean_flow("zebra")
+    monkeypatch.setattr(atlas, "names", ("crane", "owl", "crane"))
+    with pytest.raises(ConfigError, match=r"classes \[0, 2\] are all named 'crane'"):
+        atlas.mean_flow("crane")
+    assert atlas.mean_flow(2).shape == atlas.mean_flow("owl").shape
     with pytest.raises(ConfigError, match="no class 3"):
         atlas.typical(3)
     with pytest.raises(ConfigError, match="no column 'colour'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.compare import COMPARE_SCHEMA, compare, compare_path, matched
+from pipeline.audit.compare import COMPARE_SCHEMA, compare, compare_path, matched, matched_classes
 from pipeline.errors import ConfigError, RunIncomplete
 from tests.atlas.synthetic import synthetic_run
 
@@ -85,6 +85,12 @@ def test_an_accuracy_that_fell_is_told(plain, tmp_path):
 def test_both_runs_need_an_atlas(plain, tmp_path):
     with pytest.raises(RunIncomplete, match="flowatlas aggregate"):
         compare(plain, synthetic_run(tmp_path, images=40))
+
+
+def test_classes_of_one_name_are_matched_in_their_order():
+    here, there = matched_classes(("crane", "owl", "crane", "newt"), ("newt", "crane", "crane"))
+    assert here.tolist() == [0, 2, 3]
+    assert there.tolist() == [1, 2, 0]
 
 
 def test_two_atlases_of_one_run_are_compared(tmp_path):
