@@ -40,10 +40,10 @@ def audit(
     """Turn a run's atlas into findings, the gravest first."""
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
-    from pipeline.audit.gate import Gate
+    from pipeline.audit.gate import AUDITED, Gate
     from pipeline.store import open_run
 
-    gate, opened = Gate.of(fail_on), open_run(run)
+    gate, opened = Gate.of(fail_on, AUDITED), open_run(run)
     findings = find(opened)
     console.print(FORMATS[output](findings), highlight=False, markup=False, soft_wrap=True)
     if sanity:

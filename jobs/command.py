@@ -44,9 +44,14 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except FlowatlasError as error:
-        _errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        _say(f"error: {error}")
         sys.exit(1)
     except BaseError as error:
         told = f"error: the object store failed: {first_line(error)}; check the URL and the keys"
-        _errors.print(told, style="red", markup=False, highlight=False)
+        _say(told)
         sys.exit(1)
+
+
+def _say(line: str) -> None:
+    """Print an error as one line: what is wrapped cannot be searched for or copied."""
+    _errors.print(line, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.audit.confirmation import Confirmation, Material, examine, gather
+from pipeline.audit.entry import CONFIRMATIONS
 from pipeline.audit.findings import choose_atlas
 from pipeline.audit.intervals import Rate
 from pipeline.audit.numerals import percent
@@ -20,7 +21,6 @@ from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
-CONFIRMATIONS = "audit/confirmations.parquet"
 ATTEMPTS = 3
 
 _RATES = ("pasted", "mirrored", "random", "erased", "plain")

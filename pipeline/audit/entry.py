@@ -10,6 +10,9 @@ KINDS = ("shortcut", "rare", "echo", "cluster", "outlier", "wrong_vs_right", "fa
 
 SEVERITIES = ("high", "medium", "low")
 
+CONFIRMATIONS = "audit/confirmations.parquet"
+"""Verdicts on findings, by their number."""
+
 SHOWN = 16
 """Images of evidence per finding."""
 

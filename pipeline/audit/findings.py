@@ -4,7 +4,13 @@ import pyarrow as pa
 
 from pipeline.atlas import Atlas, open_atlas
 from pipeline.audit.clusters import clusters_table, find_clusters
-from pipeline.audit.entry import SEVERITIES, Entry, evidence_table, findings_table
+from pipeline.audit.entry import (
+    CONFIRMATIONS,
+    SEVERITIES,
+    Entry,
+    evidence_table,
+    findings_table,
+)
 from pipeline.audit.evidence import extreme_images
 from pipeline.audit.explained import explained_atlas
 from pipeline.audit.faults import find_faults
@@ -32,7 +38,8 @@ def audit(run: Run) -> pa.Table:
     predictions where no image is labelled. Of shortcuts the table has one row per class that
     stands out; the other statistics that speak of the same class are named in ``supporting``,
     strongest first. ``layer`` is null where a finding is about the flow accumulated over all
-    layers, ``class`` where it is about the whole run. A clean run has no row.
+    layers, ``class`` where it is about the whole run. A clean run has no row. Verdicts of
+    ``confirm`` on other findings than these are removed.
 
     Raises
     ------
@@ -54,7 +61,10 @@ def audit(run: Run) -> pa.Table:
     run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
     run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
-    run.write(FINDINGS, parquet_bytes(table))
+    said = parquet_bytes(table)
+    if not run.exists(FINDINGS) or run.read(FINDINGS) != said:
+        run.delete(CONFIRMATIONS)  # their verdicts are on findings that have other numbers now
+    run.write(FINDINGS, said)
     return table
 
 

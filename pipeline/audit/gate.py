@@ -1,11 +1,15 @@
 """``Gate``: which findings make a command fail, for continuous integration."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline.audit.entry import KINDS
 from pipeline.errors import ConfigError, GateClosed
+
+AUDITED = tuple(kind for kind in KINDS if kind != "drift")
+"""What one run can have; drift takes two, and ``compare``."""
 
 _MEANT = {"shortcut": ("shortcut", "rare"), "any": KINDS}
 
@@ -17,14 +21,14 @@ class Gate:
     kinds: frozenset[str]
 
     @classmethod
-    def of(cls, names: str) -> "Gate":
-        """Read a list of kinds separated by commas; ConfigError if one does not exist."""
+    def of(cls, names: str, kinds: Sequence[str] = KINDS) -> "Gate":
+        """Read a list of ``kinds`` separated by commas; ConfigError if one is not among them."""
         asked = [name.strip() for name in names.split(",") if name.strip()]
-        unknown = [name for name in asked if name not in (*KINDS, "any")]
+        unknown = [name for name in asked if name not in (*kinds, "any")]
         if unknown:
             raise ConfigError(
-                f"there is no kind of finding called {', '.join(unknown)}; choose from "
-                f"{', '.join(KINDS)}, any"
+                f"there is no kind of finding called {', '.join(unknown)} here; choose from "
+                f"{', '.join(kinds)}, any"
             )
         return cls(frozenset(kind for name in asked for kind in _MEANT.get(name, (name,))))
 

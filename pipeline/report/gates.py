@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import isfinite
 
+from pipeline.audit.contrast import LEAST_CLASSES
+from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.audit.sanity import SANITY
 from pipeline.report.contents import ClassFacts, RunFacts
 from pipeline.store import Run
@@ -21,10 +23,11 @@ class Gate:
 
 
 def read_gates(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tuple[Gate, ...]:
-    """Return the gates of a run; the baselines only where its audit computed them."""
+    """Return the gates of a run; without baselines a line that says how to get them."""
     rows = facts.images + facts.quarantined
     share = facts.quarantined / rows if rows else 0.0
     empty = sum(fact.no_mass for fact in classes)
+    judged = sum(fact.images - fact.no_mass >= LEAST_IMAGES for fact in classes)
     gates = [
         Gate(
             "Quarantine",
@@ -36,6 +39,12 @@ def read_gates(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tu
             f"{empty:,} of {facts.images:,} images have a flow without any mass.",
             empty <= MOST_WITHOUT_MASS * facts.images,
         ),
+        Gate(
+            "Comparison",
+            f"{judged:,} of {len(classes):,} classes have the {LEAST_IMAGES} images from which "
+            f"shortcuts are looked for; at least {LEAST_CLASSES} such classes are needed.",
+            judged >= LEAST_CLASSES,
+        ),
     ]
     if run.exists(SANITY):
         gates += [
@@ -43,4 +52,7 @@ def read_gates(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tu
             for entry in run.table(SANITY).to_pylist()
             if entry["rank_correlation"] is not None and isfinite(entry["rank_correlation"])
         ]
+    else:
+        how = "Not computed; flowatlas audit RUN does it where model and images are at hand."
+        gates.append(Gate("Baseline", how, None))
     return tuple(gates)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.audit.confirm import CONFIRMATIONS
+from pipeline.audit.entry import CONFIRMATIONS
 from pipeline.store import Run
 
 _BARS = (

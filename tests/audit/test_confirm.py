@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from pipeline.audit.confirm import CONFIRMATIONS, CONFIRMATIONS_SCHEMA, confirm
-from pipeline.audit.entry import Entry, findings_table
+from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, confirm
+from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
 from pipeline.engine.cluster import RayEngine

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.entry import FINDINGS_SCHEMA
+from pipeline.audit.entry import CONFIRMATIONS, FINDINGS_SCHEMA
 from pipeline.audit.findings import OUTLIERS
 from pipeline.errors import RunIncomplete
 from tests.atlas.synthetic import draw, synthetic_run
@@ -76,3 +76,13 @@ def test_an_audit_needs_an_atlas(tmp_path):
     run = synthetic_run(tmp_path, 40, 4)
     with pytest.raises(RunIncomplete, match="flowatlas aggregate"):
         audit(run)
+
+
+def test_verdicts_stay_only_with_the_findings_they_judged(tmp_path):
+    run, _ = audited(tmp_path, 0, tag_class=1, images=800)
+    run.write(CONFIRMATIONS, b"verdicts")
+    audit(run)
+    assert run.exists(CONFIRMATIONS)
+    aggregate(run, tables=("predicted",), workers=1, k=1)
+    audit(run)
+    assert not run.exists(CONFIRMATIONS)

@@ -14,6 +14,7 @@ DETAIL = "403 Forbidden: <xml>\n\nDebug source:\nGeneric {\n}"
     ("error", "line"),
     [
         (ConfigError("mend [this]"), "error: mend [this]"),
+        (ConfigError("a long way " * 30 + "to go"), "error: " + "a long way " * 30 + "to go\n"),
         (PermissionDeniedError(DETAIL), "error: the object store failed: 403 Forbidden: <xml>;"),
     ],
 )

@@ -10,8 +10,9 @@ from PIL import Image
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.compare import compare
-from pipeline.audit.confirm import CONFIRMATIONS, CONFIRMATIONS_SCHEMA, _row
+from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, _row
 from pipeline.audit.confirmation import LEVEL, Confirmation
+from pipeline.audit.entry import CONFIRMATIONS
 from pipeline.audit.intervals import Rate
 from pipeline.audit.suspects import find_suspects
 from pipeline.report import write_report

@@ -184,7 +184,7 @@ def test_clean_run_without_any_image_is_a_report(tmp_path):
     audit(run)
     write_report(run)
     page = Reader(tmp_path / "run/report/index.html")
-    assert "Nothing stood out." in page.text
+    assert "Nothing was found, and that says little" in page.text
     assert "not readable now" in Reader(tmp_path / "run/report/classes/0.html").text
 
 
