@@ -17,7 +17,7 @@ from pipeline.audit.quotes import quote
 from pipeline.audit.suspects import Suspect, find_suspects
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
@@ -92,6 +92,8 @@ def confirm(
         The run was not audited.
     ConfigError
         The run compares images that a table lists: no prediction that a patch could change.
+    FlowatlasError
+        None of the images can be read now: no verdict, and an earlier one stays.
     """
     references = run.config.flow.references
     if references is not None and references.by == "table":
@@ -106,6 +108,9 @@ def confirm(
     job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
     found: dict[int, dict[str, Any]] = {}
     for confirmation in engine.run(job, units) if units else ():
+        tested = confirmation.pasted.images or confirmation.erased.images
+        if confirmation.suspect.carriers and not tested:
+            raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
         row = _row(confirmation, atlas.names[confirmation.suspect.number])
         found[confirmation.suspect.finding] = row
         on_result(str(row["sentence"]))

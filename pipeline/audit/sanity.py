@@ -21,6 +21,7 @@ from pipeline.audit.pairs import rank_correlation
 from pipeline.engine.batch import indexed_images, load_image
 from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context, load_configured, open_context, open_method
+from pipeline.errors import FlowatlasError
 from pipeline.measures.boxes import coverage
 from pipeline.store import Run, Status
 from pipeline.store.parquet import parquet_bytes
@@ -73,6 +74,8 @@ def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
     """
     with open_context(run.uri, threads=threads) as context:
         sample = _draw(context, images)
+        if not len(sample.flows):
+            raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
         grid = run.spec.grid
         maps: Mapping[str, Float] = {
             "shuffled": _shuffled_flows(sample, context),

@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from pipeline.atlas import aggregate
@@ -11,3 +14,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = trained_run(tmp_path_factory.mktemp("trained"))
     aggregate(run, workers=1)
     return run
+
+
+@pytest.fixture
+def hidden(trained: Run) -> Iterator[None]:
+    """The images of the trained run are where nobody finds them, for one test."""
+    data = Path(trained.uri).parent / "data"
+    away = data.rename(data.with_name("away"))
+    yield
+    away.rename(data)

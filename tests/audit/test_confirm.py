@@ -8,7 +8,7 @@ from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
 from pipeline.engine.cluster import RayEngine
-from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.errors import ConfigError, FlowatlasError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
@@ -75,6 +75,16 @@ def test_images_compared_by_a_table_have_no_class_to_lose(trained):
             confirm(open_run(trained.uri), LocalEngine())
     finally:
         trained.write("run.json", before)
+
+
+def test_verdicts_of_no_image_are_not_written_over_earlier_ones(trained, hidden):
+    found(trained, entry("corner_tr_flow_tail"))
+    trained.write(CONFIRMATIONS, b"earlier")
+    told = []
+    with pytest.raises(FlowatlasError, match=r"check its dataset\.source"):
+        confirm(trained, LocalEngine(), told.append)
+    assert trained.read(CONFIRMATIONS) == b"earlier"
+    assert told == []
 
 
 def test_an_unaudited_run_is_refused(trained):

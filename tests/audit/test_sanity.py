@@ -11,6 +11,7 @@ from pipeline.audit.sanity import (
     edges,
     shuffle_weights,
 )
+from pipeline.errors import FlowatlasError
 
 
 def test_maps_of_a_trained_model_are_more_than_its_baselines(trained):
@@ -59,3 +60,10 @@ def test_a_run_whose_maps_are_not_the_models_fails(trained, tmp_path, monkeypatc
     assert row["passed"] is False
     assert row["rank_correlation"] > 0.95
     assert "FAILED" in row["sentence"]
+
+
+def test_baselines_of_no_image_are_no_passed_check(trained, hidden):
+    before = trained.read(SANITY) if trained.exists(SANITY) else None
+    with pytest.raises(FlowatlasError, match=r"check its dataset\.source"):
+        check_sanity(trained, 8)
+    assert (trained.read(SANITY) if trained.exists(SANITY) else None) == before
