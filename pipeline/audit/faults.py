@@ -69,7 +69,7 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
             images=images,
             severity="medium",
             sentence=f"{images} images are near duplicates of another one; they form "
-            f"{len(groups)} groups.",
+            f"{_groups(len(groups))}.",
             evidence=told,
         )
     ]
@@ -85,8 +85,8 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
                 control=0.0,
                 images=count,
                 severity="high",
-                sentence=f"{count} images in {len(mixed)} groups of near duplicates have "
-                "different labels within their group: at least one label of each is wrong.",
+                sentence=f"{count} images in {_groups(len(mixed))} of near duplicates have "
+                "different labels within their group: a wrong label, or several things in view.",
                 evidence=tuple((int(rows[i]), float(n)) for n, g in enumerate(mixed) for i in g),
             )
         )
@@ -94,11 +94,11 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
 
 
 def _dark(table: pa.Table) -> Entry | None:
-    return _below(table, "brightness", DARK, "are almost black: a mean brightness below")
+    return _below(table, "brightness", DARK, "almost black: a mean brightness below")
 
 
 def _blurred(table: pa.Table) -> Entry | None:
-    return _below(table, "sharpness", BLURRED, "are blurred: a sharpness below")
+    return _below(table, "sharpness", BLURRED, "blurred: a sharpness below")
 
 
 def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | None:
@@ -117,9 +117,9 @@ def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | No
         control=limit,
         images=len(chosen),
         severity="medium",
-        sentence=f"{len(chosen)} images {words} {limit:g} (1 is white)."
+        sentence=f"{_images(len(chosen))} {words} {limit:g} (1 is white)."
         if column == "brightness"
-        else f"{len(chosen)} images {words} {limit:g} (noise has 20).",
+        else f"{_images(len(chosen))} {words} {limit:g} (noise has 20).",
         evidence=tuple((int(rows[i]), float(values[i])) for i in chosen),
     )
 
@@ -127,7 +127,8 @@ def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | No
 def _odd(table: pa.Table) -> Entry | None:
     """Find sizes and shapes that are several times off the middle of the data set."""
     width, height, rows = (_floats(table, name) for name in ("width", "height", "row"))
-    known = np.isfinite(width) & np.isfinite(height)
+    known = (width > 0) & (height > 0)  # what could not be decoded has no size to be odd
+    width, height = np.where(known, width, 1), np.where(known, height, 1)
     if not known.any():
         return None
     off = np.zeros(len(rows))
@@ -146,7 +147,7 @@ def _odd(table: pa.Table) -> Entry | None:
         control=ODD,
         images=len(chosen),
         severity="medium",
-        sentence=f"{len(chosen)} images are at least {ODD:g} times larger, smaller, wider or "
+        sentence=f"{_images(len(chosen))} at least {ODD:g} times larger, smaller, wider or "
         "taller than the middle of the data set.",
         evidence=tuple((int(rows[i]), float(times[i])) for i in chosen),
     )
@@ -173,6 +174,14 @@ def _quarantined(table: pa.Table) -> Entry | None:
 
 QUARANTINED = 0.05
 """Share of quarantined images that is worth a finding; the report shows every one."""
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count} images are"
+
+
+def _groups(count: int) -> str:
+    return "1 group" if count == 1 else f"{count} groups"
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:

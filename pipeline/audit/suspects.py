@@ -95,9 +95,14 @@ def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ..
     found = []
     for finding in findings.to_pylist():
         column = str(finding["statistic"]).rpartition("_")[0]
-        if finding["kind"] in ("shortcut", "rare", "echo") and column in PLACES:
+        if names_place(finding["kind"], finding["statistic"]):
             found.append(suspect(run, table, finding["class"], column, finding["finding"]))
     return tuple(found)
+
+
+def names_place(kind: str, statistic: str) -> bool:
+    """Return whether a finding of this kind and statistic speaks of a place."""
+    return kind in ("shortcut", "rare", "echo") and statistic.rpartition("_")[0] in PLACES
 
 
 def _integers(images: pa.Table, name: str) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.audit.findings import EVIDENCE
+from pipeline.audit.suspects import names_place
 from pipeline.store import Run
 
 _NUMBERS = ("value", "control", "effect", "z", "q", "images", "layer")
@@ -30,6 +31,11 @@ class Finding:
     """(name, value) of what the sentence rests on, as far as it is defined."""
     evidence: tuple[int, ...]
     """Rows, the strongest first."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether it names a place, so that ``flowatlas confirm`` can test it."""
+        return names_place(self.kind, self.statistic)
 
     def shortened(self, most: int) -> "Finding":
         """Return the finding with at most ``most`` rows of evidence."""

@@ -62,9 +62,20 @@ def test_duplicates_with_one_label_are_less_grave_than_with_two():
         2,
         "high",
     )
+    assert mixed.sentence.startswith("2 images in 1 group of near duplicates")
     assert [row for row, _ in mixed.evidence] == [50, 51]
     (only,) = find_faults(run(phash={10: 1234567, 14: 1234567}, brightness=light, sharpness=light))
     assert only.severity == "medium"
+
+
+def test_what_could_not_be_decoded_has_no_odd_size():
+    nothing = {3: 0, 4: 0}
+    assert find_faults(run(width=nothing, height=nothing, status={3: 2, 4: 2})) == []
+
+
+def test_one_image_is_not_images():
+    (found,) = find_faults(run(brightness={7: 0.001}))
+    assert found.sentence.startswith("1 image is almost black")
 
 
 @pytest.mark.parametrize("column", ["brightness", "sharpness"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pipeline.errors import RunIncomplete
@@ -18,6 +20,13 @@ def test_findings_keep_sentence_numbers_and_the_strongest_evidence(run):
     evidence = run.table("audit/evidence.parquet").to_pylist()
     rows = [item["row"] for item in evidence if item["finding"] == 0]
     assert list(first.evidence) == rows[:3]
+
+
+def test_only_what_names_a_place_waits_for_a_test(run):
+    first = read_findings(run, 3)[0]
+    assert first.placed
+    assert not replace(first, kind="fault", statistic="brightness").placed
+    assert not replace(first, statistic="convergence_depth_level").placed
 
 
 def test_a_run_without_an_audit_says_what_to_do(tmp_path):
