@@ -46,8 +46,9 @@ def aggregate(
         ``label``, ``predicted``, ``outcome``: whose images a class has.
     workers
         Threads of this machine; None uses an active ``distributed`` client, or else one thread per
-        processor. A worker holds about ``32 * cells * layers * grid`` bytes, where cells are the
-        classes, those with wrong answers twice and those given as wrong answers once more.
+        processor. Two in three of them hold about ``32 * cells * layers * grid`` bytes, where
+        cells are the classes, those with wrong answers twice and those given as wrong answers once
+        more; beside each of these another thread reads ahead.
     k
         How many most and least typical images of each class are kept.
     where
