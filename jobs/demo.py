@@ -109,10 +109,11 @@ def _configure(place: Path, shapes: ShapesSet, trained: Trained, recipe: Recipe)
 
 
 def _explain(uri: str) -> None:
-    """Aggregate, audit, confirm and report the run; print what came out, and where it is."""
+    """Aggregate, audit, check, confirm and report the run; print what came out, and where."""
     from pipeline.atlas import aggregate
     from pipeline.audit import audit
     from pipeline.audit.confirm import confirm
+    from pipeline.audit.sanity import check_sanity
     from pipeline.engine import LocalEngine
     from pipeline.report import write_report
     from pipeline.store import open_run
@@ -120,12 +121,14 @@ def _explain(uri: str) -> None:
     run = open_run(uri)
     aggregate(run)
     findings = audit(run)
+    check_sanity(run)
     verdicts = confirm(run, LocalEngine())
     report = write_report(run)
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
-    console.print(f"first finding: {first}", highlight=False, markup=False)
+    console.print(f"first finding: {first}", highlight=False, markup=False, soft_wrap=True)
     for sentence in verdicts["sentence"].to_pylist()[:1]:
-        console.print(f"put to the test: {sentence}", highlight=False, markup=False)
+        told = f"put to the test: {sentence}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     console.print(f"report: {uri}/{report}", highlight=False, markup=False, soft_wrap=True)
 
 
