@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch.nn import functional
 
+from pipeline.audit.duplicates import BITS
 from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
@@ -37,12 +38,16 @@ class Pairs:
 def pair(one: Run, other: Run) -> Pairs:
     """Compare two runs on the images they share, known by their URIs.
 
+    Two data sets may use one name for two images, as splits do whose files are numbered: an image
+    counts only if its size is the same and, where both runs cut images alike, its hash.
+
     Grids that differ are brought to the coarser one, mass kept. Reads the maps of both, a block of
     images at a time.
     """
     rows, other_rows = _shared(one, other)
     parts = [_answers(run, wanted) for run, wanted in ((one, rows), (other, other_rows))]
     fine = (parts[0]["status"] == Status.OK) & (parts[1]["status"] == Status.OK)
+    fine &= _same_pixels(*parts, seen_alike=one.spec.input == other.spec.input)
     grid = (
         min(one.spec.grid[0], other.spec.grid[0]),
         min(one.spec.grid[1], other.spec.grid[1]),
@@ -102,7 +107,8 @@ def _names(run: Run) -> Iterator[tuple[int, str]]:
 
 
 def _answers(run: Run, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    names = ["row", "status", "label", "pred", "correct"]
+    names = ["row", "status", "label", "pred", "correct", "width", "height"]
+    names += [name for name in ("phash",) if name in run.summary().schema.names]
     table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
     place = np.searchsorted(table["row"].to_numpy(), rows)
     found = {}
@@ -110,6 +116,16 @@ def _answers(run: Run, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         column = table[name].cast(pa.int8()) if name == "correct" else table[name]
         found[name] = column.cast(pa.int64()).fill_null(-1).to_numpy()[place]
     return found
+
+
+def _same_pixels(
+    one: dict[str, NDArray[np.int64]], other: dict[str, NDArray[np.int64]], *, seen_alike: bool
+) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = one["width"] == other["width"]
+    same &= one["height"] == other["height"]
+    if seen_alike and "phash" in one and "phash" in other:
+        same &= np.bitwise_count(one["phash"] ^ other["phash"]) <= BITS
+    return same
 
 
 def _flows(run: Run, rows: NDArray[np.int64], grid: tuple[int, int]) -> Float:

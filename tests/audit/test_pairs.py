@@ -3,7 +3,7 @@ import pytest
 import scipy.spatial.distance
 import scipy.stats
 
-from pipeline.audit.pairs import divergence, pair, rank_correlation
+from pipeline.audit.pairs import _same_pixels, divergence, pair, rank_correlation
 from tests.atlas.synthetic import synthetic_run
 
 RNG = np.random.default_rng(0)
@@ -53,3 +53,18 @@ def test_images_are_known_by_their_uris(run, tmp_path):
     found = pair(run, other)
     assert set(found.rows % 20) <= {0, 1, 2, 3}
     assert 0 < len(found.rows) <= 40
+
+
+def test_one_name_for_two_images_is_no_pair():
+    """Numbered files of two splits: other sizes, other hashes."""
+    one = {key: np.array(values) for key, values in PIXELS.items()}
+    other = {key: values.copy() for key, values in one.items()}
+    other["height"][1] = 9
+    other["phash"][2:] ^= [0b111, 0b11110000]
+    assert _same_pixels(one, other, seen_alike=True).tolist() == [True, False, True, False]
+    assert _same_pixels(one, other, seen_alike=False).tolist() == [True, False, True, True]
+    del other["phash"]
+    assert _same_pixels(one, other, seen_alike=True).tolist() == [True, False, True, True]
+
+
+PIXELS = {"width": [8] * 4, "height": [8] * 4, "phash": [-1, 5, 2**62, 7]}
