@@ -9,7 +9,9 @@ from jobs.command import console, run_command
 
 def aggregate(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
-    workers: Annotated[int | None, typer.Option(help="Threads; all cores if not given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(help='Only these images, e.g. "confidence > 0.9 and not correct".'),

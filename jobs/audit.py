@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import console, run_command, usage
 from pipeline.errors import FlowatlasError
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def audit(
     from pipeline.audit.gate import AUDITED, Gate
     from pipeline.store import open_run
 
-    gate, opened = Gate.of(fail_on, AUDITED), open_run(run)
+    with usage("--fail-on"):
+        gate = Gate.of(fail_on, AUDITED)
+    opened = open_run(run)
     findings = find(opened)
     console.print(FORMATS[output](findings), highlight=False, markup=False, soft_wrap=True)
     if sanity:

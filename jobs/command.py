@@ -10,7 +10,7 @@ import typer
 from obstore.exceptions import BaseError
 from rich.console import Console
 
-from pipeline.errors import FlowatlasError
+from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.remote import first_line
 
 console = Console()
@@ -30,6 +30,15 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def usage(option: str) -> Iterator[None]:
+    """Make what is wrong with the value of an option a wrong usage, exit code 2."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def run_command(command: Callable[..., Any]) -> None:

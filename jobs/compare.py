@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import console, run_command, usage
 from pipeline.errors import ConfigError
 
 
@@ -27,7 +27,8 @@ def compare(
     from pipeline.audit.gate import Gate
     from pipeline.store import open_run
 
-    gate = Gate.of(fail_on)
+    with usage("--fail-on"):
+        gate = Gate.of(fail_on, ("drift",))
     if other is None and atlas == other_atlas:
         raise ConfigError("name the run it is compared with, or two atlases of this one")
     one, two = open_run(run), open_run(other or run)

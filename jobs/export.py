@@ -18,7 +18,7 @@ class Tool(StrEnum):
 
 def export(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
-    out: Annotated[Path, typer.Argument(help="Local folder to write into.")],
+    out: Annotated[Path, typer.Argument(help="Local folder to write into.", file_okay=False)],
     to: Annotated[Tool, typer.Option(help="The tool.")] = Tool.fiftyone,
     images: Annotated[int, typer.Option(min=1, help="Most images of a class.")] = 50,
 ) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+import pyarrow as pa
+
 from pipeline.atlas import disk, flat, pooled, resume, state, tasks
 from pipeline.atlas.covariance import finish_axes
 from pipeline.atlas.disk import POOLED, STATE, TYPICAL
@@ -14,7 +16,7 @@ from pipeline.atlas.fold import fold
 from pipeline.atlas.members import TABLES, Tables
 from pipeline.atlas.order import Order, Target
 from pipeline.atlas.state import State
-from pipeline.atlas.where import parse
+from pipeline.atlas.where import near, parse
 from pipeline.atlas.writing import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run, Unit, valid_receipts
@@ -72,15 +74,17 @@ def aggregate(
         The run is not finished (or, with ``partial_run``, has no unit at all), or it has no maps
         of the label.
     ConfigError
-        A table, a column or the filter is unknown, there would be too many groups, ``per`` has no
-        ``by``, or ``k`` or ``workers`` is below 1.
+        A table or a column is unknown, the filter is none or fits no image, there would be too
+        many groups, ``per`` has no ``by``, or ``k`` or ``workers`` is below 1.
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
     _check(tables, workers, k, where, by, per, name)
     if target == "label":
         if name is None:
-            raise ConfigError("an atlas of the label's maps needs a name, beside the run's own")
+            raise ConfigError(
+                "an atlas of the label's maps needs a name (--name), beside the run's own"
+            )
         run.flow_arrays(target)  # says so where there are none
     if not partial_run:
         run.require_finished()
@@ -89,6 +93,8 @@ def aggregate(
     order = _order(run, folder, tables, where, by, per, done, workers)
     order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
+    if order.where and not total.maps.present.any():
+        raise ConfigError(f"no image fits the filter {order.where.text!r}; there is no atlas of it")
     _write_atlas(run, folder, order, total, done, k, workers)
     facts = {
         "name": name or by,
@@ -116,12 +122,15 @@ def _check(
     unknown = [table for table in tables if table not in TABLES]
     if unknown or not tables:
         raise ConfigError(f"unknown tables {unknown}; choose from {', '.join(TABLES)}")
-    if k < 1 or (workers is not None and workers < 1):
-        raise ConfigError(f"k ({k}) and workers ({workers}) must be at least 1")
+    for option, number in (("k", k), ("workers", workers)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{option} is {number}; it must be at least 1")
     if per is not None and (by is None or per not in ("label", "predicted")):
         raise ConfigError("per divides the groups of a column: it is label or predicted, beside by")
     if where is not None and name is None:
-        raise ConfigError("an atlas of some images needs a name, so that it is not taken for all")
+        raise ConfigError(
+            "an atlas of some images needs a name (--name), so that it is not taken for all"
+        )
     if (name or by) in TABLES:
         raise ConfigError(f"{name or by} is a table of every atlas; choose another name")
 
@@ -157,7 +166,12 @@ def _order(
     if by is None:
         return order
     if by not in schema.names:
-        raise ConfigError(f"there is no column {by!r} to group by; there are: {schema.names}")
+        raise ConfigError(f"there is no column {by!r} to group by; {near(by, schema.names)}")
+    if pa.types.is_floating(schema.field(by).type):
+        raise ConfigError(
+            f"{by} is a measure, and nearly every image would be a group of its own; choose a "
+            f'range of it instead, e.g. with --where "{by} > 0.5"'
+        )
     leaf = partial(tasks.values_of, order, by)
     values = fold(done, [(leaf, 1)], operator.or_, workers)
     if not values:

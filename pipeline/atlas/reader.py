@@ -1,6 +1,7 @@
 """``Atlas``: class statistics as a person or a later step reads them."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -120,8 +121,17 @@ class Atlas:
                 same = [i for i, other in enumerate(self.names) if other == name]
                 raise ConfigError(f"classes {same} are all named {name!r}; give one of the numbers")
         if number is None or not 0 <= number < len(self.names):
-            raise ConfigError(f"there is no class {name!r}; the run has {len(self.names)} classes")
+            close = get_close_matches(str(name).casefold(), self._folded, 3)
+            told = f"; did you mean {' or '.join(self._folded[key] for key in close)}?"
+            raise ConfigError(
+                f"there is no class {name!r}; the run has {len(self.names)} classes"
+                f"{told if close else ''}"
+            )
         return number
+
+    @property
+    def _folded(self) -> dict[str, str]:
+        return {name.casefold(): name for name in self.names}
 
     def edges(self, column: str) -> Float:
         """Return the bin edges of a column, (bins + 1,)."""

@@ -9,7 +9,7 @@ import ast
 import difflib
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,14 @@ def parse(text: str, schema: pa.Schema) -> Where:
     return where
 
 
+def near(name: str, names: Sequence[str]) -> str:
+    """Say which names are like one that does not exist, or which there are (but of no layer)."""
+    close = difflib.get_close_matches(name, names, 3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are: {', '.join(other for other in names if '_l' not in other)}"
+
+
 _HINT = "write for example: confidence > 0.9 and not correct"
 
 
@@ -141,14 +149,10 @@ class _Translation:
 
     def _column(self, name: str) -> pc.Expression:
         if name not in self.names:
-            near = difflib.get_close_matches(name, self.names, 3)
-            told = f"did you mean {' or '.join(near)}?" if near else f"there are: {self._list()}"
+            told = near(name, self.names)
             raise ConfigError(f"the filter {self.text!r} names no column: {name}; {told}")
         self.used.append(name)
         return pc.field(name)
-
-    def _list(self) -> str:
-        return ", ".join(name for name in self.names if "_l" not in name)
 
     def _refused(self, node: ast.expr) -> ConfigError:
         return ConfigError(

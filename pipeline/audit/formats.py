@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
+from pipeline.audit.quotes import is_invisible, visible
+
 
 def as_text(findings: pa.Table) -> str:
     """Return one line per finding, or that there is none."""
@@ -25,12 +27,21 @@ def as_markdown(findings: pa.Table) -> str:
 
 
 def as_json(findings: pa.Table) -> str:
-    """Return a list with an object per finding."""
-    return json.dumps(findings.to_pylist(), ensure_ascii=False, indent=1)
+    """Return a list with an object per finding; invisible characters are escaped."""
+    said = json.dumps(findings.to_pylist(), ensure_ascii=False, indent=1)
+    return "".join(c if c == "\n" or not is_invisible(c) else json.dumps(c)[1:-1] for c in said)
 
 
 def as_csv(findings: pa.Table) -> str:
-    """Return a header and a line per finding."""
+    """Return a header and a line per finding.
+
+    Names from the data stand as in sentences, and none as a formula, which a spreadsheet would
+    compute: it gets an apostrophe before it.
+    """
+    for place, field in enumerate(findings.schema):
+        if pa.types.is_string(field.type):
+            told = [_cell(text) for text in findings[field.name].to_pylist()]
+            findings = findings.set_column(place, field, pa.array(told, pa.string()))
     buffer = io.BytesIO()
     csv.write_csv(findings, buffer)
     return buffer.getvalue().decode().rstrip("\n")
@@ -44,6 +55,12 @@ FORMATS: Mapping[str, Callable[[pa.Table], str]] = {
 }
 
 _MARKED = str.maketrans({mark: f"\\{mark}" for mark in "\\|`*_[]<>"} | {"\n": " "})
+
+
+def _cell(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return f"'{visible(text)}" if text.startswith(("=", "+", "-", "@")) else visible(text)
 
 
 def _escape(text: Any) -> str:

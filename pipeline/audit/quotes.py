@@ -11,11 +11,18 @@ def quote(name: str) -> str:
 
     A terminal obeys escape sequences, and whoever names a folder could write to it.
     """
-    return f"“{''.join(_visible(character) for character in name)}”"
+    return f"“{visible(name)}”"
 
 
-def _visible(character: str) -> str:
+def visible(text: str) -> str:
+    r"""Return a text with its invisible characters written as ``\x1b``."""
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if is_invisible(character) else character
+        for character in text
+    )
+
+
+def is_invisible(character: str) -> bool:
+    """Return whether a character controls, hides or turns round what is shown."""
     hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    if not hidden or character in _SHOWN:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return hidden and character not in _SHOWN

@@ -92,16 +92,20 @@ def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
 
 def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> dict[str, object]:
     found = rank_correlation(sample.flows, maps)
-    correlation = float(np.nanmean(found)) if np.isfinite(found).any() else 0.0
+    known = np.isfinite(found)
+    correlation = float(found[known].mean()) if known.any() else None
     lift = _lift(maps, sample.cover)
     boxes = ""
     if lift is not None and flow_lift is not None:
         boxes = f"; inside the objects' boxes {figure(lift)} times its share, the flow "
         boxes += f"{figure(flow_lift)}"
-    passed = abs(correlation) <= LARGEST if name == "shuffled" else None
+    passed = None
+    if name == "shuffled" and correlation is not None:
+        passed = abs(correlation) <= LARGEST
     verdict = {True: f" (at most {LARGEST} is asked: passed)", None: ""}.get(
         passed, f" (at most {LARGEST} is asked: FAILED, the maps hardly depend on the model)"
     )
+    said = "undefined, for the maps are flat" if correlation is None else figure(correlation)
     return {
         "baseline": name,
         "images": len(maps),
@@ -109,7 +113,7 @@ def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> di
         "box_lift": lift,
         "flow_box_lift": flow_lift,
         "passed": passed,
-        "sentence": f"{_WORDS[name]}: rank correlation with the flow {figure(correlation)}"
+        "sentence": f"{_WORDS[name]}: rank correlation with the flow {said}"
         f"{verdict}{boxes} ({len(maps)} images).",
     }
 

@@ -1,5 +1,6 @@
 """Suspects: shortcuts with a place, and the images on which their use can be tested."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,15 +95,20 @@ def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ..
     """Return a suspect for every finding that names a place."""
     found = []
     for finding in findings.to_pylist():
-        column = str(finding["statistic"]).rpartition("_")[0]
-        if names_place(finding["kind"], finding["statistic"]):
+        statistics = (finding["statistic"], *finding["supporting"].split(", "))
+        if column := place_of(finding["kind"], statistics):
             found.append(suspect(run, table, finding["class"], column, finding["finding"]))
     return tuple(found)
 
 
-def names_place(kind: str, statistic: str) -> bool:
-    """Return whether a finding of this kind and statistic speaks of a place."""
-    return kind in ("shortcut", "rare", "echo") and statistic.rpartition("_")[0] in PLACES
+def place_of(kind: str, statistics: Iterable[str]) -> str | None:
+    """Return the column of the first place that a finding's statistics speak of, None without.
+
+    The headline comes first: it may be a depth or a mass, and a place what supports it.
+    """
+    columns = (statistic.rpartition("_")[0] for statistic in statistics)
+    shortcut = kind in ("shortcut", "rare", "echo")
+    return next((column for column in columns if shortcut and column in PLACES), None)
 
 
 def _integers(images: pa.Table, name: str) -> NDArray[np.int64]:

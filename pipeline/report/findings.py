@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.audit.findings import EVIDENCE
-from pipeline.audit.suspects import names_place
+from pipeline.audit.suspects import place_of
 from pipeline.store import Run
 
 _NUMBERS = ("value", "control", "effect", "z", "q", "images", "layer")
@@ -35,7 +35,7 @@ class Finding:
     @property
     def placed(self) -> bool:
         """Whether it names a place, so that ``flowatlas confirm`` can test it."""
-        return names_place(self.kind, self.statistic)
+        return place_of(self.kind, (self.statistic, *self.supporting)) is not None
 
     def shortened(self, most: int) -> "Finding":
         """Return the finding with at most ``most`` rows of evidence."""

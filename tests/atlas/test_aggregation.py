@@ -258,3 +258,19 @@ def test_processes_of_a_cluster_write_the_same_bytes(run, tmp_path):
     aggregate(again, where="correct and confidence > 0.6", by="label", name="right", workers=1)
     named = {path: other.read(path) for path in other.list("atlas/right")}
     assert named == {path: again.read(path) for path in again.list("atlas/right")}
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path):
+    run = small_run(tmp_path)
+    with pytest.raises(ConfigError, match=r"no image fits the filter 'confidence > 2'"):
+        aggregate(run, where="confidence > 2", name="none", workers=1)
+    with pytest.raises(ConfigError, match=r"no atlas 'none'"):
+        run.atlas(name="none")
+    with pytest.raises(ConfigError, match=r"confidence is a measure.*--where"):
+        aggregate(run, by="confidence")
+    with pytest.raises(ConfigError, match=r"'correkt' to group by; did you mean correct\?"):
+        aggregate(run, by="correkt")
+    with pytest.raises(ConfigError, match="workers is 0; it must be at least 1"):
+        aggregate(run, workers=0)
+    with pytest.raises(ConfigError, match="--name"):
+        aggregate(run, where="correct")

@@ -103,6 +103,8 @@ def test_what_is_not_there_is_an_error(run, atlas, monkeypatch):
         open_atlas(run, "predicted")
     with pytest.raises(ConfigError, match="no class 'zebra'"):
         atlas.mean_flow("zebra")
+    with pytest.raises(ConfigError, match="did you mean class 1"):
+        atlas.mean_flow("Class1")
     monkeypatch.setattr(atlas, "names", ("crane", "owl", "crane"))
     with pytest.raises(ConfigError, match=r"classes \[0, 2\] are all named 'crane'"):
         atlas.mean_flow("crane")

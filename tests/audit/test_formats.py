@@ -34,9 +34,32 @@ def test_markdown_keeps_its_table_whatever_a_class_is_called():
 def test_json_and_csv_give_the_table_back():
     assert json.loads(as_json(FOUND)) == FOUND.to_pylist()
     rows = list(csv.DictReader(io.StringIO(as_csv(FOUND))))
-    assert [row["sentence"] for row in rows] == FOUND["sentence"].to_pylist()
+    told = [sentence.replace("\n", r"\n") for sentence in FOUND["sentence"].to_pylist()]
+    assert [row["sentence"] for row in rows] == told
     assert float(rows[0]["value"]) == 0.1 + 0.2
     assert rows[1]["class"] == ""
+
+
+@pytest.mark.parametrize("name", ["json", "csv"])
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\u202etxt", "two\nlines", "\x9b31m"])
+def test_no_terminal_obeys_a_name(name, hostile):
+    said, plain = (
+        FORMATS[name](
+            findings_table([Entry("rare", 0, "x", 0.1, 40, "high", "A sentence.")], (own,))
+        )
+        for own in (hostile, "plain")
+    )
+    assert hostile not in said
+    assert said.count("\n") == plain.count("\n")
+    if name == "json":
+        assert json.loads(said)[0]["class_name"] == hostile
+
+
+@pytest.mark.parametrize("name", ["=1+1|cmd", "+1", "-1", "@x"])
+def test_no_spreadsheet_computes_a_name(name):
+    found = findings_table([Entry("rare", 0, "x", 0.1, 40, "high", "A sentence.")], (name,))
+    (row,) = csv.DictReader(io.StringIO(as_csv(found)))
+    assert row["class_name"] == f"'{name}"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.entry import Entry, findings_table
-from pipeline.audit.suspects import CARRIERS, find_suspects, suspect
+from pipeline.audit.suspects import CARRIERS, find_suspects, place_of, suspect
 from tests.atlas.synthetic import draw, synthetic_run
 
 CLASS = 2
@@ -63,3 +63,10 @@ def test_only_findings_with_a_place_are_suspects(run):
     ]
     found = find_suspects(run, "label", findings_table(rows, run.spec.classes))
     assert [(s.finding, s.number, s.place) for s in found] == [(0, 1, "tr"), (2, 3, "bl")]
+
+
+def test_a_place_may_support_another_headline():
+    assert place_of("shortcut", ("mass_flow_tail", "corner_tl_flow_level")) == "corner_tl_flow"
+    assert place_of("shortcut", ("border_flow_level", "corner_tl_flow_level")) == "border_flow"
+    assert place_of("shortcut", ("mass_flow_tail", "")) is None
+    assert place_of("cluster", ("corner_tl_flow_level",)) is None

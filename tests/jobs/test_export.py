@@ -31,3 +31,10 @@ def test_a_run_that_is_not_finished_is_not_handed_over(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "not finished" in result.stderr.replace("\n", " ")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_no_folder_to_write_into(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    result = export(str(tmp_path), str(tmp_path / "out"))
+    assert result.returncode == 2
+    assert (tmp_path / "out").read_text() == "mine"

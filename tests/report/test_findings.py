@@ -26,7 +26,9 @@ def test_only_what_names_a_place_waits_for_a_test(run):
     first = read_findings(run, 3)[0]
     assert first.placed
     assert not replace(first, kind="fault", statistic="brightness").placed
-    assert not replace(first, statistic="convergence_depth_level").placed
+    deep = replace(first, statistic="convergence_depth_level", supporting=())
+    assert not deep.placed
+    assert replace(deep, supporting=("mass_flow_tail", "border_flow_level")).placed
 
 
 def test_a_run_without_an_audit_says_what_to_do(tmp_path):
