@@ -79,6 +79,11 @@ class Atlas:
         return self._integers("n_quarantined")
 
     @property
+    def n_labelled(self) -> Integer:
+        """Images that have a label and were not quarantined, (K,): those of ``accuracy``."""
+        return self._integers("n_labelled")
+
+    @property
     def accuracy(self) -> Float:
         """Share of right answers among the labelled images, (K,); NaN where none is labelled."""
         return np.asarray(self._flat["accuracy"].to_numpy(), dtype=np.float64)

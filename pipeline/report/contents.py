@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline.atlas import Atlas
+from pipeline.audit.intervals import Rate
+from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.errors import RunIncomplete
 from pipeline.report.findings import Finding
 from pipeline.store import Run, Status
@@ -16,6 +18,7 @@ from pipeline.store import Run, Status
 _CORNERS = ("tl", "tr", "bl", "br")
 _VAGUE = {"images", "data", "train", "val", "valid", "validation", "test", "labels", "index"}
 _EXAMPLES = 3  # quarantined images named per reason
+_CLASSLESS = {"activation", "attention", "rollout"}  # their maps are the same for any class
 
 _REASONS = {
     "empty": "The file is empty.",
@@ -40,6 +43,8 @@ class RunFacts:
     model: str
     method: str
     target: str
+    explained: str | None
+    """What every flow explains, in words; None of a method whose maps explain no class."""
     images: int
     quarantined: int
     accuracy: float | None
@@ -62,6 +67,11 @@ class ClassFacts:
     no_mass: int
     """Images whose maps are zero: they count, but have no mean map."""
     accuracy: float
+    accuracy_low: float
+    """Ends of its 95 % interval (Wilson), which is wide for few images."""
+    accuracy_high: float
+    at_best: float
+    """Upper end of an interval that holds for all classes together: Wilson's at 1 - 0.05 / K."""
     mass: float
     """Median of the accumulated raw mass."""
     corner: float
@@ -71,8 +81,14 @@ class ClassFacts:
     axis: float
     """Share of the variance of its flows that is along their first principal axis."""
     bimodality: float
-    """Sarle's coefficient of the places of its images on that axis."""
+    """Sarle's coefficient of the places of its images on that axis; of few images it is high
+    whatever they are."""
     findings: int
+
+    @property
+    def few(self) -> bool:
+        """Whether too few images have a flow to speak of typical ones, or of ways to look."""
+        return self.images - self.no_mass < LEAST_IMAGES
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,7 @@ def read_facts(run: Run) -> RunFacts:
         model=config.model.name,
         method=config.flow.method,
         target=str(config.flow.target),
+        explained=_explained(config.flow.method, config.flow.target, spec.classes),
         images=used,
         quarantined=quarantined,
         accuracy=correct / labelled if labelled else None,
@@ -122,6 +139,18 @@ def read_facts(run: Run) -> RunFacts:
             ("Code", spec.code_version),
         ),
     )
+
+
+def _explained(method: str, target: str | int, names: Sequence[str]) -> str | None:
+    """Say what the flows of a run explain; of ``both``, those that its atlas and report show."""
+    if method in _CLASSLESS:
+        return None
+    if target in ("predicted", "both"):
+        return "the class the model predicted"
+    if target == "label":
+        return "the label of each image"
+    named = names[target] if isinstance(target, int) and 0 <= target < len(names) else target
+    return f"the class {named}, whatever the image"
 
 
 def dataset_name(source: str) -> str:
@@ -150,7 +179,8 @@ def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts,
     """Return the classes that have images, the riskiest first.
 
     Risk is an order, not a number: the class of the gravest finding comes first; classes
-    without findings follow, the least accurate first; ties go by class id.
+    without findings follow, those first whose accuracy is low for sure (``at_best``): two wrong
+    images of two prove little where many classes are compared. Ties go by class id.
     """
     facts = _class_facts(atlas, Counter(finding.class_id for finding in findings))
     gravest: dict[int | None, int] = {}
@@ -158,14 +188,14 @@ def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts,
         gravest.setdefault(finding.class_id, finding.rank)
 
     def risk(fact: ClassFacts) -> tuple[float, float, int]:
-        accuracy = fact.accuracy if np.isfinite(fact.accuracy) else 1.0
-        return gravest.get(fact.id, np.inf), accuracy, fact.id
+        return gravest.get(fact.id, np.inf), fact.at_best, fact.id
 
     return tuple(sorted(facts, key=risk))
 
 
 def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts]:
     ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
+    labelled, level = atlas.n_labelled, 1 - 0.05 / max(np.count_nonzero(count), 1)
     corner = np.max([atlas.column_mean(f"corner_{place}_flow") for place in _CORNERS], axis=0)
     mass = atlas.quantile("mass_flow", 0.5)
     depth = atlas.column_mean("convergence_depth")
@@ -177,6 +207,9 @@ def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts
             images=int(count[position]),
             no_mass=int(no_mass[position]),
             accuracy=float(accuracy[position]),
+            accuracy_low=_ends(accuracy[position], labelled[position], 0.95)[0],
+            accuracy_high=_ends(accuracy[position], labelled[position], 0.95)[1],
+            at_best=_ends(accuracy[position], labelled[position], level)[1],
             mass=float(mass[position]),
             corner=float(corner[position]),
             depth=float(depth[position]),
@@ -186,6 +219,11 @@ def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts
         )
         for position in np.flatnonzero(count)
     ]
+
+
+def _ends(accuracy: float, labelled: int, level: float) -> tuple[float, float]:
+    right = round(accuracy * labelled) if labelled else 0
+    return Rate(int(right), int(labelled), level).interval
 
 
 def read_quarantine(run: Run) -> tuple[Quarantine, ...]:

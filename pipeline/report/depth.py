@@ -31,6 +31,8 @@ class Profile:
     """(3, L, K)."""
     run: NDArray[np.float64]
     """(3, L): over all images."""
+    others: NDArray[np.float64]
+    """(L, K): the median over all images of the other classes."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,13 @@ def run_charts(depths: Depths) -> tuple[Chart, ...]:
 
 
 def class_charts(depths: Depths, position: int) -> tuple[Chart, ...]:
-    """Chart one class (its position in the atlas), with the run's median for reference."""
+    """Chart one class (its position in the atlas), with the median of all others for reference."""
     charts = [
         depth_chart(
             profile.title,
             profile.note,
             Series(*profile.classes[:, :, position]),
-            reference=profile.run[1],
+            reference=profile.others[:, position],
         )
         for profile in depths.profiles
     ]
@@ -92,11 +94,15 @@ def _convergence(counts: NDArray[np.int64]) -> Chart | None:
     )
 
 
-def _quantiles(atlas: Atlas, stem: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a statistic's quantiles of the classes (3, L, K) and of all images (3, L)."""
+def _quantiles(atlas: Atlas, stem: str) -> tuple[NDArray[np.float64], ...]:
+    """Return a statistic's quantiles of the classes (3, L, K) and of all images (3, L).
+
+    And the median of the other classes, (L, K).
+    """
     columns = [layer_column(stem, layer) for layer in range(len(atlas.layers))]
     counts = [atlas.histogram(column) for column in columns]
     kind = atlas.columns[columns[0]]
     classes = [[quantile(count, kind, q) for count in counts] for q in _QUANTILES]
     run = [[quantile(count.sum(axis=0)[None], kind, q)[0] for count in counts] for q in _QUANTILES]
-    return np.asarray(classes), np.asarray(run)
+    others = [quantile(count.sum(axis=0) - count, kind, 0.5) for count in counts]
+    return np.asarray(classes), np.asarray(run), np.asarray(others)

@@ -32,7 +32,10 @@ FINDINGS = 40
 
 @dataclass(frozen=True)
 class Volume:
-    """The contents of a report; ``typical``, ``untypical`` and ``mistakes`` are by class id."""
+    """The contents of a report; ``typical``, ``untypical`` and ``mistakes`` are by class id.
+
+    No image is typical and untypical; of a class of few images none is untypical.
+    """
 
     run: Run
     atlas: Atlas
@@ -77,7 +80,7 @@ def gather(run: Run) -> Volume:
     )
     classes = rank_classes(atlas, findings)
     typical = {fact.id: _ranked(atlas.typical(fact.id, SHOWN)) for fact in classes}
-    untypical = {fact.id: _ranked(atlas.atypical(fact.id, SHOWN)) for fact in classes}
+    untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
     rows = {row for finding in findings for row in finding.evidence}
     for shown in (typical, untypical, mistakes):
@@ -98,6 +101,14 @@ def gather(run: Run) -> Volume:
         comparisons=read_comparisons(run),
         clusters=read_clusters(run),
     )
+
+
+def _untypical(atlas: Atlas, fact: ClassFacts, typical: Ranked) -> Ranked:
+    if fact.few:
+        return ()
+    near = {row for row, _ in typical}
+    far = _ranked(atlas.atypical(fact.id, 2 * SHOWN))
+    return tuple((row, distance) for row, distance in far if row not in near)[:SHOWN]
 
 
 def _ranked(found: tuple[Iterable[int], Iterable[float]]) -> Ranked:

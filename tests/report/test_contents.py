@@ -1,9 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.errors import RunIncomplete
 from pipeline.report.contents import (
+    _explained,
     choose_atlas,
     dataset_name,
     explain,
@@ -12,6 +14,10 @@ from pipeline.report.contents import (
     read_quarantine,
 )
 from pipeline.report.findings import read_findings
+from pipeline.store import Status
+from pipeline.store.layout import summary_path
+from pipeline.store.parquet import parquet_bytes
+from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import NAMES, TAGGED, drawn_run
 
 
@@ -31,12 +37,43 @@ def test_facts_count_the_summary(run, summary):
     assert run.uri not in str(facts.provenance)
 
 
+def test_a_flow_explains_what_its_target_says():
+    names = ("cat", "dog")
+    assert _explained("daam", "both", names) == "the class the model predicted"
+    assert _explained("daam", "label", names) == "the label of each image"
+    assert "dog" in _explained("daam", 1, names)
+    assert "dog" in _explained("daam", "dog", names)
+    assert _explained("attention", "predicted", names) is None
+
+
+def test_tiny_classes_do_not_lead_the_risk(tmp_path):
+    run = synthetic_run(tmp_path / "run", images=128, classes=4)
+    for unit in run.spec.units:
+        table = run.table(summary_path(unit.id))
+        row = table["row"].to_numpy()
+        label = np.where(row < 2, 3, row % 3).astype(np.int32)
+        correct = (label != 3) & ((label != 1) | (row % 5 > 2))
+        for name, values in (("label", label), ("correct", correct)):
+            place = table.schema.get_field_index(name)
+            values = pa.array(values, mask=table["status"].to_numpy() != Status.OK)
+            table = table.set_column(place, table.schema.field(place), values)
+        run.write(summary_path(unit.id), parquet_bytes(table))
+    aggregate(run)
+    classes = rank_classes(choose_atlas(run), ())
+    tiny = next(fact for fact in classes if fact.id == 3)
+    assert (tiny.images, tiny.accuracy) == (2, 0)
+    assert classes[0].id == 1
+    assert 0.6 < tiny.accuracy_high < tiny.at_best
+
+
 def test_classes_are_ranked_by_finding_then_accuracy(run):
     atlas = choose_atlas(run)
     classes = rank_classes(atlas, read_findings(run, 1))
     assert classes[0].id == TAGGED
     assert classes[0].findings == 1
-    rest = [fact.accuracy for fact in classes if not fact.findings]
+    rest = [fact.at_best for fact in classes if not fact.findings]
+    for fact in classes:
+        assert fact.accuracy_low <= fact.accuracy <= fact.accuracy_high
     assert rest == sorted(rest)
     assert {fact.name for fact in classes} == set(NAMES)
 

@@ -24,6 +24,15 @@ def test_profiles_are_the_quantiles_of_the_images(depths, images):
         assert entropy.classes[:, layer, 3] == pytest.approx(own, abs=0.01)
 
 
+def test_the_reference_of_a_class_is_the_median_of_all_others(depths, images):
+    entropy = next(profile for profile in depths.profiles if profile.title == "Entropy")
+    for number in (0, 3):
+        column = images[images.label != number].entropy_l02
+        assert entropy.others[2, number] == pytest.approx(column.median(), abs=0.01)
+    own, run = images[images.label == 3].entropy_l02, images.entropy_l02
+    assert entropy.others[2, 3] != entropy.run[1, 2] or own.median() == run.median()
+
+
 def test_shares_are_class_means_and_sum_to_one(depths, images):
     shares = depths.shares
     assert shares.sum(axis=1) == pytest.approx(np.ones(len(shares)), abs=1e-5)
@@ -37,7 +46,7 @@ def test_convergence_counts_every_image_that_converges(depths, images):
     assert counts == expected.to_dict()
 
 
-def test_only_class_charts_have_the_run_for_reference(depths):
+def test_only_class_charts_have_the_others_for_reference(depths):
     run, own = run_charts(depths), class_charts(depths, 1)
     assert [chart.title for chart in run] == [chart.title for chart in own]
     assert not any(chart.reference for chart in run)

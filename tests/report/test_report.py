@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -13,6 +14,8 @@ from pipeline.report import write_report
 from pipeline.report.mistakes import read_mistakes
 from pipeline.report.pages import figure
 from pipeline.store import open_run
+from pipeline.store.layout import summary_path
+from pipeline.store.parquet import parquet_bytes
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run
 
@@ -73,6 +76,29 @@ def test_a_class_page_tells_whether_there_may_be_two_ways_to_look(run, pages):
     for position, number in enumerate(atlas.classes.tolist()):
         told = f"bimodality of {figure(atlas.bimodality[position])}"
         assert told in pages[f"classes/{number}.html"].text
+
+
+def test_a_small_class_says_so_and_no_image_is_typical_and_untypical(tmp_path):
+    run = synthetic_run(tmp_path / "run", images=78, classes=3)
+    for unit in run.spec.units:
+        table = run.table(summary_path(unit.id))
+        small = pc.and_(pc.equal(table["label"], 2), pc.greater_equal(table["row"], 24))
+        place = table.schema.get_field_index("label")
+        moved = pc.if_else(small, pa.scalar(0, pa.int32()), table["label"])
+        run.write(summary_path(unit.id), parquet_bytes(table.set_column(place, "label", moved)))
+    aggregate(run)
+    audit(run)
+    write_report(run)
+    text = Reader(tmp_path / "run/report/classes/2.html").text
+    assert "too few to tell which are typical" in text
+    assert "bimodality" not in text
+    assert "Untypical" not in text
+    text = Reader(tmp_path / "run/report/classes/1.html").text
+    shown = text.partition("Typical")[2].partition("Wrong")[0]
+    typical, _, untypical = shown.partition("Untypical")
+    near, far = (set(re.findall(r"row (\d+)", part)) for part in (typical, untypical))
+    assert len(near) == len(far) == 6
+    assert not near & far
 
 
 def test_every_finding_has_a_page_with_its_evidence(run, pages):
