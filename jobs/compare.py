@@ -22,9 +22,10 @@ def compare(
     ] = "",
 ) -> None:
     """Say where two runs, or two atlases, differ: by class and column, and image by image."""
+    from pipeline.audit.compare import beside, compare_path
     from pipeline.audit.compare import compare as find
-    from pipeline.audit.compare import compare_path
     from pipeline.audit.gate import Gate
+    from pipeline.audit.settings import settings_sentence
     from pipeline.store import open_run
 
     with usage("--fail-on"):
@@ -33,22 +34,27 @@ def compare(
         raise ConfigError("name the run it is compared with, or two atlases of this one")
     one, two = open_run(run), open_run(other or run)
     table = find(one, two, atlas, other_atlas)
-    said = [row for row in table.to_pylist() if row["sentence"]]
-    drifted = sum(row["kind"] == "drift" for row in said)
-    for kind in ("paired", "drift"):
-        for row in [row for row in said if row["kind"] == kind][:_SHOWN]:
-            console.print(f"- {row['sentence']}", highlight=False, markup=False)
-    place = f"{run.rstrip('/')}/{compare_path(two, atlas, other_atlas)}"
-    console.print(
-        f"{drifted} differences; all of them: {place}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    gate.check(table.filter([row["sentence"] is not None for row in table.to_pylist()]))
+    path = compare_path(two, atlas, other_atlas)
+    _say(settings_sentence(one.table(beside(path, "settings"))))
+    for row in table.to_pylist():
+        if row["kind"] == "paired" and row["sentence"]:
+            _say(f"- {row['sentence']}")
+    headlines = table.filter(table["headline"])
+    for sentence in headlines["sentence"].to_pylist()[:_SHOWN]:
+        _say(f"- {sentence}")
+    classes = len(headlines) - headlines["class"].null_count
+    said = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
+    _say(f"{said}; all that was compared: {run.rstrip('/')}/{path}")
+    gate.check(headlines)
+
+
+def _say(line: str) -> None:
+    """Print a line that no terminal's width cuts, so that it can be searched for and copied."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 _SHOWN = 20
+"""Lines on what differs: the whole, and the classes that differ most."""
 
 if __name__ == "__main__":
     run_command(compare)

@@ -1,13 +1,15 @@
 """Drift: how far apart two distributions are, from their histograms alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kstwobign
 
+from pipeline.audit.mix import Mix
+
 Float = NDArray[np.float64]
-Counts = NDArray[np.int64]
+Counts = NDArray[np.int64] | NDArray[np.float64]
 
 _GROUPS = 10
 _ONE_IMAGE = 0.5
@@ -17,15 +19,21 @@ _ONE_IMAGE = 0.5
 class Drift:
     """Distances between the histograms (K, bins) of K classes, (K,) each; NaN without images.
 
-    ``ks``: largest gap between the distribution functions, [0, 1] (Kolmogorov–Smirnov). ``w1``:
-    area between them (Wasserstein-1), in units of the column; in octaves or decades where its bins
-    are logarithmic. ``psi``: population stability index over tenths of the first distribution
-    (below 0.1 nothing, above 0.25 a shift). ``p`` of the KS distance, on the safe side because
-    values within a bin count as equal.
+    ``ks``: largest gap between the distribution functions, [0, 1] (Kolmogorov–Smirnov), which is
+    at the edge number ``at``: ``below`` is the share of images below it, ``other_below`` that of
+    the other. ``w1``: area between them (Wasserstein-1), in units of the column; in octaves or
+    decades where its bins are logarithmic. ``shift``: the part of that area by which the other lies
+    higher on the whole, [-1, 1]; 0 where only the spread differs. ``psi``: population stability
+    index over tenths of the first distribution (below 0.1 nothing, above 0.25 a shift). ``p`` of
+    the KS distance, on the safe side because values within a bin count as equal.
     """
 
     ks: Float
+    at: NDArray[np.int64]
+    below: Float
+    other_below: Float
     w1: Float
+    shift: Float
     psi: Float
     p: Float
 
@@ -37,17 +45,36 @@ def drift(one: Counts, other: Counts, edges: Float) -> Drift:
     """
     n, m = one.sum(1), other.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        gap = np.abs(np.cumsum(one / n[:, None], 1) - np.cumsum(other / m[:, None], 1))
-        ks = gap.max(1)
-        w1 = (gap * np.diff(edges)).sum(1)
+        below, other_below = (np.cumsum(c, 1) / k[:, None] for c, k in ((one, n), (other, m)))
+        gap = below - other_below
+        widest = np.abs(gap[:, :-1]).argmax(1)
+        rows = np.arange(len(gap))
+        ks = np.abs(gap[rows, widest])
+        w1 = (np.abs(gap) * np.diff(edges)).sum(1)
+        shift = np.where(w1 > 0, (gap * np.diff(edges)).sum(1) / w1, 0)
         p = np.asarray(kstwobign.sf(ks * np.sqrt(n * m / (n + m))))
     psi = np.array(
         [_psi(a, b) if a.any() and b.any() else np.nan for a, b in zip(one, other, strict=True)]
     )
     undefined = (n == 0) | (m == 0)
-    for values in (ks, w1, p):
+    for values in (ks, w1, shift, p):
         values[undefined] = np.nan
-    return Drift(ks, w1, psi, p)
+    return Drift(ks, widest + 1, below[rows, widest], other_below[rows, widest], w1, shift, psi, p)
+
+
+def mixed_drift(mix: Mix, edges: Float) -> Drift:
+    """Return the distances between two runs for one mix of classes, (1,) each.
+
+    ``p`` is an upper bound, not an approximation. Where every class has the same distribution in
+    both runs, the gap at an edge is a sum over independent images whose squared weights sum to
+    1 / n + 1 / m, with the effective numbers n and m: so by Hoeffding's inequality (JASA 58, 1963,
+    theorem 2) a gap of ``ks`` has at most 2 exp(-2 ks² n m / (n + m)), times the number of edges,
+    for it may be at any of them.
+    """
+    found = drift(mix.counts[None], mix.other_counts[None], edges)
+    size = mix.effective * mix.other_effective / (mix.effective + mix.other_effective)
+    bound = 2 * (len(edges) - 2) * np.exp(-2 * found.ks**2 * size)
+    return replace(found, p=np.minimum(1, bound))
 
 
 def _psi(one: Counts, other: Counts) -> float:

@@ -4,7 +4,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audit.drift import drift
+from pipeline.audit.drift import drift, mixed_drift
+from pipeline.audit.mix import same_mix
 
 EDGES = np.linspace(0, 1, 51)
 RNG = np.random.default_rng(0)
@@ -54,3 +55,49 @@ def test_a_class_without_images_has_no_distance():
     one[1, 3] = 7
     found = drift(one, one[::-1].copy(), EDGES)
     assert all(np.isnan(values).all() for values in (found.ks, found.w1, found.psi, found.p))
+
+
+def test_the_gap_is_where_the_shares_say():
+    one, other = RNG.beta(2, 5, 4000), RNG.beta(3, 4, 3000)
+    found = drift(counts(one), counts(other), EDGES)
+    at = EDGES[found.at[0]]
+    assert found.below[0] == pytest.approx((one < at).mean())
+    assert found.other_below[0] == pytest.approx((other < at).mean())
+    assert found.below[0] - found.other_below[0] == pytest.approx(found.ks[0])
+
+
+def test_a_shift_is_told_from_a_spread():
+    one, wide = RNG.normal(0.5, 0.05, 4000), RNG.normal(0.5, 0.15, 4000)
+    assert drift(counts(one), counts(one + 0.1), EDGES).shift[0] == pytest.approx(1, abs=0.01)
+    assert drift(counts(one), counts(one - 0.1), EDGES).shift[0] == pytest.approx(-1, abs=0.01)
+    assert abs(drift(counts(one), counts(wide), EDGES).shift[0]) < 0.2
+
+
+def classes_of(images, seed):
+    """Return counts (K, 50) of classes that are far apart, with so many images each."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.beta(2 + 3 * k, 20 - 3 * k, count) for k, count in enumerate(images)]
+    return np.concatenate([counts(values) for values in drawn])
+
+
+def test_another_mix_of_classes_is_no_drift():
+    one, other = classes_of([500, 100, 50], 1), classes_of([50, 100, 500], 2)
+    assert drift(one.sum(0)[None], other.sum(0)[None], EDGES).p[0] < 1e-50
+    assert mixed_drift(same_mix(one, other), EDGES).p[0] > 0.1
+
+
+def test_the_bound_of_a_mix_holds():
+    """Of many draws with the same classes it calls at most as many as it says, here none."""
+    p = [
+        mixed_drift(
+            same_mix(classes_of([200, 40, 40], 2 * n), classes_of([30, 60, 200], 2 * n + 1)), EDGES
+        ).p[0]
+        for n in range(200)
+    ]
+    assert np.mean(np.array(p) < 0.05) <= 0.05
+
+
+def test_a_drift_in_one_mix_is_found():
+    one, other = classes_of([500, 100, 50], 1), classes_of([400, 100, 90], 2)
+    moved = np.roll(other, 5, axis=1)
+    assert mixed_drift(same_mix(one, moved), EDGES).p[0] < 1e-6
