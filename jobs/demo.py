@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobs.command import console, run_command
 from jobs.flows import compute
 from pipeline.config import load_config
-from pipeline.evaluation import Epoch, Recipe, ShapesSet, Tag, Trained, train_cached, write_shapes
-from pipeline.evaluation.train import MEAN, MODEL, STD
+
+if TYPE_CHECKING:
+    from pipeline.evaluation import Epoch, Recipe, ShapesSet, Tag, Trained
 
 
 def demo(
@@ -32,6 +33,8 @@ def demo(
     Everything after the training is what a real run does, through the same code. The training is
     cached in the folder and the run resumes, so a second demo takes seconds.
     """
+    from pipeline.evaluation import Recipe, Tag
+
     size = "-quick" if quick else ""
     place = folder / f"{'control' if control else 'planted'}{size}-{seed}"
     recipe = Recipe(depth=4, epochs=14, batch_size=32, seed=seed) if quick else Recipe(seed=seed)
@@ -42,7 +45,9 @@ def demo(
     _explain(config.run)
 
 
-def _generate(data: Path, images: int, tag: Tag | None, seed: int) -> ShapesSet:
+def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesSet":
+    from pipeline.evaluation import write_shapes
+
     shapes = write_shapes(data, images=images, seed=seed, tag=tag)
     planted = "no tag"
     if tag:
@@ -55,7 +60,9 @@ def _generate(data: Path, images: int, tag: Tag | None, seed: int) -> ShapesSet:
     return shapes
 
 
-def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
+def _train(shapes: "ShapesSet", recipe: "Recipe", cache: Path) -> "Trained":
+    from pipeline.evaluation import train_cached
+
     bar = Progress(
         TextColumn("training"),
         BarColumn(),
@@ -67,7 +74,7 @@ def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
     )
     task = bar.add_task("training", total=recipe.epochs, loss=float("nan"))
 
-    def show(epoch: Epoch) -> None:
+    def show(epoch: "Epoch") -> None:
         bar.update(task, completed=epoch.done, loss=epoch.loss)
         if not console.is_terminal and (epoch.done % 4 == 0 or epoch.done == epoch.of):
             console.print(
@@ -82,8 +89,10 @@ def _train(shapes: ShapesSet, recipe: Recipe, cache: Path) -> Trained:
     return trained
 
 
-def _configure(place: Path, shapes: ShapesSet, trained: Trained, recipe: Recipe) -> Path:
+def _configure(place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Recipe") -> Path:
     """Write the configuration of the run as a user would, with paths relative to its folder."""
+    from pipeline.evaluation.train import MEAN, MODEL, STD
+
     config = {
         "run": "run",
         "dataset": {

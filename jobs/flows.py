@@ -7,8 +7,6 @@ from typing import Annotated
 import typer
 
 from jobs.command import console, run_command, terminable
-from jobs.events import EventLog
-from jobs.progress import FlowProgress
 from pipeline.config import RunConfig, load_config
 
 
@@ -28,6 +26,7 @@ def flows(
 
 def tell(config: RunConfig) -> None:
     """Compute a run and say what happens as JSON."""
+    from jobs.events import EventLog
     from pipeline.engine import run_flows
 
     try:
@@ -39,6 +38,7 @@ def tell(config: RunConfig) -> None:
 
 def compute(config: RunConfig) -> None:
     """Compute a run and say how it went."""
+    from jobs.progress import FlowProgress
     from pipeline.engine import run_flows
 
     with FlowProgress(console) as progress:

@@ -97,3 +97,9 @@ def test_a_step_out_of_turn_says_what_comes_first(tmp_path: Path) -> None:
         assert result.returncode == 1
         assert "flowatlas" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_help_and_wrong_usage_do_not_wait_for_models_or_clusters() -> None:
+    code = "import sys, jobs.cli; print({'torch', 'timm', 'ray', 'dask'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
