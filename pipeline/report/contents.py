@@ -195,7 +195,7 @@ def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts,
 
 def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts]:
     ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
-    labelled, level = atlas.n_labelled, 1 - 0.05 / max(np.count_nonzero(count), 1)
+    labelled, level = atlas.n_labelled, 1 - 0.05 / max(int(np.count_nonzero(count)), 1)
     corner = np.max([atlas.column_mean(f"corner_{place}_flow") for place in _CORNERS], axis=0)
     mass = atlas.quantile("mass_flow", 0.5)
     depth = atlas.column_mean("convergence_depth")
