@@ -168,14 +168,14 @@ def verdict_sentence(confirmation: Confirmation, name: str) -> str:
         f"{head}: its {cells} hot {'cell' if cells == 1 else 'cells'}, pasted onto {pasted.images} "
         f"images of other classes from images that look there, make {_said(pasted)} of them "
         f"{name}, those on the other side {_said(confirmation.mirrored)}, those of random images "
-        f"{_said(confirmation.random)}; erased from {erased.images} images that look there they "
-        f"take {_said(erased)} of them their class, from {confirmation.plain.images} others "
-        f"{_said(confirmation.plain)}."
+        f"{_said(confirmation.random)}; of {erased.images} images that look there "
+        f"{_said(erased)} lose the class once they are erased, of {confirmation.plain.images} "
+        f"others {_said(confirmation.plain)}."
     )
 
 
 def _said(rate: Rate) -> str:
     if not rate.images:
-        return "none"
+        return "not tested"
     low, high = (percent(end) for end in rate.interval)
     return f"{percent(rate.value)} ({low} to {high})"

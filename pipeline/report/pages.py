@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.report.verdicts import RULE, STATES, state_of
+
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 ASSETS = ("report.css", "pictures.css", "report.js")
 
@@ -35,8 +37,8 @@ def class_page(class_id: int) -> Page:
 
 
 def finding_page(rank: int) -> Page:
-    """Return the page of a finding."""
-    return Page(f"findings/{rank + 1:d}.html", "finding.html")
+    """Return the page of a finding; its number is that of the audit, from 0."""
+    return Page(f"findings/{rank:d}.html", "finding.html")
 
 
 def comparison_page(number: int) -> Page:
@@ -78,6 +80,9 @@ def _environment() -> Environment:
     environment.globals |= {
         "class_path": lambda class_id: class_page(class_id).path,
         "finding_path": lambda rank: finding_page(rank).path,
+        "state_of": state_of,
+        "state_words": STATES,
+        "rule": RULE,
         "comparison_path": lambda number: comparison_page(number).path,
     }
     return environment

@@ -19,6 +19,7 @@ from pipeline.report.pages import (
     finding_page,
 )
 from pipeline.report.strips import class_strips, run_strip, thumbnails
+from pipeline.report.verdicts import state_of
 from pipeline.report.volume import FINDINGS, Volume, gather
 from pipeline.store import Run
 
@@ -39,7 +40,7 @@ def write_report(run: Run) -> str:
     volume = gather(run)
     for name in ASSETS:
         run.write(f"report/assets/{name}", asset(name))
-    write_data(run, volume.classes, volume.findings)
+    write_data(run, volume.classes, volume.findings, volume.verdicts)
     _write_index(volume)
     for rank in range(len(volume.classes)):
         _write_class(volume, rank)
@@ -68,6 +69,9 @@ def _write_index(volume: Volume) -> None:
         "found": len(volume.findings),
         "findings": listed,
         "kinds": Counter(finding.kind for finding in listed),
+        "states": Counter(
+            state_of(finding, volume.verdicts.get(finding.rank)) for finding in listed
+        ),
         "severities": Counter(finding.severity for finding in listed),
         "quarantine": read_quarantine(run),
         "comparisons": volume.comparisons,

@@ -9,7 +9,7 @@ from tests.report.reported import HOSTILE, NAMES, TAGGED
 
 pytestmark = pytest.mark.browser
 
-OTHERS = ("findings/1.html", "comparisons/1.html")
+OTHERS = ("findings/0.html", "comparisons/1.html")
 PAGES = ("index.html", *OTHERS, *(f"classes/{n}.html" for n in range(len(NAMES))))
 LOAD_ALL = """
 const done = arguments[0];
@@ -156,6 +156,31 @@ def test_flow_can_be_faded(look):
     assert float(heat) == 0
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("page", ["index.html", f"classes/{TAGGED}.html", "findings/0.html"])
+def test_a_picture_without_its_flow_is_a_key_or_a_tap_away(look, page, scripts):
+    driver = look(page, scripts=scripts)
+    first, other = css(driver, ".shot .peek")[:2]
+    flow, beside = css(driver, ".shot .heat")[:2]
+
+    def strength(heat):
+        return float(heat.value_of_css_property("opacity"))
+
+    whole = strength(flow)
+    assert whole > 0.5
+    first.send_keys(" ")
+    assert first.is_selected()
+    assert (strength(flow), strength(beside)) == (0, whole)
+    assert first.value_of_css_property("outline-style") == "solid"
+    assert first.accessible_name.endswith("without its flow")
+    first.send_keys(" ")
+    assert strength(flow) == whole
+    assert first.rect == pytest.approx(driver.find_element("css selector", ".stack").rect, abs=1)
+    other.click()
+    assert other.is_selected()
+    assert (strength(flow), strength(beside)) == (whole, 0)
+
+
 @pytest.mark.parametrize("index", [3, 4, 5, 6, 7])
 def test_table_sorts_by_numbers_both_ways(look, index):
     driver = look("index.html")
@@ -224,6 +249,17 @@ def test_keyboard_reaches_the_contents_first(look):
     assert driver.switch_to.active_element.rect["x"] >= 0
 
 
+def test_findings_are_filtered_by_verdict(look):
+    driver = look("index.html")
+    shown = css(driver, ".finding")
+    states = [finding.get_attribute("data-verdict") for finding in shown]
+    assert states[0] == "used"
+    field = driver.find_element("id", "verdict")
+    Select(field).select_by_value("used")
+    assert [finding.is_displayed() for finding in shown] == [s == "used" for s in states]
+    assert css(driver, ".finding .rank")[0].text == "0"
+
+
 def test_findings_are_filtered_by_kind_and_severity(look, run):
     driver = look("index.html")
     shown = "return [...document.querySelectorAll('.finding')].filter((f) => !f.hidden).length"
@@ -245,7 +281,7 @@ def test_a_finding_has_its_own_page_with_a_layer_slider(look):
     driver = look("index.html")
     link = css(driver, ".finding .more a")[0]
     driver.execute_script("arguments[0].click()", link)
-    assert driver.current_url.endswith("findings/1.html")
+    assert driver.current_url.endswith("findings/0.html")
     assert layer(driver) == 3
     driver.find_element("id", "layer").send_keys("\ue011")  # home
     assert layer(driver) == 0

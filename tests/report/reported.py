@@ -12,12 +12,13 @@ from pipeline.audit import audit
 from pipeline.audit.compare import compare
 from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, _row
 from pipeline.audit.confirmation import LEVEL, Confirmation
-from pipeline.audit.entry import CONFIRMATIONS
+from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
 from pipeline.audit.intervals import Rate
 from pipeline.audit.suspects import find_suspects
 from pipeline.report import write_report
 from pipeline.store import Run, open_run
 from pipeline.store.parquet import parquet_bytes
+from pipeline.store.reader import FINDINGS
 from tests.atlas.synthetic import synthetic_run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -62,10 +63,12 @@ def pixels(row: int) -> np.ndarray:
 
 
 def reported_run(folder: Path, **options: int) -> Run:
-    """Write a run with its report: a finding that was put to the test, and a comparison."""
+    """Write a run with its report: a finding that was put to the test, one that names no place,
+    and a comparison."""
     run = drawn_run(folder, **options)
     aggregate(run)
     audit(run)
+    noticed(run)
     tested(run)
     other = drawn_run(
         folder.parent / f"{folder.name} <b>other</b>", **options | {"seed": 5, "tag_class": 2}
@@ -74,6 +77,15 @@ def reported_run(folder: Path, **options: int) -> Run:
     compare(run, other)
     write_report(run)
     return run
+
+
+def noticed(run: Run) -> None:
+    """Add a finding about the whole run that names no place, as one of image faults would be."""
+    last = run.findings()
+    fault = Entry("fault", None, "brightness", 2.0, 2, "low", "2 images are dark.")
+    fault = findings_table([fault], run.spec.classes)
+    fault = fault.set_column(0, fault.schema.field(0), pa.array([len(last)], pa.int32()))
+    run.write(FINDINGS, parquet_bytes(pa.concat_tables([last, fault])))
 
 
 def tested(run: Run) -> None:

@@ -104,12 +104,12 @@ def test_a_small_class_says_so_and_no_image_is_typical_and_untypical(tmp_path):
 def test_every_finding_has_a_page_with_its_evidence(run, pages):
     findings = run.findings()
     assert len([name for name in pages if name.startswith("findings/")]) == len(findings)
-    page = pages["findings/1.html"]
+    page = pages["findings/0.html"]
     assert findings["sentence"][0].as_py() in page.text
     rows = run.table("audit/evidence.parquet").filter(pc.field("finding") == 0)["row"]
     for row in rows.to_pylist()[:10]:
         assert re.search(rf"row {row}\b", page.text)
-    assert "findings/1.html" in pages["index.html"].values("href")
+    assert "findings/0.html" in pages["index.html"].values("href")
 
 
 def test_wrong_images_are_on_the_page_of_their_class(run, pages):
@@ -171,7 +171,7 @@ def test_names_are_text_and_never_markup(pages):
 def test_every_picture_has_words(pages):
     for name, page in pages.items():
         photos = [attrs for tag, attrs in page.elements if tag == "img"]
-        assert photos or name.startswith("comparisons")
+        assert photos or name.startswith("comparisons") or "Evidence" not in page.text
         for attrs in photos:
             assert (attrs["alt"] == "") == (attrs["class"] == "heat")
         for _, attrs in page.elements:

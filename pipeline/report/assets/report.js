@@ -102,7 +102,7 @@ function findable() {
 }
 
 function filterable() {
-  const choices = ["kind", "severity"].map((id) => document.getElementById(id)).filter(Boolean);
+  const choices = ["kind", "severity", "verdict"].map((id) => document.getElementById(id)).filter(Boolean);
   const findings = [...document.querySelectorAll(".findings > .finding")];
   const left = document.getElementById("left");
   const apply = () => {
