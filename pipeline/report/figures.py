@@ -10,6 +10,8 @@ from PIL import Image
 
 PALETTE: NDArray[np.uint8] = colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
 """(256, 3): perceptually uniform, safe for colour-blind readers, monotonic in grey print."""
+DIVERGING: NDArray[np.uint8] = colormaps["PuOr_r"](np.arange(256), bytes=True)[:, :3]
+"""(256, 3): violet below, white at none, orange above; safe for colour-blind readers."""
 
 _GUTTER = 1  # cells repeated around a tile, so that scaling never shows its neighbour
 
@@ -51,15 +53,17 @@ def _percent(share: float) -> str:
     return f"{100 * share:.4f}".rstrip("0").rstrip(".") + "%"
 
 
-def sprite(levels: NDArray[np.uint8], columns: int) -> Sprite:
+def sprite(levels: NDArray[np.uint8], columns: int, palette: NDArray[np.uint8] = PALETTE) -> Sprite:
     """Put maps into one image, ``columns`` beside each other.
 
     Parameters
     ----------
     levels : uint8 (M, h, w)
-        0..255, positions on :data:`PALETTE`.
+        0..255, positions on ``palette``.
     columns : int
         Maps in a row; the last row may be shorter.
+    palette : uint8 (256, 3)
+        Colours of the levels.
     """
     count, height, width = levels.shape
     rows = -(-count // columns)
@@ -67,7 +71,7 @@ def sprite(levels: NDArray[np.uint8], columns: int) -> Sprite:
     filled = np.zeros((rows * columns, *padded.shape[1:]), np.uint8)
     filled[:count] = padded
     table = filled.reshape(rows, columns, *padded.shape[1:]).transpose(0, 2, 1, 3)
-    pixels = PALETTE[table.reshape(rows * padded.shape[1], columns * padded.shape[2])]
+    pixels = palette[table.reshape(rows * padded.shape[1], columns * padded.shape[2])]
     return Sprite(webp(Image.fromarray(pixels), lossless=True), rows, columns, (height, width))
 
 
@@ -80,6 +84,17 @@ def levels(values: NDArray[np.floating], bright: float) -> NDArray[np.uint8]:
     if not bright > 0:
         return np.zeros(finite.shape, np.uint8)
     return np.rint(np.clip(finite / bright, 0, 1) * 255).astype(np.uint8)
+
+
+def signed_levels(values: NDArray[np.floating], limit: float) -> NDArray[np.uint8]:
+    """Scale values to 0..255 with 0 at 128; beyond ``limit`` either way they are 1 and 255.
+
+    Values that are not finite, and everything if ``limit`` is 0, become 128.
+    """
+    finite = np.nan_to_num(np.asarray(values, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if not limit > 0:
+        return np.full(finite.shape, 128, np.uint8)
+    return (128 + np.rint(np.clip(finite / limit, -1, 1) * 127)).astype(np.uint8)
 
 
 def webp(image: Image.Image, *, lossless: bool = False) -> bytes:

@@ -8,6 +8,7 @@ from pipeline.report.data import write_data
 from pipeline.report.depth import class_charts, run_charts
 from pipeline.report.findings import Finding
 from pipeline.report.gates import read_gates
+from pipeline.report.outcomes import CHANCE, read_outcome
 from pipeline.report.pages import (
     ASSETS,
     INDEX,
@@ -90,8 +91,13 @@ def _write_class(volume: Volume, rank: int) -> None:
     clusters = volume.clusters.get(fact.id)
     if clusters:
         run.write(f"report/assets/classes/{fact.id:d}-clusters.webp", clusters.film.content)
+    outcome = read_outcome(volume.outcomes, fact.id)
+    if outcome:
+        run.write(f"report/assets/classes/{fact.id:d}-outcome.webp", outcome.film.content)
+        run.write(f"report/assets/classes/{fact.id:d}-gap.webp", outcome.gap.content)
     contents = volume.common() | {
         "fact": fact,
+        "outcome": outcome,
         "rank": rank,
         "ranked": len(volume.classes),
         "before": volume.classes[rank - 1] if rank else None,
@@ -104,6 +110,7 @@ def _write_class(volume: Volume, rank: int) -> None:
         "untypical": volume.untypical[fact.id],
         "mistakes": volume.mistakes.get(fact.id, ()),
         "clusters": clusters,
+        "chance": CHANCE,
     }
     _write(run, class_page(fact.id), contents)
 

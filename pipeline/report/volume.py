@@ -18,6 +18,7 @@ from pipeline.report.contents import (
 from pipeline.report.depth import Depths, read_depths
 from pipeline.report.findings import Finding, read_findings
 from pipeline.report.mistakes import Ranked, read_mistakes
+from pipeline.report.outcomes import open_outcomes
 from pipeline.report.overlays import GUTTER, Picture, draw_pictures, heat_grid
 from pipeline.report.verdicts import Verdict, read_verdicts
 from pipeline.store import Run
@@ -53,6 +54,8 @@ class Volume:
     comparisons: tuple[Comparison, ...]
     clusters: dict[int, Clusters]
     """By class id."""
+    outcomes: Atlas | None
+    """Statistics of the right and the wrong images of every label, where there are some."""
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -100,6 +103,7 @@ def gather(run: Run) -> Volume:
         verdicts=read_verdicts(run),
         comparisons=read_comparisons(run),
         clusters=read_clusters(run),
+        outcomes=open_outcomes(run, atlas.table),
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
 
-from pipeline.report.figures import PALETTE, Sprite, levels, sprite, webp
+from pipeline.report.figures import PALETTE, Sprite, levels, signed_levels, sprite, webp
 
 
 def opened(content: bytes) -> np.ndarray:
@@ -62,3 +62,9 @@ def test_palette_is_inferno_and_brightens_monotonically():
 def test_webp_keeps_transparency():
     image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert Image.open(io.BytesIO(webp(image))).convert("RGBA").getextrema()[3] == (0, 0)
+
+
+def test_signed_levels_have_none_in_the_middle():
+    values = np.array([-9.0, -1.0, 0.0, 0.5, 1.0, 9.0, np.nan])
+    assert signed_levels(values, 1.0).tolist() == [1, 1, 128, 192, 255, 255, 128]
+    assert signed_levels(values, 0.0).tolist() == [128] * 7
