@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.audit.agreement import agreement
 from pipeline.audit.differences import differences, lead
 from pipeline.audit.findings import choose_atlas
+from pipeline.audit.meanflows import mean_flows
 from pipeline.audit.overlap import require_apart
 from pipeline.audit.pairs import pair
 from pipeline.audit.quotes import quote
@@ -77,7 +78,8 @@ def compare(
 ) -> pa.Table:
     """Compare two aggregated runs; write ``audit/compare-<other>.parquet`` of the first.
 
-    ``audit/compare-<other>/settings.parquet`` has what the two were told.
+    Beside it ``settings.parquet`` has what the two were told, and ``maps.parquet`` the mean flows
+    of the whole and of the classes that differ most, so that a report needs no other run.
 
     Parameters
     ----------
@@ -119,6 +121,8 @@ def compare(
     path = compare_path(other, atlas, other_atlas)
     settings = compare_settings(one, other, *atlases)
     one.write(beside(path, "settings"), parquet_bytes(settings))
+    classes = [row["class"] for row in headlines if row.get("class") is not None]
+    one.write(beside(path, "maps"), parquet_bytes(mean_flows(*atlases, classes)))
     one.write(path, parquet_bytes(table))
     return table
 

@@ -169,8 +169,8 @@ def _sentence(row: dict[str, Any], shift: float, who: str) -> str:
             f"{percent(row['other_below'])} in the other"
         )
     worth = ""
-    if "other_effective" in row:
-        worth = f", weighted, worth {row['other_effective']:.0f}"
+    if round(row.get("other_effective", row["other_images"])) != row["other_images"]:
+        worth = f", the latter weighted and worth {row['other_effective']:.0f}"
     return (
         f"{who} differs in {what}: {told} (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, "
         f"q = {rate(row['q'])}, {row['images']} and {row['other_images']} images{worth})."

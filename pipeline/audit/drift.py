@@ -13,6 +13,7 @@ Counts = NDArray[np.int64] | NDArray[np.float64]
 
 _GROUPS = 10
 _ONE_IMAGE = 0.5
+_LEAST_P = 1e-300
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def drift(one: Counts, other: Counts, edges: Float) -> Drift:
         ks = np.abs(gap[rows, widest])
         w1 = (np.abs(gap) * np.diff(edges)).sum(1)
         shift = np.where(w1 > 0, (gap * np.diff(edges)).sum(1) / w1, 0)
-        p = np.asarray(kstwobign.sf(ks * np.sqrt(n * m / (n + m))))
+        p = np.maximum(kstwobign.sf(ks * np.sqrt(n * m / (n + m))), _LEAST_P)
     psi = np.array(
         [_psi(a, b) if a.any() and b.any() else np.nan for a, b in zip(one, other, strict=True)]
     )
@@ -74,7 +75,7 @@ def mixed_drift(mix: Mix, edges: Float) -> Drift:
     found = drift(mix.counts[None], mix.other_counts[None], edges)
     size = mix.effective * mix.other_effective / (mix.effective + mix.other_effective)
     bound = 2 * (len(edges) - 2) * np.exp(-2 * found.ks**2 * size)
-    return replace(found, p=np.minimum(1, bound))
+    return replace(found, p=np.clip(bound, _LEAST_P, 1))
 
 
 def _psi(one: Counts, other: Counts) -> float:

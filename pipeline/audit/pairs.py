@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from torch.nn import functional
 
 from pipeline.audit.duplicates import BITS
+from pipeline.audit.grids import coarsen, common_grid
 from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
@@ -48,10 +47,7 @@ def pair(one: Run, other: Run) -> Pairs:
     parts = [_answers(run, wanted) for run, wanted in ((one, rows), (other, other_rows))]
     fine = (parts[0]["status"] == Status.OK) & (parts[1]["status"] == Status.OK)
     fine &= _same_pixels(*parts, seen_alike=one.spec.input == other.spec.input)
-    grid = (
-        min(one.spec.grid[0], other.spec.grid[0]),
-        min(one.spec.grid[1], other.spec.grid[1]),
-    )
+    grid = common_grid(one.spec.grid, other.spec.grid)
     jsd, correlation = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     for lo in range(0, len(rows), _BLOCK):
         cut = slice(lo, lo + _BLOCK)
@@ -135,7 +131,6 @@ def _flows(run: Run, rows: NDArray[np.int64], grid: tuple[int, int]) -> Float:
         maps = run.read_maps(lo, hi)[rows - lo]
     else:
         maps = np.concatenate([run.read_maps(row, row + 1) for row in rows.tolist()])
-    flow = torch.from_numpy(maps.sum(axis=1, dtype=np.float64))
-    pooled = functional.adaptive_avg_pool2d(flow[:, None], grid).flatten(1).numpy()
+    pooled = coarsen(maps.sum(axis=1, dtype=np.float64), grid).reshape(len(maps), -1)
     mass = pooled.sum(1, keepdims=True)
     return np.asarray(pooled / np.where(mass > 0, mass, 1))

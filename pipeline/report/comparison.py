@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.audit.compare import COMPARE_SCHEMA, beside
 from pipeline.audit.settings import ATLAS, RUN, differing, settings_sentence
 from pipeline.report.curves import Chart, Series, depth_chart
+from pipeline.report.meanflows import MeanFlows, draw_mean_flows
 from pipeline.store import Run
 
 _FILE = re.compile(r"audit/compare-[^/]+\.parquet")
@@ -47,7 +48,7 @@ class Comparison:
     ``paired`` are the sentences on images that both hold; ``settings`` what the runs were told
     differently, after where they are; ``differences`` the whole first, then the classes, the
     largest difference first, of ``found`` classes in all; ``charts`` the mean of all images over
-    depth for one mix of classes, the other run dashed.
+    depth for one mix of classes, the other run dashed; ``flows`` the mean flows of both.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     found: int
     charts: tuple[Chart, ...]
+    flows: MeanFlows | None
 
 
 def read_comparisons(run: Run) -> tuple[Comparison, ...]:
@@ -64,11 +66,12 @@ def read_comparisons(run: Run) -> tuple[Comparison, ...]:
     found = []
     for path in run.list("audit"):
         if _FILE.fullmatch(path) and (table := run.table(path)).schema.equals(COMPARE_SCHEMA):
-            found.append(_comparison(table, run.table(beside(path, "settings"))))
+            settings, maps = (run.table(beside(path, name)) for name in ("settings", "maps"))
+            found.append(_comparison(table, settings, maps))
     return tuple(found)
 
 
-def _comparison(table: pa.Table, settings: pa.Table) -> Comparison:
+def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparison:
     rows = table.to_pylist()
     said = [row for row in rows if row["sentence"]]
     headlines = [row for row in said if row["headline"]]
@@ -83,6 +86,7 @@ def _comparison(table: pa.Table, settings: pa.Table) -> Comparison:
         differences=tuple(_difference(row) for row in headlines[:SHOWN]),
         found=sum(row["class"] is not None for row in headlines),
         charts=_charts(rows),
+        flows=draw_mean_flows(maps),
     )
 
 

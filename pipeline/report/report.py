@@ -47,9 +47,8 @@ def write_report(run: Run) -> str:
         _write_class(volume, rank)
     for finding in volume.findings[:FINDINGS]:
         _write_finding(volume, finding)
-    for number, comparison in enumerate(volume.comparisons):
-        page = comparison_page(number)
-        _write(run, page, volume.common() | {"comparison": comparison})
+    for number in range(len(volume.comparisons)):
+        _write_comparison(volume, number)
     _sweep(volume)
     return f"report/{INDEX.path}"
 
@@ -125,6 +124,22 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
         "after": listed[finding.rank + 1] if finding.rank + 1 < len(listed) else None,
     }
     _write(volume.run, finding_page(finding.rank), contents)
+
+
+def _write_comparison(volume: Volume, number: int) -> None:
+    comparison = volume.comparisons[number]
+    if flows := comparison.flows:
+        for name, drawn in (("flow", flows.film), ("change", flows.signed)):
+            volume.run.write(f"report/{_comparison_asset(number, name)}", drawn.content)
+    contents = volume.common() | {
+        "comparison": comparison,
+        "sprites": {name: _comparison_asset(number, name) for name in ("flow", "change")},
+    }
+    _write(volume.run, comparison_page(number), contents)
+
+
+def _comparison_asset(number: int, name: str) -> str:
+    return f"assets/comparisons/{number + 1:d}-{name}.webp"
 
 
 def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:

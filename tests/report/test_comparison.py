@@ -74,3 +74,13 @@ def test_its_page_is_linked_and_tells_the_differences(report, comparison):
     assert "<b>other</b>" not in page
     rows = len(comparison.differences) + len(comparison.settings)
     assert page.count("<tr>") == 2 + rows
+
+
+def test_its_page_shows_the_mean_flows_in_words_too(report, comparison):
+    classes = [found.row["class"] for found in comparison.differences if found.row["class"]]
+    assert len(comparison.flows.rows) == 1 + len(classes)
+    page = (report / "comparisons/1.html").read_text()
+    assert page.count('role="img" aria-label="The whole, ') == 3
+    for name in ("flow", "change"):
+        assert f"../assets/comparisons/1-{name}.webp" in page
+        assert (report / f"assets/comparisons/1-{name}.webp").stat().st_size > 0
