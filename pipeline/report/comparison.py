@@ -107,7 +107,7 @@ def _name(places: dict[str, dict[str, str]]) -> str:
         return folder
     ours, theirs = (atlas[key] or "all" for key in ("value", "other"))
     same = where["value"].rstrip("/") == where["other"].rstrip("/")
-    return f"atlas {theirs}{'' if same else f' of {folder}'} against atlas {ours}"
+    return f"atlas {theirs}{'' if same else f' of {folder}'} (here: atlas {ours})"
 
 
 def _charts(rows: list[dict[str, Any]]) -> tuple[Chart, ...]:

@@ -49,7 +49,7 @@ def test_two_atlases_are_named(tmp_path):
         aggregate(run, where=f"row {'<' if name == 'train' else '>='} 100", name=name, workers=1)
     compare(run, run, "train", "val")
     (found,) = read_comparisons(run)
-    assert found.name == "atlas val against atlas train"
+    assert found.name == "atlas val (here: atlas train)"
     told = {row["setting"]: row for row in found.settings}
     assert told["Filter"]["other"] == "row >= 100"
 
