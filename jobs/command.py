@@ -18,18 +18,33 @@ _errors = Console(stderr=True)
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored."""
+def terminable() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored.
 
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Yields a check to call now and then: Python drops an exception that a signal raises while a
+    finaliser or a callback runs, and the check raises it once more.
+    """
+    stopped = False
+
+    def stop(number: int, *_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGTERM else before[number])
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def check() -> None:
+        if stopped:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # a job in a shell's background does not hear Ctrl-C
+            signal.signal(number, stop)
     try:
-        yield
+        yield check
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.command import console, run_command, terminable
 from pipeline.config import RunConfig, load_config
+
+if TYPE_CHECKING:
+    from pipeline.store import Receipt
 
 
 def flows(
@@ -30,8 +33,13 @@ def tell(config: RunConfig) -> None:
     from pipeline.engine import run_flows
 
     try:
-        with EventLog(sys.stdout, config.run) as log, terminable():
-            log.finished(run_flows(config, on_start=log.started, on_receipt=log.receipt))
+        with EventLog(sys.stdout, config.run) as log, terminable() as check:
+
+            def told(receipt: "Receipt") -> None:
+                log.receipt(receipt)
+                check()
+
+            log.finished(run_flows(config, on_start=log.started, on_receipt=told))
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
 
@@ -43,8 +51,13 @@ def compute(config: RunConfig) -> None:
 
     with FlowProgress(console) as progress:
         try:
-            with terminable():
-                totals = run_flows(config, on_start=progress.started, on_receipt=progress.receipt)
+            with terminable() as check:
+
+                def shown(receipt: "Receipt") -> None:
+                    progress.receipt(receipt)
+                    check()
+
+                totals = run_flows(config, on_start=progress.started, on_receipt=shown)
         except KeyboardInterrupt:
             console.print("stopped; what is done is kept: run the same command again to go on")
             raise typer.Exit(1) from None

@@ -1,10 +1,13 @@
 """Every error that a person can mend is one line."""
 
+import os
+import signal
+
 import pytest
 import typer
 from obstore.exceptions import PermissionDeniedError
 
-from jobs.command import run_app
+from jobs.command import run_app, terminable
 from pipeline.errors import ConfigError
 
 DETAIL = "403 Forbidden: <xml>\n\nDebug source:\nGeneric {\n}"
@@ -37,3 +40,41 @@ def test_an_error_is_one_line_and_exit_code_one(
     told = capsys.readouterr().err
     assert told.startswith(line)
     assert "Debug" not in told
+
+
+class Dropped:
+    """Gets a signal in its finaliser, where Python drops what the handler raises."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.number)
+        sum(range(1000))
+
+
+def signalled_while_finalising(number: signal.Signals) -> None:
+    with terminable() as check:
+        check()
+        Dropped(number)
+        check()
+
+
+def signalled() -> None:
+    with terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_finaliser_swallows_is_raised_again(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        signalled_while_finalising(number)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_ends_the_block() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signalled()

@@ -69,6 +69,6 @@ def test_an_interrupted_driver_says_how_to_go_on(tmp_path: Path) -> None:
         time.sleep(0.01)
     os.kill(driver.pid, signal.SIGINT)
     output, _ = driver.communicate(timeout=60)
-    assert driver.returncode == 1
+    assert driver.returncode == 1, output
     assert "run the same command again" in output
     assert not (tmp_path / "stopped/lock.json").exists()
