@@ -32,8 +32,7 @@ class Atlas:
     ----------
     table : str
         ``label``, ``predicted``, ``outcome`` (class c right at 2 c, wrong at 2 c + 1), or the
-        column that the images were grouped by (class c of value v at ``c * values + v``, where
-        they are also divided by class).
+        column that the images were grouped by (and per class: c of value v at ``c * values + v``).
     facts : dict
         What the atlas is of: ``name``, ``where``, ``by``, ``per``, ``target``, ``images``,
         ``units``, ``complete``.
