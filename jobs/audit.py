@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.command import console, run_command, usage
+from jobs.command import run_command, say, usage
 from pipeline.errors import FlowatlasError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def audit(
         gate = Gate.of(fail_on, AUDITED)
     opened = open_run(run)
     findings = find(opened)
-    console.print(FORMATS[output](findings), highlight=False, markup=False, soft_wrap=True)
+    say(FORMATS[output](findings))
     if sanity:
         _say_sanity(opened, sanity)
     gate.check(findings)

@@ -17,6 +17,11 @@ console = Console()
 _errors = Console(stderr=True)
 
 
+def say(line: str, to: Console = console, style: str | None = None) -> None:
+    """Print a line as it is, cut by no terminal's width, so that it can be searched and copied."""
+    to.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def terminable() -> Iterator[Callable[[], None]]:
     """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored.
@@ -68,14 +73,9 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except FlowatlasError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}", _errors, style="red")
         sys.exit(1)
     except BaseError as error:
         told = f"error: the object store failed: {first_line(error)}; check the URL and the keys"
-        _say(told)
+        say(told, _errors, style="red")
         sys.exit(1)
-
-
-def _say(line: str) -> None:
-    """Print an error as one line: what is wrapped cannot be searched for or copied."""
-    _errors.print(line, style="red", markup=False, highlight=False, soft_wrap=True)

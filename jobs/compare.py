@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command, usage
-from pipeline.errors import ConfigError
+from jobs.command import run_command, say, usage
 
 
 def compare(
@@ -31,26 +30,21 @@ def compare(
     with usage("--fail-on"):
         gate = Gate.of(fail_on, ("drift",))
     if other is None and atlas == other_atlas:
-        raise ConfigError("name the run it is compared with, or two atlases of this one")
+        raise typer.BadParameter("name the run it is compared with, or two atlases of this one")
     one, two = open_run(run), open_run(other or run)
     table = find(one, two, atlas, other_atlas)
     path = compare_path(two, atlas, other_atlas)
-    _say(settings_sentence(one.table(beside(path, "settings"))))
+    say(settings_sentence(one.table(beside(path, "settings"))))
     for row in table.to_pylist():
         if row["kind"] == "paired" and row["sentence"]:
-            _say(f"- {row['sentence']}")
+            say(f"- {row['sentence']}")
     headlines = table.filter(table["headline"])
     for sentence in headlines["sentence"].to_pylist()[:_SHOWN]:
-        _say(f"- {sentence}")
+        say(f"- {sentence}")
     classes = len(headlines) - headlines["class"].null_count
     said = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
-    _say(f"{said}; all that was compared: {run.rstrip('/')}/{path}")
+    say(f"{said}; all that was compared: {run.rstrip('/')}/{path}")
     gate.check(headlines)
-
-
-def _say(line: str) -> None:
-    """Print a line that no terminal's width cuts, so that it can be searched for and copied."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 _SHOWN = 20

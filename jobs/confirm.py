@@ -24,7 +24,7 @@ def confirm(
     opened = open_run(run)
 
     def say(sentence: str) -> None:
-        console.print(f"- {sentence}", highlight=False, markup=False, soft_wrap=True)
+        say(f"- {sentence}")
 
     if local:
         found = test(opened, LocalEngine(), say)

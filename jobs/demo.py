@@ -8,7 +8,7 @@ import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.command import console, run_command
+from jobs.command import console, run_command, say
 from jobs.flows import compute
 from pipeline.config import load_config
 
@@ -134,11 +134,11 @@ def _explain(uri: str) -> None:
     verdicts = confirm(run, LocalEngine())
     report = write_report(run)
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
-    console.print(f"first finding: {first}", highlight=False, markup=False, soft_wrap=True)
+    say(f"first finding: {first}")
     for sentence in verdicts["sentence"].to_pylist()[:1]:
         told = f"put to the test: {sentence}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {uri}/{report}", highlight=False, markup=False, soft_wrap=True)
+        say(told)
+    say(f"report: {uri}/{report}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 
 
 class Tool(StrEnum):
@@ -33,7 +33,7 @@ def export(
         written, entry = export_virelay(opened, out, images), out / PROJECT
     else:
         written, entry = export_fiftyone(opened, out, images), out / SAMPLES
-    console.print(f"{written:,} images; {entry}", markup=False, soft_wrap=True)
+    say(f"{written:,} images; {entry}")
 
 
 if __name__ == "__main__":

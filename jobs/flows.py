@@ -1,6 +1,7 @@
 """Compute the flows of a dataset: index, compute, finalise. Run it again to resume."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ from jobs.command import console, run_command, terminable
 from pipeline.config import RunConfig, load_config
 
 if TYPE_CHECKING:
-    from pipeline.store import Receipt
+    from pipeline.engine import Started
+    from pipeline.store import Receipt, Totals
 
 
 def flows(
@@ -27,19 +29,30 @@ def flows(
         compute(settings)
 
 
+def _run(
+    config: RunConfig,
+    on_start: Callable[["Started"], None],
+    on_receipt: Callable[["Receipt"], None],
+) -> "Totals":
+    """Compute a run until it is done or a signal comes, which is looked for after every unit."""
+    from pipeline.engine import run_flows
+
+    with terminable() as check:
+
+        def told(receipt: "Receipt") -> None:
+            on_receipt(receipt)
+            check()
+
+        return run_flows(config, on_start=on_start, on_receipt=told)
+
+
 def tell(config: RunConfig) -> None:
     """Compute a run and say what happens as JSON."""
     from jobs.events import EventLog
-    from pipeline.engine import run_flows
 
     try:
-        with EventLog(sys.stdout, config.run) as log, terminable() as check:
-
-            def told(receipt: "Receipt") -> None:
-                log.receipt(receipt)
-                check()
-
-            log.finished(run_flows(config, on_start=log.started, on_receipt=told))
+        with EventLog(sys.stdout, config.run) as log:
+            log.finished(_run(config, log.started, log.receipt))
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
 
@@ -47,17 +60,10 @@ def tell(config: RunConfig) -> None:
 def compute(config: RunConfig) -> None:
     """Compute a run and say how it went."""
     from jobs.progress import FlowProgress
-    from pipeline.engine import run_flows
 
     with FlowProgress(console) as progress:
         try:
-            with terminable() as check:
-
-                def shown(receipt: "Receipt") -> None:
-                    progress.receipt(receipt)
-                    check()
-
-                totals = run_flows(config, on_start=progress.started, on_receipt=shown)
+            totals = _run(config, progress.started, progress.receipt)
         except KeyboardInterrupt:
             console.print("stopped; what is done is kept: run the same command again to go on")
             raise typer.Exit(1) from None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 
 
 def report(run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")]) -> None:
@@ -13,7 +13,7 @@ def report(run: Annotated[str, typer.Argument(help="Folder or URL of an audited 
     from pipeline.store import open_run
 
     page = write_report(open_run(run))
-    console.print(f"report: {run.rstrip('/')}/{page}", markup=False, soft_wrap=True)
+    say(f"report: {run.rstrip('/')}/{page}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 from pipeline.config import RunConfig, load_config
 from pipeline.errors import ConfigError, FlowatlasError
 
@@ -148,7 +148,7 @@ class _Log:
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(text)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ from pipeline.atlas.fold import fold
 from pipeline.atlas.members import TABLES, Tables
 from pipeline.atlas.order import Order, Target
 from pipeline.atlas.state import State
-from pipeline.atlas.where import near, parse
+from pipeline.atlas.where import columns_of, near, parse
 from pipeline.atlas.writing import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run, Unit, valid_receipts
-from pipeline.store.layout import summary_schema
 from pipeline.store.objects import local_folder
 
 
@@ -94,6 +93,7 @@ def aggregate(
     order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
     if order.where and not total.maps.present.any():
+        disk.clear(run, folder)
         raise ConfigError(f"no image fits the filter {order.where.text!r}; there is no atlas of it")
     _write_atlas(run, folder, order, total, done, k, workers)
     facts = {
@@ -156,9 +156,7 @@ def _order(
     done: Sequence[Unit],
     workers: int | None,
 ) -> Order:
-    schema = summary_schema(run.spec.columns)
-    for field in run.index_rows(0, 0).schema:
-        schema = schema if field.name in schema.names else schema.append(field)
+    schema = columns_of(run)
     tables = Tables(tuple(table for table in TABLES if table in names), run.spec.classes)
     place = str(local_folder(run.store) or run.uri)
     parsed = parse(where, schema) if where is not None else None

@@ -18,7 +18,8 @@ from pipeline.atlas.pooled import pool, pooled_grid
 from pipeline.atlas.sums import ONE, ClassSums, Integer, Shapes
 
 BLOCK = 48
-"""Images worked on at once: their float64 intermediates stay in the cache."""
+"""Images worked on at once: so few that float64 intermediates stay near, in the cache, and so many
+that threads do not hand Python's lock to each other all the time."""
 
 Float = NDArray[np.float64]
 

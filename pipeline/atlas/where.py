@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.store import Run
+from pipeline.store.layout import summary_schema
 
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -78,6 +80,14 @@ def parse(text: str, schema: pa.Schema) -> Where:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         raise ConfigError(f"{text!r} compares what cannot be compared: {error}") from None
     return where
+
+
+def columns_of(run: Run) -> pa.Schema:
+    """Return the columns a filter may name: those of the summary, then of the index."""
+    schema = summary_schema(run.spec.columns)
+    for field in run.index_rows(0, 0).schema:
+        schema = schema if field.name in schema.names else schema.append(field)
+    return schema
 
 
 def near(name: str, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.atlas import Atlas
 from pipeline.audit.contrast import benjamini_hochberg
 from pipeline.audit.drift import Drift, drift, mixed_drift
-from pipeline.audit.matching import Column, matched, matched_classes
+from pipeline.audit.matching import ColumnPair, matched, matched_classes
 from pipeline.audit.mix import Mix, same_mix
 from pipeline.audit.numerals import figure, percent, rate
 from pipeline.audit.quotes import quote
@@ -45,7 +45,7 @@ class _Compared:
     ``whole`` is None with too few images for one mix. ``edges`` are those of the column's bins.
     """
 
-    column: Column
+    column: ColumnPair
     found: Drift
     images: NDArray[np.int64]
     means: NDArray[np.float64]
@@ -81,7 +81,7 @@ def differences(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, A
 def _compare(
     one: Atlas,
     other: Atlas,
-    column: Column,
+    column: ColumnPair,
     here: NDArray[np.int64],
     there: NDArray[np.int64],
 ) -> _Compared:

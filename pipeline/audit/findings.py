@@ -73,8 +73,8 @@ def choose_atlas(run: Run, name: str | None = None) -> Atlas:
 
     Of the run's own atlas, or of a named one; one of groups has nothing to choose from.
     """
-    if name is not None and open_atlas(run, name=name).facts["by"] is not None:
-        return open_atlas(run, name=name)
+    if name is not None and (groups := open_atlas(run, name=name)).facts["by"] is not None:
+        return groups
     try:
         atlas = open_atlas(run, "label", name)
     except RunIncomplete:

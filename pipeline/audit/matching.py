@@ -11,14 +11,14 @@ from pipeline.atlas import Atlas
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnPair:
     """A column of each run that mean the same."""
 
     name: str
     other: str
 
 
-def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[Column, ...]:
+def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[ColumnPair, ...]:
     """Return the columns both have, layers matched by their relative depth."""
     depth, other_depth = len(one.layers), len(other.layers)
     found = []
@@ -29,7 +29,7 @@ def matched(one: Atlas, other: Atlas, same_layers: bool) -> tuple[Column, ...]:
             position = int((int(layer) + 0.5) / depth * other_depth)
             partner = f"{stem}_l{position:02d}"
         if other.columns.get(partner) == kind:
-            found.append(Column(name, partner))
+            found.append(ColumnPair(name, partner))
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.atlas import Atlas
-from pipeline.atlas.where import parse
+from pipeline.atlas.where import columns_of, parse
 from pipeline.errors import ConfigError
 from pipeline.store import Run, Status
 
@@ -30,12 +30,9 @@ def require_apart(run: Run, one: Atlas, other: Atlas) -> None:
 
 def _shared(run: Run, one: Atlas, other: Atlas) -> int:
     texts = [atlas.facts["where"] for atlas in (one, other) if atlas.facts["where"] is not None]
-    summary, index = run.summary(), run.index_rows(0, 0).schema
-    schema = summary.schema
-    for field in index:
-        schema = schema if field.name in schema.names else schema.append(field)
-    filters = [parse(text, schema) for text in texts]
+    filters = [parse(text, columns_of(run)) for text in texts]
     needed = {"row", "status"}.union(*(item.columns for item in filters))
+    summary = run.summary()
     own = [name for name in summary.schema.names if name in needed]
     part: pa.Table = summary.to_table(columns=own).sort_by("row")
     if missing := sorted(needed.difference(own)):

@@ -266,6 +266,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
         aggregate(run, where="confidence > 2", name="none", workers=1)
     with pytest.raises(ConfigError, match=r"no atlas 'none'"):
         run.atlas(name="none")
+    assert not run.list("atlas/none")
     with pytest.raises(ConfigError, match=r"confidence is a measure.*--where"):
         aggregate(run, by="confidence")
     with pytest.raises(ConfigError, match=r"'correkt' to group by; did you mean correct\?"):

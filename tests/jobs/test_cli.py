@@ -31,6 +31,8 @@ def test_every_command_is_also_a_module() -> None:
         ["nonsense"],
         ["verify", "--no-such-option"],
         ["plan", "c.yaml", "--gpus", "1", "--actors", "1"],
+        ["compare", "run"],
+        ["compare", "run", "--fail-on", "shortcut"],
     ],
 )
 def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
