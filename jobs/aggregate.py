@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 
 
 def aggregate(
@@ -58,10 +58,9 @@ def aggregate(
     atlas = opened.atlas(name=name or by)
     seen = int((atlas.count > 0).sum())
     place = "/".join(["atlas", *filter(None, [name or by])])
-    console.print(
+    say(
         f"atlas of {atlas.facts['images']:,} images in {seen:,} groups by {atlas.table}; "
-        f"{run.rstrip('/')}/{place}",
-        markup=False,
+        f"{run.rstrip('/')}/{place}"
     )
 
 

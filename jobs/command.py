@@ -19,7 +19,7 @@ _errors = Console(stderr=True)
 
 def say(line: str, to: Console = console, style: str | None = None) -> None:
     """Print a line as it is, cut by no terminal's width, so that it can be searched and copied."""
-    to.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 from pipeline.config import ClusterConfig
 
 
@@ -23,18 +23,18 @@ def confirm(
 
     opened = open_run(run)
 
-    def say(sentence: str) -> None:
+    def tell(sentence: str) -> None:
         say(f"- {sentence}")
 
     if local:
-        found = test(opened, LocalEngine(), say)
+        found = test(opened, LocalEngine(), tell)
     else:
         from pipeline.engine.cluster import RayEngine
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
-            found = test(opened, engine, say)
+            found = test(opened, engine, tell)
     if not found.num_rows:
-        console.print("no finding names a place: nothing to test")
+        say("no finding names a place: nothing to test")
 
 
 if __name__ == "__main__":

@@ -52,11 +52,7 @@ def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesS
     planted = "no tag"
     if tag:
         planted = f"a tag on {tag.share:.0%} of class “{shapes.classes[tag.label]}”"
-    console.print(
-        f"{images:,} images in {len(shapes.classes)} classes, {planted}; {data}",
-        highlight=False,
-        markup=False,
-    )
+    say(f"{images:,} images in {len(shapes.classes)} classes, {planted}; {data}")
     return shapes
 
 
@@ -77,15 +73,12 @@ def _train(shapes: "ShapesSet", recipe: "Recipe", cache: Path) -> "Trained":
     def show(epoch: "Epoch") -> None:
         bar.update(task, completed=epoch.done, loss=epoch.loss)
         if not console.is_terminal and (epoch.done % 4 == 0 or epoch.done == epoch.of):
-            console.print(
-                f"training: epoch {epoch.done} of {epoch.of}, loss {epoch.loss:.2f}",
-                highlight=False,
-            )
+            say(f"training: epoch {epoch.done} of {epoch.of}, loss {epoch.loss:.2f}")
 
     with bar:
         trained = train_cached(shapes, recipe, cache, show)
     how = "trained earlier" if trained.cached else "trained from scratch"
-    console.print(f"model {how}: {trained.accuracy:.1%} of the images right", highlight=False)
+    say(f"model {how}: {trained.accuracy:.1%} of the images right")
     return trained
 
 
@@ -136,8 +129,7 @@ def _explain(uri: str) -> None:
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
     say(f"first finding: {first}")
     for sentence in verdicts["sentence"].to_pylist()[:1]:
-        told = f"put to the test: {sentence}"
-        say(told)
+        say(f"put to the test: {sentence}")
     say(f"report: {uri}/{report}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.command import console, run_command, terminable
+from jobs.command import console, run_command, say, terminable
 from pipeline.config import RunConfig, load_config
 
 if TYPE_CHECKING:
@@ -65,17 +65,15 @@ def compute(config: RunConfig) -> None:
         try:
             totals = _run(config, progress.started, progress.receipt)
         except KeyboardInterrupt:
-            console.print("stopped; what is done is kept: run the same command again to go on")
+            say("stopped; what is done is kept: run the same command again to go on")
             raise typer.Exit(1) from None
         finally:
             if progress.summary:
-                console.print(progress.summary, highlight=False, markup=False)
+                say(progress.summary)
     told = ", ".join(f"{count:,} {reason}" for reason, count in totals.reasons.items())
-    console.print(
+    say(
         f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"
-        f"{f' ({told})' if told else ''}; {config.run}",
-        highlight=False,
-        markup=False,
+        f"{f' ({told})' if told else ''}; {config.run}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from jobs.command import console, run_command
+from jobs.command import console, run_command, say
 from pipeline.config import RunConfig, load_config
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def plan(
         return
     console.print(_table(estimate, prepared.spec, measured))
     for sentence in told:
-        console.print(f"warning: {sentence}", highlight=False, markup=False)
+        say(f"warning: {sentence}")
 
 
 def _gpus_per_actor(config: RunConfig) -> float:

@@ -51,18 +51,18 @@ def submit(
             runtime_env={"working_dir": folder, "excludes": ["__pycache__"]},
             metadata={"run": settings.run},
         )
-    _say(f"job {job}: {settings.run}")
+    say(f"job {job}: {settings.run}")
     later = (
         f"follow it: ray job logs --address {address} --follow {job}\n"
         f"stop it:   ray job stop --address {address} {job}"
     )
     if not wait:
-        _say(later)
+        say(later)
         return
     try:
         code = _follow(client, job)
     except KeyboardInterrupt:
-        _say(f"the job goes on without you\n{later}")
+        say(f"the job goes on without you\n{later}")
         raise typer.Exit(1) from None
     raise typer.Exit(code)
 
@@ -77,7 +77,7 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
         if "://" not in path and path != "pretrained"
     ]
     if local:
-        _say(f"every node must see these at the same place: {', '.join(local)}")
+        say(f"every node must see these at the same place: {', '.join(local)}")
     return config.model_copy(
         update={"cluster": config.cluster.model_copy(update={"address": None})}
     )
@@ -127,7 +127,7 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
             continue
         heard = time.monotonic()
         if info.status.is_terminal():
-            _say(f"job {job}: {info.status.lower()}. {info.message or ''}")
+            say(f"job {job}: {info.status.lower()}. {info.message or ''}")
             return info.driver_exit_code or int(info.status != "SUCCEEDED")
         time.sleep(0.5)
 
@@ -145,10 +145,6 @@ class _Log:
             print(text[max(0, self._printed - seen) :], end="", flush=True)
             seen += len(text)
             self._printed = max(self._printed, seen)
-
-
-def _say(text: str) -> None:
-    say(text)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import console, run_command
+from jobs.command import run_command, say
 from pipeline.errors import RunIncomplete
 
 
@@ -19,14 +19,14 @@ def verify(
     opened = open_run(run)
     result = check(opened.store, opened.spec, deep=deep)
     for problem in result.problems:
-        console.print(f"unit {problem.unit}: {problem.what}", highlight=False, markup=False)
+        say(f"unit {problem.unit}: {problem.what}")
     if result.problems:
         raise RunIncomplete(
             f"{len(result.problems)} of {result.units} units are not done or not intact; "
             "flowatlas flows CONFIG computes exactly these"
         )
     how = "sizes and hashes" if deep else "sizes"
-    console.print(f"all {result.units} units are there with the right {how}")
+    say(f"all {result.units} units are there with the right {how}")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ find too little rather than too much.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.atlas import Atlas
 from pipeline.audit.agreement import agreement
 from pipeline.audit.differences import differences, lead
 from pipeline.audit.findings import choose_atlas
@@ -21,6 +21,7 @@ from pipeline.audit.meanflows import mean_flows
 from pipeline.audit.overlap import require_apart
 from pipeline.audit.pairs import pair
 from pipeline.audit.quotes import quote
+from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.audit.settings import compare_settings
 from pipeline.errors import ConfigError
 from pipeline.store import Run
@@ -109,9 +110,8 @@ def compare(
         rows += agreement(pair(one, other), atlases[0].names)
     if not rows:
         raise ConfigError(
-            f"nothing to compare: no image and no class with enough images is in both; the classes "
-            f"of {one.uri} are {_some(atlases[0].names)}, those of {other.uri} "
-            f"{_some(atlases[1].names)}"
+            f"nothing to compare: no image, and no class with {LEAST_IMAGES} images, is in both: "
+            f"{_contents(one, atlas, atlases[0])}; {_contents(other, other_atlas, atlases[1])}"
         )
     if named and one.uri.rstrip("/") == other.uri.rstrip("/"):
         require_apart(one, *atlases)
@@ -135,5 +135,9 @@ def _empty() -> dict[str, Any]:
     return dict.fromkeys(COMPARE_SCHEMA.names) | {"headline": False, "supporting": ""}
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(quote, names[:3])) + (", …" if len(names) > 3 else "")
+def _contents(run: Run, name: str | None, atlas: Atlas) -> str:
+    """Say how many images and which classes an atlas has, for a person who asked for the wrong."""
+    images, names = int(atlas.count.sum()), atlas.names
+    of = f"the atlas {name} of {run.uri}" if name else run.uri
+    classes = ", ".join(map(quote, names[:3])) + (", …" if len(names) > 3 else "")
+    return f"{of} has {images:,} image{'s' * (images != 1)} of {classes}"

@@ -117,6 +117,9 @@ def test_runs_without_anything_in_common_are_refused(plain, tmp_path):
     aggregate(other, by="correct", name="outcomes", workers=1)
     with pytest.raises(ConfigError, match=r"nothing to compare.*“class 0”, “class 1”.*“false”"):
         compare(plain, other, None, "outcomes")
+    aggregate(other, where="row < 3", name="few", workers=1)
+    with pytest.raises(ConfigError, match=r"20 images, .*; the atlas few of .* has 3 images of “c"):
+        compare(plain, other, None, "few")
     with pytest.raises(ConfigError, match="no atlas 'nothing'"):
         compare(plain, other, None, "nothing")
 

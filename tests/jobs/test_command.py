@@ -8,7 +8,7 @@ import pytest
 import typer
 from obstore.exceptions import PermissionDeniedError
 
-from jobs.command import run_app, terminable
+from jobs.command import console, run_app, say, terminable
 from pipeline.errors import ConfigError
 
 DETAIL = "403 Forbidden: <xml>\n\nDebug source:\nGeneric {\n}"
@@ -41,6 +41,14 @@ def test_an_error_is_one_line_and_exit_code_one(
     told = capsys.readouterr().err
     assert told.startswith(line)
     assert "Debug" not in told
+
+
+def test_a_line_is_said_as_it_is() -> None:
+    """Names from data are no markup and no emoji, and no line is wrapped."""
+    line = "“:cat: [red]cat[/red]” at s3://bucket/" + "a" * 200
+    with console.capture() as captured:
+        say(line)
+    assert captured.get() == line + "\n"
 
 
 class Dropped:

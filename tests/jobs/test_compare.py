@@ -1,0 +1,54 @@
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.atlas import aggregate
+from pipeline.audit.compare import compare_path
+from pipeline.store import Run, open_run
+from tests.atlas.synthetic import synthetic_run
+
+
+def compare(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.compare", *arguments], capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """A run, and one whose class 2 looks at the top left corner."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = {"images": 600, "classes": 4, "layers": 2, "variety": 0, "seed": 1}
+    one = synthetic_run(folder / "one", **options)
+    other = synthetic_run(folder / "other", **options, tag_class=2, tag_share=0.6)
+    for run in (one, other):
+        aggregate(run, workers=1)
+    return one, other
+
+
+def test_what_differs_is_told_and_where_the_rest_is(runs: tuple[Run, Run]) -> None:
+    one, other = runs
+    done = compare(one.uri, other.uri)
+    assert done.returncode == 0, done.stderr
+    table = one.table(compare_path(other))
+    (headline,) = table.filter(table["headline"])["sentence"].to_pylist()
+    assert f"- {headline}" in done.stdout.splitlines()
+    assert f"1 class differs; all that was compared: {one.uri}/" in done.stdout
+
+
+def test_the_gate_closes_on_a_drift_only(runs: tuple[Run, Run]) -> None:
+    one, other = runs
+    closed = compare(one.uri, other.uri, "--fail-on", "drift")
+    assert closed.returncode == 1
+    assert "“class 2”" in closed.stderr
+    assert compare(one.uri, one.uri, "--fail-on", "drift").returncode == 0
+
+
+def test_two_atlases_of_one_run(runs: tuple[Run, Run]) -> None:
+    run = open_run(runs[0].uri)
+    for name, where in (("sure", "confidence > 0.8"), ("unsure", "confidence <= 0.8")):
+        aggregate(run, where=where, name=name, workers=1)
+    done = compare(run.uri, "--atlas", "sure", "--other-atlas", "unsure")
+    assert done.returncode == 0, done.stderr
+    assert "all that was compared: " in done.stdout
