@@ -1,7 +1,7 @@
 """Pictures of rows: the crop that the model saw, and its accumulated flow layer by layer."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,11 +12,13 @@ from PIL import Image
 
 from pipeline.flows import render
 from pipeline.report.crops import Crop, CropReader, Place, read_places
-from pipeline.report.figures import PALETTE, webp
+from pipeline.report.figures import PALETTE, Sprite, webp
 from pipeline.store import Run
 
 PHOTO_SIDE = 160
 """Longest side of a shown crop, in pixels."""
+LARGE_SIDE = 448
+"""The same of the crop on a row's own page."""
 HEAT_CELLS = 56
 """Most cells along a side of an overlay: finer maps are drawn coarser."""
 GUTTER = 1
@@ -38,10 +40,12 @@ class Picture:
     """All layers below each other, each as high as the photo; None for a quarantined row."""
     problem: str | None
     """Why there is no photo."""
+    large: str | None = None
+    """The photo of a row with a page of its own, finer where the model saw it finer."""
 
 
-def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
-    """Write the pictures of ``rows`` into the report; return them by row.
+def draw_pictures(run: Run, rows: Iterable[int], large: Container[int] = ()) -> dict[int, Picture]:
+    """Write the pictures of ``rows`` into the report, some of them ``large`` too; return them.
 
     Images that cannot be read any more get a reason instead of a photo. The bytes do not depend
     on the number of threads.
@@ -53,11 +57,16 @@ def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
 
     def draw(row: int, place: Place, maps: NDArray[np.float32]) -> Picture:
         crop = crops.read(place)
+        photo = _keep(run, f"assets/rows/{row}.webp", _photo(crop, PHOTO_SIDE))
+        finer = row in large and crop.pixels is not None and max(crop.pixels.shape) > PHOTO_SIDE
         return Picture(
             row=row,
-            photo=_keep(run, f"assets/rows/{row}.webp", _photo(crop)),
+            photo=photo,
             heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps)),
             problem=crop.problem,
+            large=_keep(run, f"assets/rows/{row}-large.webp", _photo(crop, LARGE_SIDE))
+            if finer
+            else photo,
         )
 
     pictures: dict[int, Picture] = {}
@@ -73,6 +82,14 @@ def draw_pictures(run: Run, rows: Iterable[int]) -> dict[int, Picture]:
 def heat_grid(grid: tuple[int, int], layers: int) -> tuple[int, int]:
     """Return how many cells (h, w) a frame of an overlay has, its gutter aside."""
     return _within(grid, min(HEAT_CELLS, _TALLEST // layers - 2 * GUTTER))
+
+
+def heat_film(grid: tuple[int, int], layers: int) -> Sprite:
+    """Return how the frames of an overlay are shown by themselves, as the tiles of a strip.
+
+    The file is the overlay's own, so the content is empty.
+    """
+    return Sprite(b"", layers, 1, heat_grid(grid, layers))
 
 
 def heat_sprite(maps: NDArray[np.float32]) -> bytes | None:
@@ -100,11 +117,11 @@ def heat_sprite(maps: NDArray[np.float32]) -> bytes | None:
     return webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
 
 
-def _photo(crop: Crop) -> bytes | None:
+def _photo(crop: Crop, side: int) -> bytes | None:
     if crop.pixels is None:
         return None
     image = Image.fromarray(np.ascontiguousarray(crop.pixels.transpose(1, 2, 0)))
-    height, width = _within((image.height, image.width), PHOTO_SIDE)
+    height, width = _within((image.height, image.width), side)
     return webp(image.resize((width, height), Image.Resampling.LANCZOS))
 
 

@@ -41,6 +41,11 @@ def finding_page(rank: int) -> Page:
     return Page(f"findings/{rank:d}.html", "finding.html")
 
 
+def row_page(row: int) -> Page:
+    """Return the page of a row."""
+    return Page(f"rows/{row:d}.html", "row.html")
+
+
 def comparison_page(number: int) -> Page:
     """Return the page of a comparison, counted from 0."""
     return Page(f"comparisons/{number + 1:d}.html", "comparison.html")
@@ -80,6 +85,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "class_path": lambda class_id: class_page(class_id).path,
         "finding_path": lambda rank: finding_page(rank).path,
+        "row_path": lambda row: row_page(row).path,
         "state_of": state_of,
         "state_words": STATES,
         "rule": RULE,

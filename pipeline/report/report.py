@@ -9,6 +9,7 @@ from pipeline.report.depth import class_charts, run_charts
 from pipeline.report.findings import Finding
 from pipeline.report.gates import read_gates
 from pipeline.report.outcomes import CHANCE, read_outcome
+from pipeline.report.overlays import heat_film
 from pipeline.report.pages import (
     ASSETS,
     INDEX,
@@ -18,6 +19,7 @@ from pipeline.report.pages import (
     comparison_page,
     fill,
     finding_page,
+    row_page,
 )
 from pipeline.report.strips import class_strips, run_strip, thumbnails
 from pipeline.report.verdicts import state_of
@@ -47,6 +49,7 @@ def write_report(run: Run) -> str:
         _write_class(volume, rank)
     for finding in volume.findings[:FINDINGS]:
         _write_finding(volume, finding)
+    _write_rows(volume)
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
     _sweep(volume)
@@ -126,6 +129,23 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
     _write(volume.run, finding_page(finding.rank), contents)
 
 
+def _write_rows(volume: Volume) -> None:
+    order = list(volume.rows)
+    facts = {fact.id: fact for fact in volume.classes}
+    common = volume.common() | {
+        "film": heat_film(volume.facts.grid, len(volume.facts.layers)),
+    }
+    for place, number in enumerate(order):
+        row = volume.rows[number]
+        contents = common | {
+            "row": row,
+            "fact": facts.get(row.class_id) if row.class_id is not None else None,
+            "before": order[place - 1] if place else None,
+            "after": order[place + 1] if place + 1 < len(order) else None,
+        }
+        _write(volume.run, row_page(number), contents)
+
+
 def _write_comparison(volume: Volume, number: int) -> None:
     comparison = volume.comparisons[number]
     if flows := comparison.flows:
@@ -152,12 +172,13 @@ def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:
 
 
 def _sweep(volume: Volume) -> None:
-    """Remove the pages of an earlier report that has other classes or more findings."""
+    """Remove the pages of an earlier report that has other classes, findings or evidence."""
     kept = {f"report/{class_page(fact.id).path}" for fact in volume.classes}
     kept |= {f"report/{finding_page(found.rank).path}" for found in volume.findings[:FINDINGS]}
     kept |= {f"report/{comparison_page(n).path}" for n in range(len(volume.comparisons))}
-    for folder in ("report/classes", "report/findings", "report/comparisons"):
-        for path in volume.run.list(folder):
+    kept |= {f"report/{row_page(number).path}" for number in volume.rows}
+    for folder in ("classes", "findings", "rows", "comparisons"):
+        for path in volume.run.list(f"report/{folder}"):
             if path not in kept:
                 volume.run.delete(path)
 

@@ -20,6 +20,7 @@ from pipeline.report.findings import Finding, read_findings
 from pipeline.report.mistakes import Ranked, read_mistakes
 from pipeline.report.outcomes import open_outcomes
 from pipeline.report.overlays import GUTTER, Picture, draw_pictures, heat_grid
+from pipeline.report.rows import Row, read_rows
 from pipeline.report.verdicts import Verdict, read_verdicts
 from pipeline.store import Run
 
@@ -49,6 +50,8 @@ class Volume:
     mistakes: dict[int, Ranked]
     pictures: dict[int, Picture]
     captions: dict[int, Caption]
+    rows: dict[int, Row]
+    """Those with a page of their own, by number: evidence of the findings that have one."""
     verdicts: dict[int, Verdict]
     """By finding."""
     comparisons: tuple[Comparison, ...]
@@ -68,6 +71,7 @@ class Volume:
             "table": self.atlas.table,
             "pictures": self.pictures,
             "captions": self.captions,
+            "rows": self.rows,
             "explain": explain,
             "verdicts": self.verdicts,
             "paged": {fact.id for fact in self.classes},
@@ -85,6 +89,7 @@ def gather(run: Run) -> Volume:
     typical = {fact.id: _ranked(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
+    own = read_rows(run, atlas, findings[:FINDINGS])
     rows = {row for finding in findings for row in finding.evidence}
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}
@@ -98,8 +103,9 @@ def gather(run: Run) -> Volume:
         typical=typical,
         untypical=untypical,
         mistakes=mistakes,
-        pictures=draw_pictures(run, rows),
+        pictures=draw_pictures(run, rows, large=own),
         captions=read_captions(run, rows),
+        rows=own,
         verdicts=read_verdicts(run),
         comparisons=read_comparisons(run),
         clusters=read_clusters(run),

@@ -12,11 +12,12 @@ from pipeline.audit import audit
 from pipeline.audit.compare import compare
 from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, _row
 from pipeline.audit.confirmation import LEVEL, Confirmation
-from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
+from pipeline.audit.entry import CONFIRMATIONS, Entry, evidence_table, findings_table
+from pipeline.audit.findings import EVIDENCE
 from pipeline.audit.intervals import Rate
 from pipeline.audit.suspects import find_suspects
 from pipeline.report import write_report
-from pipeline.store import Run, open_run
+from pipeline.store import Run, Status, open_run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 from tests.atlas.synthetic import synthetic_run
@@ -63,8 +64,8 @@ def pixels(row: int) -> np.ndarray:
 
 
 def reported_run(folder: Path, **options: int) -> Run:
-    """Write a run with its report: a finding that was put to the test, one that names no place,
-    and a comparison."""
+    """Write a run with its report: a finding that was put to the test, one that names no place but
+    has evidence of every fate, and a comparison."""
     run = drawn_run(folder, **options)
     aggregate(run)
     audit(run)
@@ -80,12 +81,35 @@ def reported_run(folder: Path, **options: int) -> Run:
 
 
 def noticed(run: Run) -> None:
-    """Add a finding about the whole run that names no place, as one of image faults would be."""
-    last = run.findings()
-    fault = Entry("fault", None, "brightness", 2.0, 2, "low", "2 images are dark.")
-    fault = findings_table([fault], run.spec.classes)
-    fault = fault.set_column(0, fault.schema.field(0), pa.array([len(last)], pa.int32()))
-    run.write(FINDINGS, parquet_bytes(pa.concat_tables([last, fault])))
+    """Add a finding about the whole run that names no place, as one of image faults would be.
+
+    Its evidence are images of every fate (see ``fates``).
+    """
+    last, rows = run.findings(), tuple((row, 0.0) for row in fates(run).values())
+    fault = Entry("fault", None, "brightness", 2.0, 2, "low", "2 images are dark.", evidence=rows)
+    rank = pa.array([len(last)], pa.int32())
+    found = findings_table([fault], run.spec.classes)
+    found = found.set_column(0, found.schema.field(0), rank)
+    run.write(FINDINGS, parquet_bytes(pa.concat_tables([last, found])))
+    shown = evidence_table([fault])
+    ranks = pa.array([len(last)] * len(shown), pa.int32())
+    shown = shown.set_column(0, shown.schema.field(0), ranks)
+    run.write(EVIDENCE, parquet_bytes(pa.concat_tables([run.table(EVIDENCE), shown])))
+
+
+def fates(run: Run) -> dict[str, int]:
+    """Return the first row of every fate: quarantined, without mass, missing, no image, sound."""
+    table = run.summary().to_table(columns=["row", "status", "mass_flow"]).to_pandas()
+    table = table.sort_values("row")
+    used, kind = table.status == Status.OK, table.row % 5
+    some = {
+        "quarantined": ~used,
+        "massless": used & (table.mass_flow == 0),
+        "missing": used & (kind == 0) & (table.mass_flow > 0),
+        "no image": used & (kind == 1) & (table.mass_flow > 0),
+        "sound": used & (kind > 1) & (table.mass_flow > 0),
+    }
+    return {fate: int(table.row[chosen].iloc[0]) for fate, chosen in some.items()}
 
 
 def tested(run: Run) -> None:

@@ -7,8 +7,17 @@ from PIL import Image
 
 from pipeline.flows import render
 from pipeline.report.figures import PALETTE
-from pipeline.report.overlays import GUTTER, PHOTO_SIDE, draw_pictures, heat_grid, heat_sprite
+from pipeline.report.overlays import (
+    GUTTER,
+    LARGE_SIDE,
+    PHOTO_SIDE,
+    draw_pictures,
+    heat_film,
+    heat_grid,
+    heat_sprite,
+)
 from pipeline.store import Status, open_run
+from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import SIZE, drawn_run, pixels
 
 
@@ -40,6 +49,37 @@ def test_what_cannot_be_read_any_more_has_a_reason_and_still_its_flow(drawn):
         assert picture.problem == {0: "missing", 1: "unsupported"}.get(row % 5)
         assert picture.photo == (None if picture.problem else f"assets/rows/{row}.webp")
     assert any(pictures[int(row)].heat for row in rows if row % 5 == 0)
+
+
+def test_a_large_photo_is_as_fine_as_what_the_model_saw(tmp_path):
+    run = synthetic_run(tmp_path / "run", images=8, classes=2, grid=(20, 30), layers=1)
+    for row, uri in enumerate(run.index().column("uri").to_pylist()):
+        (tmp_path / "run" / uri).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels(row)).save(tmp_path / "run" / uri)
+    pictures = draw_pictures(run, [2, 3], large={3})
+    assert pictures[2].large == pictures[2].photo
+    assert max(opened(run, pictures[3].photo).size) == PHOTO_SIDE
+    assert opened(run, pictures[3].large).size == (LARGE_SIDE, round(LARGE_SIDE * 320 / 480))
+
+
+def test_a_photo_is_not_stored_twice_where_the_model_saw_no_more(drawn):
+    run, _, rows = drawn
+    row = next(int(row) for row in rows if row % 5 > 1)
+    (picture,) = draw_pictures(run, [row], large={row}).values()
+    assert picture.large == picture.photo
+    assert draw_pictures(run, [0], large={0})[0].large is None
+
+
+def test_a_film_shows_the_frames_of_the_overlay():
+    maps = np.random.default_rng(0).random((5, 6, 8)).astype(np.float32)
+    film = heat_film((6, 8), 5)
+    sprite = Image.open(io.BytesIO(heat_sprite(maps)))
+    width, height = (float(part.strip("%")) / 100 for part in film.size.split())
+    assert sprite.size == (round(width * 8), round(height * 6))
+    for layer in range(5):
+        place = float(film.position(layer).split()[1].strip("%")) / 100
+        top = place * (sprite.size[1] - 6)  # as CSS places what is larger than its box
+        assert top == pytest.approx(layer * (6 + 2 * GUTTER) + GUTTER, abs=0.01)
 
 
 def test_folder_in_place_of_an_image_is_no_crash(tmp_path):

@@ -16,6 +16,7 @@ from pipeline.report.pages import (
     figure,
     integer,
     percent,
+    row_page,
     sortable,
     times,
 )
@@ -60,6 +61,7 @@ def test_other_numbers():
 def test_pages_know_the_way_home():
     assert (INDEX.path, INDEX.root) == ("index.html", "")
     assert (class_page(7).path, class_page(7).root) == ("classes/7.html", "../")
+    assert (row_page(7).path, row_page(7).root) == ("rows/7.html", "../")
 
 
 def test_no_template_switches_escaping_off():

@@ -9,15 +9,19 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
+from pipeline.audit.entry import Entry, evidence_table, findings_table
+from pipeline.audit.findings import EVIDENCE
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
 from pipeline.report.mistakes import read_mistakes
 from pipeline.report.pages import figure
+from pipeline.report.volume import FINDINGS
 from pipeline.store import open_run
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
+from pipeline.store.reader import FINDINGS as FINDINGS_PATH
 from tests.atlas.synthetic import synthetic_run
-from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run
+from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run, fates
 
 VOID = {"meta", "link", "img", "input", "br", "line", "polyline", "polygon", "rect"}
 
@@ -67,7 +71,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_there_is_a_page_for_every_class_and_its_name_is_a_number(pages):
     expected = {f"classes/{number}.html" for number in range(len(NAMES))}
-    found = {name for name in pages if name.startswith(("findings/", "comparisons/"))}
+    found = {name for name in pages if name.startswith(("findings/", "rows/", "comparisons/"))}
     assert pages.keys() - found == {"index.html"} | expected
 
 
@@ -112,6 +116,56 @@ def test_every_finding_has_a_page_with_its_evidence(run, pages):
     assert "findings/0.html" in pages["index.html"].values("href")
 
 
+def test_every_row_of_evidence_has_a_page_that_leads_to_its_findings_and_its_class(run, pages):
+    shown = run.table(EVIDENCE).to_pylist()
+    told = {f"rows/{entry['row']}.html" for entry in shown}
+    assert {name for name in pages if name.startswith("rows/")} == told
+    labels = dict(zip(*run.summary().to_table(["row", "label"]).to_pydict().values(), strict=True))
+    for entry in shown:
+        page, number = pages[f"rows/{entry['row']}.html"], entry["finding"]
+        assert f"../rows/{entry['row']}.html" in pages[f"findings/{number}.html"].values("href")
+        assert f"../findings/{number}.html#evidence" in page.values("href")
+        assert f"../classes/{labels[entry['row']]}.html" in page.values("href")
+        assert run.findings()["sentence"][number].as_py() in page.text
+
+
+def test_the_first_rows_of_evidence_are_links_wherever_they_are_shown(run, pages):
+    rows = run.table(EVIDENCE).filter(pc.field("finding") == 0)["row"].to_pylist()[:6]
+    assert {f"rows/{row}.html" for row in rows} <= set(pages["index.html"].values("href"))
+    mine = pages[f"classes/{TAGGED}.html"].values("href")
+    assert {f"../rows/{row}.html" for row in rows} <= set(mine)
+
+
+def test_a_row_tells_its_fate(run, pages):
+    told = {
+        fate: " ".join(pages[f"rows/{row}.html"].text.split()) for fate, row in fates(run).items()
+    }
+    assert "quarantined, so it has no flow" in told["quarantined"]
+    assert "truncated. The file ends early." in told["quarantined"]
+    assert "hold no mass" in told["massless"]
+    assert "not readable now missing The file is not there." in told["missing"]
+    assert "not readable now unsupported" in told["no image"]
+    assert "not readable now" not in told["sound"]
+    for fate, text in told.items():
+        assert ("What it measures" in text) == (fate != "quarantined")
+        assert ("Accumulated" in text) == (fate in ("missing", "no image", "sound"))
+
+
+def test_only_findings_with_a_page_have_pages_of_their_rows(tmp_path):
+    run = drawn_run(tmp_path / "run", images=64)
+    aggregate(run)
+    audit(run)
+    entries = [
+        Entry("fault", None, "odd", 1.0, 1, "low", "It is odd.", evidence=((row, 0.0),))
+        for row in range(FINDINGS + 3)
+    ]
+    run.write(FINDINGS_PATH, parquet_bytes(findings_table(entries, run.spec.classes)))
+    run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
+    write_report(run)
+    written = {path.stem for path in (tmp_path / "run/report/rows").iterdir()}
+    assert written == {str(row) for row in range(FINDINGS)}
+
+
 def test_wrong_images_are_on_the_page_of_their_class(run, pages):
     for label, ranked in read_mistakes(run, 6).items():
         text = pages[f"classes/{label}.html"].text
@@ -133,9 +187,11 @@ def test_pages_of_an_earlier_report_do_not_stay(tmp_path):
     aggregate(run)
     audit(run)
     run.write("report/findings/99.html", b"old")
+    run.write("report/rows/99.html", b"old")
     run.write("report/notes.txt", b"somebody's own")
     write_report(run)
     assert not run.exists("report/findings/99.html")
+    assert not run.exists("report/rows/99.html")
     assert run.read("report/notes.txt") == b"somebody's own"
 
 
