@@ -1,72 +1,16 @@
 import base64
-import json
 from itertools import pairwise
 
 import pytest
 from selenium.webdriver.support.select import Select
 
-from tests.report.reported import HOSTILE, NAMES, TAGGED, fates
+from tests.browser.opened import CONTRASTS, LOAD_ALL, css, fits, layer, quiet
+from tests.report.reported import HOSTILE, NAMES, TAGGED
 
 pytestmark = pytest.mark.browser
 
 OTHERS = ("findings/0.html", "comparisons/1.html")
 PAGES = ("index.html", *OTHERS, *(f"classes/{n}.html" for n in range(len(NAMES))))
-LOAD_ALL = """
-const done = arguments[0];
-const images = [...document.images];
-for (const image of images) image.loading = "eager";
-Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth, () => 0)))
-  .then(done);
-"""
-CONTRASTS = """
-const channel = (value) => {
-  const share = value / 255;
-  return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-};
-const luminance = ([r, g, b]) =>
-  0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const behind = (element) => {
-  for (let at = element; at; at = at.parentElement) {
-    const colour = parse(getComputedStyle(at).backgroundColor);
-    if (colour.length === 3 || colour[3] === 1) return colour;
-  }
-  return [255, 255, 255];
-};
-const worst = [];
-for (const element of document.querySelectorAll("body *")) {
-  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || !element.getClientRects().length) continue;
-  if (element.closest(".hidden, .skip, .gone")) continue;
-  const style = getComputedStyle(element);
-  const colour = element.namespaceURI.endsWith("svg") ? style.fill : style.color;
-  const [a, b] = [luminance(parse(colour)), luminance(behind(element))].sort((x, y) => y - x);
-  worst.push([(a + 0.05) / (b + 0.05), element.className || element.tagName]);
-}
-return worst.sort((x, y) => x[0] - y[0])[0];
-"""
-
-
-def css(driver, selector):
-    return driver.find_elements("css selector", selector)
-
-
-def layer(driver):
-    """Return which frame of the first overlay lies over its picture, and that it fits exactly."""
-    high, wide, gutter, layers = 6, 8, 1, 4
-    top, left, height, width = driver.execute_script(
-        "const heat = document.querySelector('.heat');"
-        "const inner = heat.getBoundingClientRect();"
-        "const outer = heat.parentElement.getBoundingClientRect();"
-        "return [(outer.top - inner.top) / outer.height, (outer.left - inner.left) / outer.width,"
-        " inner.height / outer.height, inner.width / outer.width];"
-    )
-    assert left == pytest.approx(gutter / wide, abs=0.01)
-    assert width == pytest.approx((wide + 2 * gutter) / wide, abs=0.01)
-    assert height == pytest.approx(layers * (high + 2 * gutter) / high, abs=0.03)
-    shown = (top * high - gutter) / (high + 2 * gutter)
-    assert shown == pytest.approx(round(shown), abs=0.02)
-    return round(shown)
 
 
 def column(driver, index):
@@ -76,32 +20,6 @@ def column(driver, index):
         " ?? row.cells[arguments[0]].textContent.trim())",
         index,
     )
-
-
-def quiet(driver, page):
-    """Load all pictures of an open page, which must not fail or ask anybody; return their sizes."""
-    sizes = driver.execute_async_script(LOAD_ALL)
-    assert min(sizes, default=1) > 0
-    messages = [entry for entry in driver.get_log("browser") if entry["level"] != "DEBUG"]
-    assert messages == []
-    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = [
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
-    assert any(url.endswith(page) for url in asked)
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    return sizes
-
-
-def fits(driver, width):
-    """Check that an open page is not wider than the screen."""
-    shown, needed = driver.execute_script(
-        "return [innerWidth, document.documentElement.scrollWidth]"
-    )
-    assert shown == width
-    assert needed <= width
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -295,53 +213,6 @@ def test_a_finding_has_its_own_page_with_a_layer_slider(look):
     assert layer(driver) == 0
     css(driver, ".crumbs a")[0].click()
     assert driver.current_url.endswith("index.html#findings")
-
-
-def test_a_row_leads_to_its_page_and_back(look):
-    driver = look("findings/0.html")
-    link = css(driver, ".shot a")[0]
-    name = link.text
-    driver.execute_script("arguments[0].click()", link)
-    assert css(driver, "h1")[0].text == name.capitalize()
-    assert f"/rows/{name.split()[1]}.html" in driver.current_url
-    css(driver, ".turn [rel=next]")[0].click()
-    assert css(driver, ".turn [rel=prev]")[0].text == f"← {name}"
-    css(driver, ".crumbs a")[0].click()
-    assert driver.current_url.endswith("findings/0.html#evidence")
-
-
-@pytest.mark.parametrize("fate", ["quarantined", "massless", "missing", "no image", "sound"])
-def test_the_page_of_a_row_is_whole_on_every_screen(look, run, fate):
-    page = f"rows/{fates(run)[fate]}.html"
-    photos = quiet(look(page), page)
-    assert bool(photos) == (fate != "massless" or fates(run)[fate] % 5 > 1)
-    for width in (320, 360, 700, 1280):
-        fits(look(page, width=width, dark=width == 700), width)
-    for dark in (False, True):
-        ratio, what = look(page, dark=dark).execute_script(CONTRASTS)
-        assert ratio >= 4.5, what
-
-
-def test_the_page_of_a_row_has_its_film_and_its_slider(look, run):
-    driver = look(f"rows/{fates(run)['missing']}.html")
-    assert layer(driver) == 3
-    css(driver, ".frames [data-layer='1']")[0].click()
-    assert layer(driver) == 1
-    assert len(css(driver, ".frames .tile[role=img][aria-label]")) == 4
-    assert driver.find_element("class name", "measures").is_displayed()
-    driver = look(f"rows/{fates(run)['missing']}.html", scripts=False)
-    assert layer(driver) == 3
-    assert not driver.find_element("id", "layer").is_displayed()
-    tiles = [tile.value_of_css_property("background-position") for tile in css(driver, ".tile")]
-    assert len(set(tiles)) == 4
-
-
-def test_a_hostile_name_on_the_page_of_a_row_is_text(look, run):
-    first = run.table("audit/evidence.parquet")["row"][0].as_py()
-    driver = look(f"rows/{first}.html")
-    assert HOSTILE in css(driver, ".portrait dl")[0].text
-    assert HOSTILE in css(driver, "#evidence li")[0].text
-    assert css(driver, "img[src=x], img[onerror]") == []
 
 
 def test_pages_print_to_pdf_with_their_maps(look):

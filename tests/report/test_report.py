@@ -259,6 +259,12 @@ def test_same_run_elsewhere_gives_the_same_bytes(tmp_path):
     assert tree(tmp_path / "one/report") == tree(tmp_path / "other/report")
 
 
+def test_a_report_written_again_has_the_same_bytes(run, report):
+    before = tree(report)
+    write_report(run)
+    assert tree(report) == before
+
+
 def test_clean_run_without_any_image_is_a_report(tmp_path):
     run = synthetic_run(tmp_path / "run", images=120, classes=3, layers=1)
     aggregate(run)

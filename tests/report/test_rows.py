@@ -9,7 +9,7 @@ from pipeline.audit import audit
 from pipeline.report.contents import choose_atlas
 from pipeline.report.findings import Finding, read_findings
 from pipeline.report.rows import named_columns, read_rows
-from pipeline.store.layout import summary_path
+from pipeline.store.layout import index_path, summary_path
 from pipeline.store.parquet import parquet_bytes
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import TAGGED, fates
@@ -123,6 +123,22 @@ def test_a_row_of_no_class_has_nothing_beside_it(tmp_path):
     assert row.class_id is None
     assert row.measures
     assert not any(measure.drawn or measure.side for measure in row.measures)
+
+
+def test_a_row_knows_its_split(tmp_path):
+    run = synthetic_run(tmp_path / "run", images=64, classes=2)
+    index = run.index()
+    splits = pa.array([f"part {row}" for row in range(64)])
+    place = index.schema.get_field_index("split")
+    index = index.set_column(place, index.schema.field(place), splits)
+    run.write(index_path(0), parquet_bytes(index))
+    aggregate(run)
+    rows = read_rows(run, choose_atlas(run), [finding(0, "fault", (9, 3, 30))])
+    assert {number: row.split for number, row in rows.items()} == {
+        9: "part 9",
+        3: "part 3",
+        30: "part 30",
+    }
 
 
 def test_columns_are_named_by_their_statistics():
