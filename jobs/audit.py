@@ -30,7 +30,7 @@ def audit(
         str,
         typer.Option(
             help="Exit with 1 if there is a finding of these kinds, e.g. shortcut,fault "
-            "(shortcut includes rare ones; any means all)."
+            "(shortcut includes rare ones and proven leads; any means all)."
         ),
     ] = "",
     sanity: Annotated[

@@ -15,8 +15,14 @@ def confirm(
     ] = None,
     actors: Annotated[int, typer.Option(min=1, help="Workers at once.")] = 1,
     local: Annotated[bool, typer.Option("--local", help="In this process, without Ray.")] = False,
+    leads: Annotated[
+        int, typer.Option(min=0, help="Places to test that only a few images look at; 0: none.")
+    ] = 16,
 ) -> None:
-    """Paste and erase every suspected place: is it used, or only seen?"""
+    """Paste and erase every suspected place: is it used, or only seen?
+
+    Places that too few images look at to tell by counting are tested, too; what works is a finding.
+    """
     from pipeline.audit.confirm import confirm as test
     from pipeline.engine import LocalEngine
     from pipeline.store import open_run
@@ -27,14 +33,17 @@ def confirm(
         say(f"- {sentence}")
 
     if local:
-        found = test(opened, LocalEngine(), tell)
+        found = test(opened, LocalEngine(), tell, leads)
     else:
         from pipeline.engine.cluster import RayEngine
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
-            found = test(opened, engine, tell)
+            found = test(opened, engine, tell, leads)
+    for finding in opened.findings().to_pylist():
+        if finding["kind"] == "lead":
+            say(f"finding {finding['finding']}: {finding['sentence']}")
     if not found.num_rows:
-        say("no finding names a place: nothing to test")
+        say("no finding names a place, and no few images look at one: nothing to test")
 
 
 if __name__ == "__main__":

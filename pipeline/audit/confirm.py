@@ -1,4 +1,4 @@
-"""``confirm``: put every suspected shortcut to the test, on any engine."""
+"""``confirm``: put every suspected shortcut, and every lead, to the test, on any engine."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,13 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.atlas import Atlas
 from pipeline.audit.confirmation import Confirmation, Material, examine, gather
 from pipeline.audit.entry import CONFIRMATIONS
-from pipeline.audit.findings import choose_atlas
+from pipeline.audit.evidence import extreme_images
+from pipeline.audit.findings import add_leads, audited, choose_atlas
 from pipeline.audit.intervals import Rate
+from pipeline.audit.leads import LEADS, find_leads, lead_entry
 from pipeline.audit.numerals import percent
 from pipeline.audit.quotes import quote
-from pipeline.audit.suspects import Suspect, find_suspects
+from pipeline.audit.shortcut import Signal
+from pipeline.audit.suspects import Suspect, find_suspects, lead_suspects
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
 from pipeline.errors import ConfigError, FlowatlasError
@@ -27,7 +31,7 @@ _RATES = ("pasted", "mirrored", "random", "erased", "plain")
 _GAINS = ("paste_gain", "erase_gain")
 CONFIRMATIONS_SCHEMA = pa.schema(
     [
-        pa.field("finding", pa.int32(), nullable=False),
+        pa.field("finding", pa.int32()),
         pa.field("class", pa.int32(), nullable=False),
         pa.field("class_name", pa.string(), nullable=False),
         pa.field("place", pa.string(), nullable=False),
@@ -81,10 +85,13 @@ def confirm(
     run: Run,
     engine: Engine,
     on_result: Callable[[str], None] = lambda sentence: None,
+    leads: int = LEADS,
 ) -> pa.Table:
     """Test every finding that names a place; write and return ``audit/confirmations.parquet``.
 
-    A unit of work is one suspect. ``on_result`` hears the sentence of each as it is known.
+    And at most ``leads`` leads (:mod:`pipeline.audit.leads`): those that are proven to work become
+    findings, behind the others; ``finding`` is null in the row of one that came to nothing. A unit
+    of work is one suspect. ``on_result`` hears the sentence of each as it is known.
 
     Raises
     ------
@@ -103,27 +110,69 @@ def confirm(
             "flow.references.by is prototypes or neighbours"
         )
     atlas = choose_atlas(run)
-    suspects = find_suspects(run, atlas.table, run.findings())
-    units = [Unit(number, number, number + 1) for number in range(len(suspects))]
-    job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
-    found: dict[int, dict[str, Any]] = {}
-    for confirmation in engine.run(job, units) if units else ():
-        tested = confirmation.pasted.images or confirmation.erased.images
-        if confirmation.suspect.carriers and not tested:
-            raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
-        row = _row(confirmation, atlas.names[confirmation.suspect.number])
-        found[confirmation.suspect.finding] = row
-        on_result(str(row["sentence"]))
-    rows = [found[finding] for finding in sorted(found)]
+    before = audited(run)
+    accused = find_suspects(run, atlas.table, before)
+    followed = find_leads(atlas, before, leads)
+    tested = _test(
+        run,
+        engine,
+        (*accused, *lead_suspects(run, atlas.table, followed)),
+        lambda found: on_result(_told(found, atlas.names[found.suspect.number])),
+    )
+    numbers = _add_proven(run, atlas, followed, tested[len(accused) :])
+    findings = [*(suspect.finding for suspect in accused), *numbers]
+    rows = [
+        _row(confirmation, finding, atlas.names[confirmation.suspect.number])
+        for confirmation, finding in zip(tested, findings, strict=True)
+    ]
     table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
     run.write(CONFIRMATIONS, parquet_bytes(table))
     return table
 
 
-def _row(confirmation: Confirmation, name: str) -> dict[str, Any]:
+def _test(
+    run: Run,
+    engine: Engine,
+    suspects: Sequence[Suspect],
+    on_result: Callable[[Confirmation], None],
+) -> list[Confirmation]:
+    """Put suspects to the test, in their order."""
+    units = [Unit(number, number, number + 1) for number in range(len(suspects))]
+    job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
+    found: dict[Suspect, Confirmation] = {}
+    for confirmation in engine.run(job, units) if units else ():
+        tested = confirmation.pasted.images or confirmation.erased.images
+        if confirmation.suspect.carriers and not tested:
+            raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
+        found[confirmation.suspect] = confirmation
+        on_result(confirmation)
+    return [found[suspect] for suspect in suspects]
+
+
+def _add_proven(
+    run: Run, atlas: Atlas, leads: Sequence[Signal], tested: Sequence[Confirmation]
+) -> list[int | None]:
+    """Make findings of the leads that work; return the number of each, None of the others."""
+    proven = [pair for pair in zip(leads, tested, strict=True) if pair[1].works]
+    shown = extreme_images(run, atlas.table, [lead for lead, _ in proven])
+    entries = [
+        lead_entry(lead, confirmation, atlas.names[lead.number], evidence)
+        for (lead, confirmation), evidence in zip(proven, shown, strict=True)
+    ]
+    first = add_leads(run, entries, atlas.names)
+    numbers = iter(range(first, first + len(entries)))
+    return [next(numbers) if confirmation.works else None for confirmation in tested]
+
+
+def _told(confirmation: Confirmation, name: str) -> str:
+    kind = "lead: " if confirmation.suspect.finding is None else ""
+    return kind + verdict_sentence(confirmation, name)
+
+
+def _row(confirmation: Confirmation, finding: int | None, name: str) -> dict[str, Any]:
     suspect = confirmation.suspect
     row: dict[str, Any] = {
-        "finding": suspect.finding,
+        "finding": finding,
         "class": suspect.number,
         "class_name": name,
         "place": suspect.place,

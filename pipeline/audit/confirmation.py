@@ -21,7 +21,8 @@ from pipeline.audit.suspects import Suspect
 from pipeline.engine.context import Context
 
 LEVEL = 0.975
-"""Of each of the two comparisons: together they are wrong in at most 5 % of the cases."""
+"""Of each of the two comparisons: together they are wrong in at most 5 % of the cases. Suspects of
+one family share these 5 % (Bonferroni)."""
 
 MARGIN = 0.1
 """Flip rate above that of the controls which is worth a person's time: what must be proven for
@@ -64,6 +65,11 @@ class Confirmation:
         return difference(self.erased, self.plain)
 
     @property
+    def works(self) -> bool:
+        """Whether pasting is proven to gain anything at all, for other images with such a patch."""
+        return self.paste_gain[0] > 0
+
+    @property
     def verdict(self) -> str:
         """``used``, ``seen`` (but not used), or ``undecided``."""
         if max(self.paste_gain[0], self.erase_gain[0]) > MARGIN:
@@ -92,23 +98,24 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
     spec = context.run.spec
     height, width = spec.input["size"]
     mask = place_mask(suspect.place, (height, width), spec.grid)
+    level = 1 - (1 - LEVEL) / suspect.family
     mask &= torch.isin(cell_numbers((height, width), spec.grid), torch.tensor(suspect.cells))
 
     def gained(source: Tensor, where: Tensor) -> Rate:
         if not len(source):
-            return Rate(0, 0, LEVEL)
+            return Rate(0, 0, level)
         now = predict(paste(images.recipients, source, where), context) == suspect.number
         if not len(now):
-            return Rate(0, 0, LEVEL)
+            return Rate(0, 0, level)
         patch = np.arange(len(now)) % len(source)  # images with the same patch are no news
-        return Rate(int(now.sum()), len(now), LEVEL, design_effect(now.numpy(), patch))
+        return Rate(int(now.sum()), len(now), level, design_effect(now.numpy(), patch))
 
     def lost(whole: Tensor) -> Rate:
         """Count an image only if neither filling leaves it its class."""
         gone = torch.ones(len(whole), dtype=torch.bool)
         for erase in (erase_mean, erase_blur):
             gone &= predict(erase(whole, mask), context) != suspect.number
-        return Rate(int(gone.sum()), len(whole), LEVEL)
+        return Rate(int(gone.sum()), len(whole), level)
 
     return Confirmation(
         suspect=suspect,

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-KINDS = ("shortcut", "rare", "echo", "cluster", "outlier", "wrong_vs_right", "fault", "drift")
+KINDS = (
+    *("shortcut", "rare", "echo", "lead"),
+    *("cluster", "outlier", "wrong_vs_right", "fault", "drift"),
+)
 """What a finding can be, and what ``--fail-on`` can name."""
 
 SEVERITIES = ("high", "medium", "low")

@@ -1,6 +1,9 @@
 """``audit``: from an atlas to findings, each with its sentence and its evidence."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.atlas import Atlas, open_atlas
 from pipeline.audit.clusters import clusters_table, find_clusters
@@ -38,8 +41,9 @@ def audit(run: Run) -> pa.Table:
     predictions where no image is labelled. Of shortcuts the table has one row per class that
     stands out; the other statistics that speak of the same class are named in ``supporting``,
     strongest first. ``layer`` is null where a finding is about the flow accumulated over all
-    layers, ``class`` where it is about the whole run. A clean run has no row. Verdicts of
-    ``confirm`` on other findings than these are removed.
+    layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm``
+    has added, verdicts and proven leads, stays if the findings are still the same, else it is
+    removed.
 
     Raises
     ------
@@ -60,12 +64,36 @@ def audit(run: Run) -> pa.Table:
     run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
     run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
+    if run.exists(FINDINGS) and audited(run).equals(table):
+        return run.findings()
+    run.delete(CONFIRMATIONS)  # its verdicts are on findings that have other numbers now
     run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
-    said = parquet_bytes(table)
-    if not run.exists(FINDINGS) or run.read(FINDINGS) != said:
-        run.delete(CONFIRMATIONS)  # their verdicts are on findings that have other numbers now
-    run.write(FINDINGS, said)
+    run.write(FINDINGS, parquet_bytes(table))
     return table
+
+
+def audited(run: Run) -> pa.Table:
+    """Return the findings without the leads that ``confirm`` proved; those have higher numbers."""
+    return run.findings().filter(pc.field("kind") != "lead")
+
+
+def add_leads(run: Run, leads: Sequence[Entry], names: Sequence[str]) -> int:
+    """Write findings and evidence with these leads and without earlier ones.
+
+    Returns the number of the first; the others follow.
+    """
+    before = audited(run)
+    if not leads and len(before) == len(run.findings()):
+        return len(before)
+    evidence = run.table(EVIDENCE).filter(pc.field("finding") < len(before))
+    for path, kept, added in (
+        (EVIDENCE, evidence, evidence_table(leads)),
+        (FINDINGS, before, findings_table(leads, names)),
+    ):
+        numbers = pc.add(added["finding"], pa.scalar(len(before), pa.int32()))
+        added = added.set_column(0, added.schema.field("finding"), numbers)
+        run.write(path, parquet_bytes(pa.concat_tables([kept, added])))
+    return len(before)
 
 
 def choose_atlas(run: Run, name: str | None = None) -> Atlas:

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError, GateClosed
 AUDITED = tuple(kind for kind in KINDS if kind != "drift")
 """What one run can have; drift takes two, and ``compare``."""
 
-_MEANT = {"shortcut": ("shortcut", "rare"), "any": KINDS}
+_MEANT = {"shortcut": ("shortcut", "rare", "lead"), "any": KINDS}
 
 
 @dataclass(frozen=True)

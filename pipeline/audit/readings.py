@@ -56,6 +56,9 @@ class Statistic:
 FAR = 8.0
 """Lift of a corner (1/16 of the frame) that holds at least half of the whole flow."""
 
+LOOKING = 4.0
+"""Lift of a corner that holds a quarter of the flow."""
+
 CORNERS = {
     "corner_tl_flow": "top-left corner",
     "corner_tr_flow": "top-right corner",
@@ -131,10 +134,10 @@ def read(atlas: Atlas, statistic: Statistic) -> Reading:
 
 
 def _share(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
-    """Read the share of images whose lift is at least ``FAR``; that is a bin's edge, so exact."""
+    """Read the share of images with a lift that is a bin's edge, or a higher one; so exact."""
     column = statistic.column
     images = atlas.column_moments(column)[2]
-    far = np.searchsorted(atlas.edges(column), FAR)
+    far = np.searchsorted(atlas.edges(column), _LEAST_LIFT[statistic.aspect])
     share = atlas.histogram(column)[:, far:].sum(axis=1) / images
     return share, share.copy(), np.sqrt(share * (1 - share) / images)
 
@@ -160,7 +163,8 @@ def _tail(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
     return atlas.quantile(column, q), score, error
 
 
-_READERS = {"level": _level, "tail": _tail, "share": _share}
+_READERS = {"level": _level, "tail": _tail, "share": _share, "lead": _share}
+_LEAST_LIFT = {"share": FAR, "lead": LOOKING}
 
 
 def _quantile_error(atlas: Atlas, column: str, q: float) -> Float:

@@ -21,10 +21,11 @@ LEAST_MEMBERS = 4
 _LEAST_P = 1e-300
 
 
-def contrast_shares(family: Sequence[Reading]) -> tuple[Contrast, ...]:
+def contrast_shares(family: Sequence[Reading], least: int = LEAST_MEMBERS) -> tuple[Contrast, ...]:
     """Contrast shares that are one question asked several times, say of four corners.
 
-    ``control`` is the share that is expected of the class, ``z`` the normal quantile of ``p``.
+    ``control`` is the share that is expected of the class, ``z`` the normal quantile of ``p``,
+    which is 1 for fewer than ``least`` images of the rare kind.
     """
     classes = len(family[0].value)
     found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
@@ -44,8 +45,8 @@ def contrast_shares(family: Sequence[Reading]) -> tuple[Contrast, ...]:
             k, n = counts[i, number], images[i, number]
             tail = betabinom.sf(k - 1, n, spread * expected, spread * (1 - expected))
             item.control[number] = expected
-            item.p[number] = max(_LEAST_P, float(tail)) if k >= LEAST_MEMBERS else 1.0
-            item.z[number] = norm.isf(item.p[number]) if k >= LEAST_MEMBERS else 0.0
+            item.p[number] = max(_LEAST_P, float(tail)) if k >= least else 1.0
+            item.z[number] = norm.isf(item.p[number]) if k >= least else 0.0
     return tuple(found)
 
 

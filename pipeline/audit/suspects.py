@@ -1,6 +1,6 @@
 """Suspects: shortcuts with a place, and the images on which their use can be tested."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.atlas import TABLES
 from pipeline.audit.hot import hot_cells
-from pipeline.audit.readings import CORNERS
+from pipeline.audit.readings import CORNERS, LOOKING
+from pipeline.audit.shortcut import Signal
 from pipeline.store import Run, Status
 
 PLACES = {**{column: column.split("_")[1] for column in CORNERS}, "border_flow": "border"}
@@ -37,10 +38,11 @@ class Suspect:
     ``carriers`` are rows of the class that look there most; ``plain`` rows of it that do not;
     ``recipients`` and ``donors`` rows of other classes, for pasting onto and for random patches.
     ``cells`` are the hot cells of the place (:mod:`pipeline.audit.hot`): the patch.
-    ``finding`` is the number of the finding, -1 without one.
+    ``finding`` is the number of the finding, None without one. ``family`` is how many suspects
+    share the error that one verdict is allowed: several where only the test speaks for them.
     """
 
-    finding: int
+    finding: int | None
     number: int
     column: str
     carriers: tuple[int, ...]
@@ -48,6 +50,7 @@ class Suspect:
     recipients: tuple[int, ...]
     donors: tuple[int, ...]
     cells: tuple[int, ...]
+    family: int = 1
 
     @property
     def place(self) -> str:
@@ -55,12 +58,20 @@ class Suspect:
         return PLACES[self.column]
 
 
-def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -> Suspect:
+def suspect(
+    run: Run,
+    table: str,
+    number: int,
+    column: str,
+    finding: int | None = None,
+    least: float | None = None,
+    family: int = 1,
+) -> Suspect:
     """Choose the images for one class and place; the same ones every time.
 
     Only images that the model takes for the class can lose it, only others can gain it: carriers
     and plain images are predicted as the class, recipients and donors are not. Carriers look at
-    the place at least half as much as the fourth of them, or twice as much as an even flow.
+    the place with a lift of ``least``: by default half of that of the fourth of them, or 2.
     """
     group = TABLES[table]
     images = run.summary().to_table(
@@ -73,7 +84,10 @@ def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -
     rows, values = images["row"].to_numpy(), images[column].to_numpy()
     own = np.flatnonzero(of_class & taken)
     own = own[np.argsort(-values[own], kind="stable")]
-    strong = values[own] >= np.minimum(values[own[:_SURE_CARRIERS]][-1:] / 2, _ENOUGH)
+    if least is None:
+        strong = values[own] >= np.minimum(values[own[:_SURE_CARRIERS]][-1:] / 2, _ENOUGH)
+    else:
+        strong = values[own] >= least
     random = np.random.default_rng(number)
     others = random.permutation(rows[~of_class & ~taken])
     plain = own[len(own) // 2 :]  # the half of the class that looks there least
@@ -88,6 +102,7 @@ def suspect(run: Run, table: str, number: int, column: str, finding: int = -1) -
         recipients=_tuple(others[::2][:RECIPIENTS]),
         donors=_tuple(others[1::2][:RECIPIENTS]),
         cells=hot_cells(run, PLACES[column], carriers, ordinary),
+        family=family,
     )
 
 
@@ -101,13 +116,21 @@ def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ..
     return tuple(found)
 
 
+def lead_suspects(run: Run, table: str, leads: Sequence[Signal]) -> tuple[Suspect, ...]:
+    """Return a suspect for every lead; only images that look there are its carriers."""
+    return tuple(
+        suspect(run, table, lead.number, lead.statistic.column, least=LOOKING, family=len(leads))
+        for lead in leads
+    )
+
+
 def place_of(kind: str, statistics: Iterable[str]) -> str | None:
     """Return the column of the first place that a finding's statistics speak of, None without.
 
     The headline comes first: it may be a depth or a mass, and a place what supports it.
     """
     columns = (statistic.rpartition("_")[0] for statistic in statistics)
-    shortcut = kind in ("shortcut", "rare", "echo")
+    shortcut = kind in ("shortcut", "rare", "echo", "lead")
     return next((column for column in columns if shortcut and column in PLACES), None)
 
 

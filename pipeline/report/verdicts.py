@@ -111,6 +111,7 @@ def read_verdicts(run: Run) -> dict[int, Verdict]:
             ),
         )
         for entry in run.table(CONFIRMATIONS).to_pylist()
+        if entry["finding"] is not None
     }
 
 

@@ -6,8 +6,8 @@ For every seed: a tag on 25 % of one class, and on 2 % of it in a small and in a
 tag and a hint, and three clean controls. To the clean model, which never learnt any tag, a vivid
 plate of the class's hue is a hint: it turns a few images. A pale one is a weak tag: it lights up
 and turns none. Truth is never assumed: it is how many images of other classes the tag itself turns
-into the class. Each case is a run with its audit and its causal test; the same audit is also made
-of Grad-CAM's and rollout's maps and of the edges in the pixels. Class and corner of the tag change
+into the class. Each case is a run with its audit and its causal test; the same is also done with
+the maps of Grad-CAM and rollout and with the edges in the pixels. Class and corner of the tag change
 with the seed. Trained models are kept under FOLDER, and what is in the results is not done again.
 Thresholds were chosen on seeds 0 to 104, the look of the weak tag on 0 to 205.
 """
@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
+from pipeline.audit.confirm import confirm
 from pipeline.audit.confirmation import MARGIN, examine, gather
 from pipeline.audit.intervals import Rate
 from pipeline.audit.pictures import predict
@@ -88,9 +89,12 @@ class Outcome:
     seed: int
     method: str
     found: bool
+    """Among the findings, those that the causal test has added included."""
     false_alarms: tuple[str, ...]
     echoes: int = 0
     """Findings that say themselves that another class looks there more."""
+    kind: str | None = None
+    """Of the finding; ``lead`` where only the test tells."""
     lit: float | None = None
     """AUROC of the lift of the tag's corner, tagged against other images of the class."""
     verdict: str | None = None
@@ -177,9 +181,11 @@ def computed(folder: Path, case: Case, method: str) -> Run:
 
 
 def judged(folder: Path, case: Case, method: str) -> Outcome:
-    """Audit a case; with our own maps also put the tag to the test."""
+    """Audit and confirm a case; with our own maps also put the very tag to the test."""
     run = computed(folder, case, method)
-    findings = audit(run).to_pylist()
+    audit(run)
+    confirm(run, LocalEngine())
+    findings = run.findings().to_pylist()
     planted = None if case.name.startswith("clean") else case.tag
     echoes = [row for row in findings if row["kind"] == "echo"]
     ours = [row for row in findings if planted and _is_tag(row, planted)]
@@ -188,7 +194,8 @@ def judged(folder: Path, case: Case, method: str) -> Outcome:
         for row in findings
         if row not in ours and row not in echoes
     )
-    outcome = Outcome(case.name, case.seed, method, bool(ours), alarms, len(echoes))
+    kind = ours[0]["kind"] if ours else None
+    outcome = Outcome(case.name, case.seed, method, bool(ours), alarms, len(echoes), kind)
     if planted is None or method != "daam":
         return outcome
     column = f"corner_{planted.corner}_flow"
@@ -208,7 +215,7 @@ def judged(folder: Path, case: Case, method: str) -> Outcome:
 
 def _is_tag(row: dict[str, Any], planted: Tag) -> bool:
     said = f"{row['statistic']}, {row['supporting']}"
-    kind = row["kind"] in ("shortcut", "rare")
+    kind = row["kind"] in ("shortcut", "rare", "lead")
     return kind and row["class"] == planted.label and f"corner_{planted.corner}" in said
 
 

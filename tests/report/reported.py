@@ -118,6 +118,6 @@ def tested(run: Run) -> None:
     counts = ((30, 40), (1, 40), (2, 40), (0, 0), (1, 20))
     rates = (Rate(*pair, LEVEL) for pair in counts)
     name = run.spec.classes[first.number]
-    rows = [_row(Confirmation(first, *rates), name)]
+    rows = [_row(Confirmation(first, *rates), first.finding, name)]
     table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
     run.write(CONFIRMATIONS, parquet_bytes(table))
