@@ -27,7 +27,7 @@ from pipeline.store.parquet import parquet_bytes
 
 ATTEMPTS = 3
 
-_RATES = ("pasted", "mirrored", "random", "erased", "plain")
+_RATES = ("pasted", "rest", "mirrored", "random", "erased", "plain")
 _GAINS = ("paste_gain", "erase_gain")
 CONFIRMATIONS_SCHEMA = pa.schema(
     [

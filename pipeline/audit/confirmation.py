@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audit.intervals import Rate, design_effect, difference
@@ -33,12 +34,15 @@ MARGIN = 0.1
 class Confirmation:
     """What pasting and erasing did, each with its controls.
 
-    ``pasted`` is from carriers, ``mirrored`` from their other side (no image for a border, which
-    has none), ``random`` from other classes; ``erased`` from carriers, ``plain`` from plain images.
+    ``pasted`` is from carriers, ``rest`` the same without the carrier whose patch works best (no
+    image where there is one carrier only), ``mirrored`` from their other side (no image for a
+    border, which has none), ``random`` from other classes; ``erased`` from carriers, ``plain`` from
+    plain images.
     """
 
     suspect: Suspect
     pasted: Rate
+    rest: Rate
     mirrored: Rate
     random: Rate
     erased: Rate
@@ -66,8 +70,12 @@ class Confirmation:
 
     @property
     def works(self) -> bool:
-        """Whether pasting is proven to gain anything at all, for other images with such a patch."""
-        return self.paste_gain[0] > 0
+        """Whether pasting is proven to gain anything, and not by one image's patch alone.
+
+        One image may have its very object there; what several have in common is worth a look.
+        """
+        others = replace(self, pasted=self.rest)
+        return self.paste_gain[0] > 0 and others.paste_gain[0] > 0
 
     @property
     def verdict(self) -> str:
@@ -101,14 +109,15 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
     level = 1 - (1 - LEVEL) / suspect.family
     mask &= torch.isin(cell_numbers((height, width), spec.grid), torch.tensor(suspect.cells))
 
-    def gained(source: Tensor, where: Tensor) -> Rate:
-        if not len(source):
-            return Rate(0, 0, level)
+    def gained(source: Tensor, where: Tensor) -> tuple[Rate, Rate]:
+        """Return the rate of all patches, and without the best one."""
+        if not len(source) or not len(images.recipients):
+            return Rate(0, 0, level), Rate(0, 0, level)
         now = predict(paste(images.recipients, source, where), context) == suspect.number
-        if not len(now):
-            return Rate(0, 0, level)
-        patch = np.arange(len(now)) % len(source)  # images with the same patch are no news
-        return Rate(int(now.sum()), len(now), level, design_effect(now.numpy(), patch))
+        hits, patch = now.numpy(), np.arange(len(now)) % len(source)
+        rates = np.bincount(patch, hits) / np.bincount(patch)
+        others = patch != rates.argmax()
+        return _rate(hits, patch, level), _rate(hits[others], patch[others], level)
 
     def lost(whole: Tensor) -> Rate:
         """Count an image only if neither filling leaves it its class."""
@@ -117,11 +126,22 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
             gone &= predict(erase(whole, mask), context) != suspect.number
         return Rate(int(gone.sum()), len(whole), level)
 
+    pasted, rest = gained(images.carriers, mask)
+    other_side = images.carriers[: 0 if suspect.place == "border" else None]
     return Confirmation(
         suspect=suspect,
-        pasted=gained(images.carriers, mask),
-        mirrored=gained(images.carriers[: 0 if suspect.place == "border" else None], mask.flip(1)),
-        random=gained(images.donors, mask),
+        pasted=pasted,
+        rest=rest,
+        mirrored=gained(other_side, mask.flip(1))[0],
+        random=gained(images.donors, mask)[0],
         erased=lost(images.carriers),
         plain=lost(images.plain),
     )
+
+
+def _rate(hits: NDArray[np.bool_], patch: NDArray[np.int64], level: float) -> Rate:
+    """Return the rate of hits; images with the same patch are no news."""
+    if not len(hits):
+        return Rate(0, 0, level)
+    numbered = np.unique(patch, return_inverse=True)[1]
+    return Rate(int(hits.sum()), len(hits), level, design_effect(hits, numbered))

@@ -4,7 +4,9 @@ import re
 import pytest
 
 from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, confirm
-from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
+from pipeline.audit.entry import CONFIRMATIONS, SHOWN, Entry, evidence_table, findings_table
+from pipeline.audit.findings import EVIDENCE, audit
+from pipeline.audit.readings import LOOKING
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
 from pipeline.engine.cluster import RayEngine
@@ -20,6 +22,7 @@ def entry(statistic, number=1, kind="shortcut"):
 
 def found(run, *entries):
     run.write(FINDINGS, parquet_bytes(findings_table(entries, run.spec.classes)))
+    run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
 
 
 def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
@@ -30,7 +33,7 @@ def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
         entry("border_flow_tail", 2),
     )
     told = []
-    table = confirm(trained, LocalEngine(), told.append)
+    table = confirm(trained, LocalEngine(), told.append, leads=0)
     assert table.schema.equals(CONFIRMATIONS_SCHEMA)
     assert trained.table(CONFIRMATIONS).equals(table)
     seen, used, border = table.to_pylist()
@@ -49,7 +52,7 @@ def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
 
 def test_the_numbers_of_a_verdict_are_in_its_row(trained):
     found(trained, entry("corner_tr_flow_share", kind="rare"))
-    (row,) = confirm(trained, LocalEngine()).to_pylist()
+    (row,) = confirm(trained, LocalEngine(), leads=0).to_pylist()
     assert row["sentence"].startswith("The model uses the top-right corner of “cross”: ")
     keys = ["cells", "pasted_images", "erased_images", "plain_images"]
     known = {float(row[key]) for key in keys}
@@ -61,7 +64,48 @@ def test_the_numbers_of_a_verdict_are_in_its_row(trained):
 
 def test_findings_without_a_place_are_left_alone(trained):
     found(trained, entry("mass_confident_level"), entry("phash", None, "fault"))
-    assert confirm(trained, LocalEngine()).equals(CONFIRMATIONS_SCHEMA.empty_table())
+    assert confirm(trained, LocalEngine(), leads=0).equals(CONFIRMATIONS_SCHEMA.empty_table())
+
+
+def test_a_lead_that_works_becomes_a_finding_and_others_do_not(trained):
+    """The tag is not among the findings, as if too few images had it to tell by counting."""
+    found(trained, entry("mass_confident_level", 2))
+    told = []
+    table = confirm(trained, LocalEngine(), told.append).to_pylist()
+    leads = [row for row in trained.findings().to_pylist() if row["kind"] == "lead"]
+    assert [(row["finding"], row["class"]) for row in leads] == [(1, 1)]
+    assert leads[0]["statistic"] == "corner_tr_flow_lead"
+    proven = [row for row in table if row["finding"] is not None]
+    assert [(row["finding"], row["place"], row["verdict"]) for row in proven] == [(1, "tr", "used")]
+    assert 0 < proven[0]["rest_images"] < proven[0]["pasted_images"]
+    assert proven[0]["rest_rate"] <= proven[0]["pasted_rate"]
+    assert all(row["paste_gain_low"] <= 0 for row in table if row["finding"] is None)
+    assert sorted(told) == sorted(f"lead: {row['sentence']}" for row in table)
+    evidence = trained.table(EVIDENCE).to_pandas()
+    shown = evidence[evidence["finding"] == 1]
+    assert len(shown) == min(SHOWN, round(leads[0]["value"] * leads[0]["images"]))
+    assert (shown["value"] >= LOOKING).all()
+
+    objects = (FINDINGS, EVIDENCE, CONFIRMATIONS)
+    before = [trained.read(path) for path in objects]
+    confirm(trained, LocalEngine())
+    assert [trained.read(path) for path in objects] == before
+    confirm(trained, LocalEngine(), leads=0)
+    assert trained.findings()["kind"].to_pylist() == ["shortcut"]
+    assert not trained.table(CONFIRMATIONS).num_rows
+
+
+def test_an_audit_keeps_proven_leads_while_its_findings_are_the_same(trained):
+    without = audit(trained)
+    found(trained, *(entry("mass_confident_level", 2) for _ in range(without.num_rows)))
+    confirm(trained, LocalEngine())
+    assert "lead" in trained.findings()["kind"].to_pylist()
+    assert audit(trained).equals(without), "other findings: what was tested is gone"
+    assert not trained.exists(CONFIRMATIONS)
+    confirm(trained, LocalEngine())
+    after = trained.findings()
+    assert audit(trained).equals(after)
+    assert trained.exists(CONFIRMATIONS)
 
 
 def test_images_compared_by_a_table_have_no_class_to_lose(trained):
@@ -95,7 +139,8 @@ def test_an_unaudited_run_is_refused(trained):
 
 @pytest.mark.slow
 def test_actors_come_to_the_same_verdicts(trained):
-    found(trained, entry("corner_tr_flow_tail"), entry("corner_tl_flow_level"))
+    found(trained, entry("corner_tl_flow_level"))
     local = confirm(trained, LocalEngine())
     with RayEngine(ClusterConfig(actors=1, gpus_per_actor=0, cpus_per_actor=1)) as engine:
         assert confirm(trained, engine).equals(local)
+    assert local["finding"].to_pylist() == [0, 1], "a finding, and a lead that became one"

@@ -8,7 +8,7 @@ SUSPECT = Suspect(0, 1, "corner_tl_flow", (), (), (), (), ())
 
 
 def verdict(pasted, random, erased=(0, 0), plain=(0, 0), mirrored=(0, 200)):
-    rates = (Rate(*pair, LEVEL) for pair in (pasted, mirrored, random, erased, plain))
+    rates = (Rate(*pair, LEVEL) for pair in (pasted, pasted, mirrored, random, erased, plain))
     return Confirmation(SUSPECT, *rates).verdict
 
 
@@ -45,11 +45,27 @@ def test_more_images_decide():
     assert verdict((5, 150), (0, 150)) == "seen"
 
 
+@pytest.mark.parametrize(
+    ("pasted", "rest", "works"),
+    [
+        ((16, 200), (8, 150), True),  # too small a gain to be called use, but a gain
+        ((16, 200), (0, 150), False),  # one image may have its very object there
+        ((1, 200), (0, 150), False),
+        ((90, 200), (0, 0), False),  # of one image nothing is known of others
+        ((0, 0), (0, 0), False),
+    ],
+)
+def test_a_patch_works_if_it_is_not_one_images_alone(pasted, rest, works):
+    controls = [Rate(0, n, LEVEL) for n in (200, 200, 9, 100)]
+    rates = (Rate(*pair, LEVEL) for pair in (pasted, rest))
+    assert Confirmation(SUSPECT, *rates, *controls).works == works
+
+
 def test_few_patches_can_clear_a_place_of_their_own_images_but_prove_no_habit():
     """What patches that flip unequally often are worth counts for ``used`` alone."""
 
     def judged(count, design):
-        rest = (Rate(0, n, LEVEL) for n in (200, 200, 9, 100))
+        rest = (Rate(0, n, LEVEL) for n in (150, 200, 200, 9, 100))
         return Confirmation(SUSPECT, Rate(count, 200, LEVEL, design), *rest).verdict
 
     assert judged(6, 3.0) == "seen"

@@ -57,4 +57,5 @@ def test_less_than_a_handful_is_nothing():
     counts = np.zeros((4, 8), int)
     counts[0, 2] = LEAST_MEMBERS - 1
     assert all((item.p == 1).all() for item in contrast_shares(family(counts)))
+    assert contrast_shares(family(counts), LEAST_MEMBERS - 1)[0].p[2] < 0.05
     assert all(np.isnan(item.p).all() for item in contrast_shares(family(counts[:, :3])))

@@ -7,9 +7,10 @@ tag and a hint, and three clean controls. To the clean model, which never learnt
 plate of the class's hue is a hint: it turns a few images. A pale one is a weak tag: it lights up
 and turns none. Truth is never assumed: it is how many images of other classes the tag itself turns
 into the class. Each case is a run with its audit and its causal test; the same is also done with
-the maps of Grad-CAM and rollout and with the edges in the pixels. Class and corner of the tag change
-with the seed. Trained models are kept under FOLDER, and what is in the results is not done again.
-Thresholds were chosen on seeds 0 to 104, the look of the weak tag on 0 to 205.
+the maps of Grad-CAM and rollout and with the edges in the pixels. Class and corner of the tag
+change with the seed. Trained models are kept under FOLDER, and what is in the results is not done
+again. Thresholds were chosen on seeds 0 to 104, the look of the weak tag on 0 to 205, leads on 212
+to 219.
 """
 
 import argparse

@@ -115,7 +115,7 @@ def fates(run: Run) -> dict[str, int]:
 def tested(run: Run) -> None:
     """Write a verdict on the first finding, as of a test that ran on no carrier of the class."""
     (first, *_) = find_suspects(run, "label", run.findings())
-    counts = ((30, 40), (1, 40), (2, 40), (0, 0), (1, 20))
+    counts = ((30, 40), (22, 30), (1, 40), (2, 40), (0, 0), (1, 20))
     rates = (Rate(*pair, LEVEL) for pair in counts)
     name = run.spec.classes[first.number]
     rows = [_row(Confirmation(first, *rates), first.finding, name)]
