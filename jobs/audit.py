@@ -41,6 +41,7 @@ def audit(
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
+    from pipeline.audit.reach import REACH, reach_sentence
     from pipeline.store import open_run
 
     with usage("--fail-on"):
@@ -48,6 +49,7 @@ def audit(
     opened = open_run(run)
     findings = find(opened)
     say(FORMATS[output](findings))
+    typer.echo(f"reach: {reach_sentence(opened.table(REACH))}", err=True)
     if sanity:
         _say_sanity(opened, sanity)
     gate.check(findings)

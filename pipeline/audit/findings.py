@@ -19,6 +19,7 @@ from pipeline.audit.explained import explained_atlas
 from pipeline.audit.faults import find_faults
 from pipeline.audit.groups import group_images
 from pipeline.audit.outliers import find_outliers, outliers_table
+from pipeline.audit.reach import REACH, find_reach
 from pipeline.audit.readings import read_all
 from pipeline.audit.sentences import sentence
 from pipeline.audit.shortcut import Finding, find_shortcuts
@@ -61,6 +62,7 @@ def audit(run: Run) -> pa.Table:
     ]
     entries.sort(key=lambda entry: SEVERITIES.index(entry.severity))
     table = findings_table(entries, atlas.names)
+    run.write(REACH, parquet_bytes(find_reach(read_all(atlas), atlas.names)))
     run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
     run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))

@@ -6,7 +6,8 @@ not known of their common rate. A class that looks far into every corner does so
 own other corners raise what is expected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,25 +30,56 @@ def contrast_shares(family: Sequence[Reading], least: int = LEAST_MEMBERS) -> tu
     """
     classes = len(family[0].value)
     found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
+    for expected in expect_shares(family):
+        number, n = expected.number, expected.images
+        for i, item in enumerate(found):
+            k = float(np.rint(item.reading.value[number] * n))
+            tail = betabinom.sf(k - 1, n, *expected.prior(i))
+            item.control[number] = expected.share[i]
+            item.p[number] = max(_LEAST_P, float(tail)) if k >= least else 1.0
+            item.z[number] = norm.isf(item.p[number]) if k >= least else 0.0
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of the ``images`` of class ``number``: a ``share`` for each of a family.
+
+    ``worth`` is how many images the other classes' rates are worth as a prior.
+    """
+
+    number: int
+    images: float
+    share: tuple[float, ...]
+    worth: float
+
+    def prior(self, i: int) -> tuple[float, float]:
+        """Return both parameters of the beta prior of the family's member ``i``."""
+        return self.worth * self.share[i], self.worth * (1 - self.share[i])
+
+
+def expect_shares(family: Sequence[Reading]) -> Iterator[Expected]:
+    """Yield what is expected of every class that can be judged, from the other classes."""
     judged = np.all([np.isfinite(reading.value) for reading in family], axis=0)
     if judged.sum() < LEAST_CLASSES:
-        return tuple(found)
+        return
     images = np.stack([reading.images for reading in family]).astype(np.float64)
     counts = np.rint(np.nan_to_num([reading.value for reading in family]) * images)
     for number in np.flatnonzero(judged):
         others = judged.copy()
         others[number] = False
         rates = (counts[:, others].sum(1) + 0.5) / (images[:, others].sum(1) + 1)
-        spread = _prior_images(counts[:, others], images[:, others], rates)
-        for i, item in enumerate(found):
-            own = np.delete(counts[:, number] / images[:, number], i)
-            expected = max(rates[i], float(np.median(own)) if len(own) else 0.0)
-            k, n = counts[i, number], images[i, number]
-            tail = betabinom.sf(k - 1, n, spread * expected, spread * (1 - expected))
-            item.control[number] = expected
-            item.p[number] = max(_LEAST_P, float(tail)) if k >= least else 1.0
-            item.z[number] = norm.isf(item.p[number]) if k >= least else 0.0
-    return tuple(found)
+        shares = counts[:, number] / images[:, number]
+        own = [np.delete(shares, i) for i in range(len(family))]
+        yield Expected(
+            number=int(number),
+            images=float(images[0, number]),
+            share=tuple(
+                max(float(rate), float(np.median(rest)) if len(rest) else 0.0)
+                for rate, rest in zip(rates, own, strict=True)
+            ),
+            worth=_prior_images(counts[:, others], images[:, others], rates),
+        )
 
 
 def _prior_images(counts: Float, images: Float, rates: NDArray[np.float64]) -> float:

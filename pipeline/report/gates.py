@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from pipeline.audit.contrast import LEAST_CLASSES
+from pipeline.audit.reach import REACH, reach_sentence
 from pipeline.audit.readings import LEAST_IMAGES
 from pipeline.audit.sanity import SANITY
 from pipeline.report.contents import ClassFacts, RunFacts
@@ -46,6 +47,8 @@ def read_gates(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tu
             judged >= LEAST_CLASSES,
         ),
     ]
+    if run.exists(REACH):
+        gates.append(Gate("Reach", reach_sentence(run.table(REACH)), None))
     if run.exists(SANITY):
         gates += [
             Gate("Baseline", entry["sentence"], entry["passed"])
