@@ -13,7 +13,7 @@ from pipeline.report.measured import Measured, Span, measure, read_spans, whole_
 from pipeline.store import Run, Status
 
 _HEAD = ("row", "status", "reason", "label", "pred", "width", "height")
-_ASPECT = re.compile(r"_(level|tail|share)$")
+_ASPECT = re.compile(r"_(level|tail|share|lead)$")
 
 
 @dataclass(frozen=True)
