@@ -93,8 +93,8 @@ def lead_entry(lead: Signal, tested: Confirmation, name: str, evidence: Evidence
 
 
 _SENTENCE = (
-    "{name} has a few images that look at the {place}: {share} of its {images} have a quarter of "
-    "their flow there or more, where {expected} would be expected ({effect} times more). They are "
-    "too few to tell by counting, but what several of them have there draws other images to "
-    "{name}; whether it is the object itself, the images show."
+    "{name} has a few images that look at the {place}: {share} of {images} have a quarter of their "
+    "flow there or more, where {expected} would be expected ({effect} times more). Too few to tell "
+    "by counting, but what several of them have there draws other images to {name}; whether it is "
+    "the object itself, the images show."
 )

@@ -75,8 +75,8 @@ def reach_sentence(reach: pa.Table) -> str:
     half, most = (shares[int(np.ceil(q * len(shares))) - 1] for q in (0.5, 0.9))
     if not np.isfinite(half):
         return "Most classes have too few images for anything rare to be found."
-    said = f"in nine of ten {percent(most)}" if np.isfinite(most) else "in some nothing would"
+    said = f"in nine of ten {percent(most)}" if np.isfinite(most) else "in some no number would do"
     return (
-        f"In half of the {reach.num_rows:,} classes, {percent(half)} of the images looking almost "
-        f"only at one corner would have been a finding by themselves, {said}."
+        f"In half of the {reach.num_rows:,} classes it would have been a finding if "
+        f"{percent(half)} of their images had looked almost only at one corner; {said}."
     )

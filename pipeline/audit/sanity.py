@@ -113,12 +113,12 @@ def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> di
         "box_lift": lift,
         "flow_box_lift": flow_lift,
         "passed": passed,
-        "sentence": f"{_WORDS[name]}: rank correlation with the flow {said}"
+        "sentence": f"{BASELINES[name]}: rank correlation with the flow {said}"
         f"{verdict}{boxes} ({len(maps)} images).",
     }
 
 
-_WORDS = {
+BASELINES = {
     "shuffled": "Shuffled weights",
     "edges": "Edges in the pixels",
     "centre": "Centre prior",

@@ -1,12 +1,14 @@
 """Quality gates: can the numbers of the run be trusted before its findings are read?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from pipeline.audit.contrast import LEAST_CLASSES
 from pipeline.audit.reach import REACH, reach_sentence
 from pipeline.audit.readings import LEAST_IMAGES
-from pipeline.audit.sanity import SANITY
+from pipeline.audit.sanity import BASELINES, SANITY
 from pipeline.report.contents import ClassFacts, RunFacts
 from pipeline.store import Run
 
@@ -51,11 +53,17 @@ def read_gates(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tu
         gates.append(Gate("Reach", reach_sentence(run.table(REACH)), None))
     if run.exists(SANITY):
         gates += [
-            Gate("Baseline", entry["sentence"], entry["passed"])
+            _baseline(entry)
             for entry in run.table(SANITY).to_pylist()
             if entry["rank_correlation"] is not None and isfinite(entry["rank_correlation"])
         ]
     else:
         how = "Not computed; flowatlas audit RUN does it where model and images are at hand."
-        gates.append(Gate("Baseline", how, None))
+        gates.append(Gate("Baselines", how, None))
     return tuple(gates)
+
+
+def _baseline(entry: Mapping[str, Any]) -> Gate:
+    title = BASELINES[entry["baseline"]]
+    said = entry["sentence"].removeprefix(f"{title}: ")
+    return Gate(title, said[:1].upper() + said[1:], entry["passed"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.report.verdicts import RULE, STATES, state_of
+from pipeline.report.verdicts import LEAD_RULE, RULE, STATES, state_of
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 ASSETS = ("report.css", "pictures.css", "report.js")
@@ -89,6 +89,7 @@ def _environment() -> Environment:
         "state_of": state_of,
         "state_words": STATES,
         "rule": RULE,
+        "lead_rule": LEAD_RULE,
         "comparison_path": lambda number: comparison_page(number).path,
     }
     return environment

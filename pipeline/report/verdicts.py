@@ -56,6 +56,13 @@ RULE = (
 )
 """How a verdict is reached, (name, words)."""
 
+LEAD_RULE = (
+    "Too few images look there to be a finding by their number, so the test alone makes it one: "
+    "pasting gains over both controls for sure, with and without the patch that works best, and "
+    "all leads of the run together err in at most 5 %."
+)
+"""How a lead becomes a finding."""
+
 
 @dataclass(frozen=True)
 class Bar:

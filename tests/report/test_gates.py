@@ -3,6 +3,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from pipeline.atlas import aggregate
+from pipeline.audit.reach import REACH, REACH_SCHEMA
 from pipeline.audit.sanity import SANITY, SANITY_SCHEMA
 from pipeline.report.contents import choose_atlas, rank_classes, read_facts
 from pipeline.report.gates import read_gates
@@ -26,7 +27,17 @@ def test_gates_say_what_was_lost_and_what_the_baselines_found(tmp_path):
     assert "flowatlas audit" in baselines.sentence
     assert baselines.passed is None
     row = {"baseline": "shuffled", "images": 3, "rank_correlation": 0.6, "passed": False}
-    row |= {"box_lift": None, "flow_box_lift": None, "sentence": "too much <b>alike</b>"}
+    row |= {
+        "box_lift": None,
+        "flow_box_lift": None,
+        "sentence": "Shuffled weights: too much <b>alike</b>",
+    }
     run.write(SANITY, parquet_bytes(pa.Table.from_pylist([row], schema=SANITY_SCHEMA)))
     (shuffled,) = read_gates(run, facts, classes)[3:]
-    assert (shuffled.passed, shuffled.sentence) == (False, "too much <b>alike</b>")
+    assert (shuffled.title, shuffled.passed) == ("Shuffled weights", False)
+    assert shuffled.sentence == "Too much <b>alike</b>"
+    rows = [{"class": 0, "class_name": "x", "images": 50, "least": 5, "share": 0.1}]
+    run.write(REACH, parquet_bytes(pa.Table.from_pylist(rows, schema=REACH_SCHEMA)))
+    reach = read_gates(run, facts, classes)[3]
+    assert (reach.title, reach.passed) == ("Reach", None)
+    assert "if 10 % of their images" in reach.sentence
