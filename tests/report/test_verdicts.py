@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from pipeline.audit.entry import CONFIRMATIONS
 from pipeline.report.findings import read_findings
-from pipeline.report.verdicts import RULE, STATES, read_verdicts, state_of
+from pipeline.report.verdicts import LEAD_RULE, RULE, STATES, read_verdicts, state_of
 from tests.report.reported import drawn_run
 
 
@@ -41,6 +41,7 @@ def test_the_rule_stands_beside_the_verdict(report):
         assert f"<dt>{name}</dt><dd>{words}</dd>" in page
     assert "10 points" in page
     assert "One of the two tests suffices" in page
+    assert LEAD_RULE not in page, "of a lead only"
 
 
 def test_the_pages_tell_the_verdict(run, report):
