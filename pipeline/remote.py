@@ -1,5 +1,6 @@
 """Object stores: which URLs are opened, with which patience, and what never stands in a URL."""
 
+import atexit
 import functools
 import io
 import os
@@ -171,12 +172,25 @@ def read_text(uri: str) -> str:
 
 
 def arrow_files(url: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """Return a URL as pyarrow's datasets want it: a file system, and the path in it."""
+    """Return a URL as pyarrow's datasets want it: a file system, and the path in it.
+
+    Its files belong to Python, and Arrow's threads close them a little after the data is there. A
+    program that ends by then is killed by it (SIGABRT), so it waits that moment before it ends.
+    """
+    _wait_at_exit()
     scheme, _, path = refuse_secrets(url).partition("://")
     options: Any = {"client_options": _client(), "retry_config": RETRY}
     # Not one of an earlier environment: fsspec keeps them by their arguments alone.
     store = FsspecStore(scheme, skip_instance_cache=True, **options)  # type: ignore[call-overload]
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store)), path.rstrip("/")
+
+
+@functools.cache
+def _wait_at_exit() -> None:
+    atexit.register(time.sleep, _CLOSING_SECONDS)
+
+
+_CLOSING_SECONDS = 0.1
 
 
 class Objects:
