@@ -49,6 +49,11 @@ class Confirmation:
     plain: Rate
 
     @property
+    def readable(self) -> bool:
+        """Whether images that look there could be read, if there are any."""
+        return bool(not self.suspect.carriers or self.pasted.images or self.erased.images)
+
+    @property
     def paste_gain(self) -> tuple[float, float]:
         """Interval of how many more images became the class than with the better control.
 

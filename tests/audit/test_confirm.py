@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,23 @@ def test_verdicts_of_no_image_are_not_written_over_earlier_ones(trained, hidden)
         confirm(trained, LocalEngine(), told.append)
     assert trained.read(CONFIRMATIONS) == b"earlier"
     assert told == []
+
+
+def test_a_place_whose_own_images_are_gone_does_not_stop_the_others(trained):
+    found(trained, entry("corner_tr_flow_tail"), entry("corner_bl_flow_level", 2))
+    images = Path(trained.uri).parent / "data/images"
+    (folder,) = (folder for folder in images.iterdir() if folder.name == trained.spec.classes[1])
+    away = folder.rename(folder.with_name("away"))
+    told = []
+    try:
+        table = confirm(trained, LocalEngine(), told.append, leads=0)
+    finally:
+        away.rename(folder)
+    gone, there = table.to_pylist()
+    assert (gone["verdict"], gone["pasted_images"], gone["erased_images"]) == ("undecided", 0, 0)
+    assert there["pasted_images"] > 0
+    assert told == [there["sentence"], gone["sentence"]]
+    assert "not tested" in gone["sentence"]
 
 
 def test_an_unaudited_run_is_refused(trained):
