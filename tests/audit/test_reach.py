@@ -69,9 +69,13 @@ def test_the_sentence_tells_half_and_nine_of_ten():
     said = reach_sentence(reach)
     assert "half of the 10 classes it would have been a finding if 8 %" in said
     assert "nine of ten 12 %" in said
+    alike = [row | {"least": 4, "share": 0.04} for row in rows]
+    said = reach_sentence(reach.from_pylist(alike, schema=REACH_SCHEMA))
+    assert "if 4 % of" in said
+    assert said.endswith("corner, and in nine of ten.")
     rows[8] |= {"least": None, "share": None}
     rows[9] |= {"least": None, "share": None}
-    assert "in some no number would do" in reach_sentence(
+    assert "in some no number would." in reach_sentence(
         reach.from_pylist(rows, schema=REACH_SCHEMA)
     )
 
