@@ -6,8 +6,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 KINDS = (
-    *("shortcut", "rare", "echo", "lead"),
-    *("cluster", "outlier", "wrong_vs_right", "fault", "drift"),
+    "shortcut",
+    "rare",
+    "echo",
+    "lead",
+    "cluster",
+    "outlier",
+    "wrong_vs_right",
+    "fault",
+    "drift",
 )
 """What a finding can be, and what ``--fail-on`` can name."""
 

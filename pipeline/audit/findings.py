@@ -20,7 +20,7 @@ from pipeline.audit.faults import find_faults
 from pipeline.audit.groups import group_images
 from pipeline.audit.outliers import find_outliers, outliers_table
 from pipeline.audit.reach import REACH, find_reach
-from pipeline.audit.readings import read_all
+from pipeline.audit.readings import Reading, read_all
 from pipeline.audit.sentences import sentence
 from pipeline.audit.shortcut import Finding, find_shortcuts
 from pipeline.audit.wrong import compare_wrong, find_wrong, wrong_table
@@ -52,9 +52,10 @@ def audit(run: Run) -> pa.Table:
         The run was not aggregated.
     """
     atlas = choose_atlas(run)
+    readings = read_all(atlas)
     groups, gaps = group_images(run, explained_atlas(run, atlas)), compare_wrong(run)
     entries = [
-        *_shortcuts(run, atlas),
+        *_shortcuts(run, atlas, readings),
         *find_clusters(groups, run.spec.classes),
         *find_outliers(groups, run.spec.classes),
         *find_wrong(run, gaps, run.spec.classes),
@@ -62,7 +63,7 @@ def audit(run: Run) -> pa.Table:
     ]
     entries.sort(key=lambda entry: SEVERITIES.index(entry.severity))
     table = findings_table(entries, atlas.names)
-    run.write(REACH, parquet_bytes(find_reach(read_all(atlas), atlas.names)))
+    run.write(REACH, parquet_bytes(find_reach(readings, atlas.names)))
     run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
     run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
@@ -112,8 +113,8 @@ def choose_atlas(run: Run, name: str | None = None) -> Atlas:
     return atlas if atlas.count.any() else open_atlas(run, "predicted", name)
 
 
-def _shortcuts(run: Run, atlas: Atlas) -> list[Entry]:
-    found = find_shortcuts(read_all(atlas))
+def _shortcuts(run: Run, atlas: Atlas, readings: Sequence[Reading]) -> list[Entry]:
+    found = find_shortcuts(readings)
     shown = extreme_images(run, atlas.table, [finding.headline for finding in found])
     return [
         _entry(finding, atlas, evidence) for finding, evidence in zip(found, shown, strict=True)

@@ -15,7 +15,7 @@ from pipeline.audit.entry import Entry
 from pipeline.audit.evidence import Evidence
 from pipeline.audit.numerals import percent, rate
 from pipeline.audit.quotes import quote
-from pipeline.audit.readings import CORNERS, Statistic, read
+from pipeline.audit.readings import CORNERS, Statistic, column_of, read
 from pipeline.audit.shares import contrast_shares
 from pipeline.audit.shortcut import Signal
 
@@ -38,7 +38,7 @@ def find_leads(atlas: Atlas, findings: pa.Table, most: int = LEADS) -> tuple[Sig
     and the other corners of the class lead one to expect, ``q`` the uncorrected p-value.
     """
     known = {
-        (row["class"], name.rpartition("_")[0])
+        (row["class"], column_of(name))
         for row in findings.to_pylist()
         for name in (row["statistic"], *row["supporting"].split(", "))
     }

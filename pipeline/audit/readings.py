@@ -167,6 +167,12 @@ _READERS = {"level": _level, "tail": _tail, "share": _share, "lead": _share}
 _LEAST_LIFT = {"share": FAR, "lead": LOOKING}
 
 
+def column_of(statistic: str) -> str:
+    """Return the column that a statistic, as findings name it, was read from."""
+    column, _, aspect = statistic.rpartition("_")
+    return column if aspect in _READERS else statistic
+
+
 def _quantile_error(atlas: Atlas, column: str, q: float) -> Float:
     """Return half the width of the usual order-statistic interval, and what the bins add to it."""
     images = np.maximum(atlas.column_moments(column)[2], 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.atlas import TABLES
 from pipeline.audit.hot import hot_cells
-from pipeline.audit.readings import CORNERS, LOOKING
+from pipeline.audit.readings import CORNERS, LOOKING, column_of
 from pipeline.audit.shortcut import Signal
 from pipeline.store import Run, Status
 
@@ -129,7 +129,7 @@ def place_of(kind: str, statistics: Iterable[str]) -> str | None:
 
     The headline comes first: it may be a depth or a mass, and a place what supports it.
     """
-    columns = (statistic.rpartition("_")[0] for statistic in statistics)
+    columns = map(column_of, statistics)
     shortcut = kind in ("shortcut", "rare", "echo", "lead")
     return next((column for column in columns if shortcut and column in PLACES), None)
 

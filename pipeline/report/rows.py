@@ -1,6 +1,5 @@
 """Rows with a page of their own: evidence of findings, one image each."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipeline.atlas import CONFIDENT_MASS, Atlas
+from pipeline.audit.readings import column_of
 from pipeline.report.findings import Finding
 from pipeline.report.measured import Measured, Span, measure, read_spans, whole_columns
 from pipeline.store import Run, Status
 
 _HEAD = ("row", "status", "reason", "label", "pred", "width", "height")
-_ASPECT = re.compile(r"_(level|tail|share|lead)$")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def read_rows(run: Run, atlas: Atlas, findings: Sequence[Finding]) -> dict[int, 
 
 def named_columns(finding: Finding, columns: Mapping[str, str]) -> tuple[str, ...]:
     """Return the columns that a finding's statistics were read from, the strongest first."""
-    names = (_ASPECT.sub("", name) for name in (finding.statistic, *finding.supporting))
+    names = map(column_of, (finding.statistic, *finding.supporting))
     read = ("mass_flow" if name == CONFIDENT_MASS else name for name in names)
     return tuple(name for name in dict.fromkeys(read) if name in columns)
 
