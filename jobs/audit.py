@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.command import run_command, say, usage
+from pipeline.console.command import run_command, say, usage
 from pipeline.errors import FlowatlasError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def audit(
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
-    from pipeline.audit.reach import REACH, reach_sentence
+    from pipeline.audit.shortcuts.sensitivity import REACH, reach_sentence
     from pipeline.store import open_run
 
     with usage("--fail-on"):

@@ -4,7 +4,6 @@ import typer
 
 from jobs.aggregate import aggregate
 from jobs.audit import audit
-from jobs.command import run_app
 from jobs.compare import compare
 from jobs.confirm import confirm
 from jobs.demo import demo
@@ -14,6 +13,7 @@ from jobs.plan import plan
 from jobs.report import report
 from jobs.submit import submit
 from jobs.verify import verify
+from pipeline.console.command import run_app
 
 app = typer.Typer(
     name="flowatlas",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import run_command, say, usage
+from pipeline.console.command import run_command, say, usage
 
 
 def compare(
@@ -21,10 +21,10 @@ def compare(
     ] = "",
 ) -> None:
     """Say where two runs, or two atlases, differ: by class and column, and image by image."""
-    from pipeline.audit.compare import beside, compare_path
-    from pipeline.audit.compare import compare as find
+    from pipeline.audit.compare.comparison import beside, compare_path
+    from pipeline.audit.compare.comparison import compare as find
+    from pipeline.audit.compare.settings import settings_sentence
     from pipeline.audit.gate import Gate
-    from pipeline.audit.settings import settings_sentence
     from pipeline.store import open_run
 
     with usage("--fail-on"):

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import run_command, say
 from pipeline.config import ClusterConfig
+from pipeline.console.command import run_command, say
 
 
 def confirm(
@@ -23,7 +23,7 @@ def confirm(
 
     Places that too few images look at to tell by counting are tested, too; what works is a finding.
     """
-    from pipeline.audit.confirm import confirm as test
+    from pipeline.audit.causal.confirm import confirm as test
     from pipeline.engine import LocalEngine
     from pipeline.store import open_run
 
@@ -35,7 +35,7 @@ def confirm(
     if local:
         found = test(opened, LocalEngine(), tell, leads)
     else:
-        from pipeline.engine.cluster import RayEngine
+        from pipeline.engine.ray import RayEngine
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
             found = test(opened, engine, tell, leads)

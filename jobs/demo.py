@@ -8,12 +8,12 @@ import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.command import console, run_command, say
 from jobs.flows import compute
 from pipeline.config import load_config
+from pipeline.console.command import console, run_command, say
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import Epoch, Recipe, ShapesSet, Tag, Trained
+    from pipeline.synthetic import Epoch, Recipe, ShapesSet, Tag, Trained
 
 
 def demo(
@@ -33,7 +33,7 @@ def demo(
     Everything after the training is what a real run does, through the same code. The training is
     cached in the folder and the run resumes, so a second demo takes seconds.
     """
-    from pipeline.evaluation import Recipe, Tag
+    from pipeline.synthetic import Recipe, Tag
 
     size = "-quick" if quick else ""
     place = folder / f"{'control' if control else 'planted'}{size}-{seed}"
@@ -46,7 +46,7 @@ def demo(
 
 
 def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesSet":
-    from pipeline.evaluation import write_shapes
+    from pipeline.synthetic import write_shapes
 
     shapes = write_shapes(data, images=images, seed=seed, tag=tag)
     planted = "no tag"
@@ -57,7 +57,7 @@ def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesS
 
 
 def _train(shapes: "ShapesSet", recipe: "Recipe", cache: Path) -> "Trained":
-    from pipeline.evaluation import train_cached
+    from pipeline.synthetic import train_cached
 
     bar = Progress(
         TextColumn("training"),
@@ -84,7 +84,7 @@ def _train(shapes: "ShapesSet", recipe: "Recipe", cache: Path) -> "Trained":
 
 def _configure(place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Recipe") -> Path:
     """Write the configuration of the run as a user would, with paths relative to its folder."""
-    from pipeline.evaluation.train import MEAN, MODEL, STD
+    from pipeline.synthetic.train import MEAN, MODEL, STD
 
     config = {
         "run": "run",
@@ -114,7 +114,7 @@ def _explain(uri: str) -> None:
     """Aggregate, audit, check, confirm and report the run; print what came out, and where."""
     from pipeline.atlas import aggregate
     from pipeline.audit import audit
-    from pipeline.audit.confirm import confirm
+    from pipeline.audit.causal.confirm import confirm
     from pipeline.audit.sanity import check_sanity
     from pipeline.engine import LocalEngine
     from pipeline.report import write_report

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import run_command, say
+from pipeline.console.command import run_command, say
 
 
 class Tool(StrEnum):
@@ -23,8 +23,8 @@ def export(
     images: Annotated[int, typer.Option(min=1, help="Most images of a class.")] = 50,
 ) -> None:
     """Write images and flows of a run for FiftyOne or ViRelAy."""
-    from pipeline.report.fiftyone import SAMPLES, export_fiftyone
-    from pipeline.report.virelay import PROJECT, export_virelay
+    from pipeline.export.fiftyone import SAMPLES, export_fiftyone
+    from pipeline.export.virelay import PROJECT, export_virelay
     from pipeline.store import open_run
 
     opened = open_run(run)

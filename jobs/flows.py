@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.command import console, run_command, say, terminable
 from pipeline.config import RunConfig, load_config
+from pipeline.console.command import console, run_command, say, terminable
 
 if TYPE_CHECKING:
     from pipeline.engine import Started
@@ -48,7 +48,7 @@ def _run(
 
 def tell(config: RunConfig) -> None:
     """Compute a run and say what happens as JSON."""
-    from jobs.events import EventLog
+    from pipeline.console.events import EventLog
 
     try:
         with EventLog(sys.stdout, config.run) as log:
@@ -59,7 +59,7 @@ def tell(config: RunConfig) -> None:
 
 def compute(config: RunConfig) -> None:
     """Compute a run and say how it went."""
-    from jobs.progress import FlowProgress
+    from pipeline.console.progress import FlowProgress
 
     with FlowProgress(console) as progress:
         try:

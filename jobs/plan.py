@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from jobs.command import console, run_command, say
 from pipeline.config import RunConfig, load_config
+from pipeline.console.command import console, run_command, say
 
 if TYPE_CHECKING:
     from pipeline.engine import Measured, Plan

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from jobs.command import run_command, say
 from pipeline.config import RunConfig, load_config
+from pipeline.console.command import run_command, say
 from pipeline.errors import ConfigError, FlowatlasError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.command import run_command, say
+from pipeline.console.command import run_command, say
 from pipeline.errors import RunIncomplete
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
-from pipeline.remote import has_secret, shown
+from pipeline.files.remote import has_secret, shown
 
 
 class _Section(BaseModel):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-RAY = "pipeline/engine/cluster/"
+RAY = "pipeline/engine/ray/"
 """Where Ray is imported; ``jobs/submit.py`` also does, when it is called."""
 
 

@@ -1,9 +1,9 @@
 """Class statistics of a run: exact sums, folded by Dask into the same bytes in any order."""
 
 from pipeline.atlas.aggregation import aggregate
-from pipeline.atlas.catalogue import open_atlas
 from pipeline.atlas.fold import cluster
-from pipeline.atlas.members import CONFIDENT, CONFIDENT_MASS, TABLES
-from pipeline.atlas.reader import Atlas
+from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, TABLES
+from pipeline.atlas.storage.catalogue import open_atlas
+from pipeline.atlas.storage.reader import Atlas
 
 __all__ = ["CONFIDENT", "CONFIDENT_MASS", "TABLES", "Atlas", "aggregate", "cluster", "open_atlas"]

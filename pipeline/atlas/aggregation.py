@@ -9,15 +9,17 @@ from typing import Literal
 
 import pyarrow as pa
 
-from pipeline.atlas import disk, flat, pooled, resume, state, tasks
-from pipeline.atlas.covariance import finish_axes
-from pipeline.atlas.disk import POOLED, STATE, TYPICAL
+from pipeline.atlas import state, tasks
+from pipeline.atlas.filter import columns_of, near, parse
 from pipeline.atlas.fold import fold
-from pipeline.atlas.members import TABLES, Tables
-from pipeline.atlas.order import Order, Target
+from pipeline.atlas.request import Order, Target
 from pipeline.atlas.state import State
-from pipeline.atlas.where import columns_of, near, parse
-from pipeline.atlas.writing import write_tables
+from pipeline.atlas.statistics import pooled
+from pipeline.atlas.statistics.covariance import finish_axes
+from pipeline.atlas.statistics.membership import TABLES, Tables
+from pipeline.atlas.storage import checkpoint, layout, parquet
+from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
+from pipeline.atlas.storage.writer import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run, Unit, valid_receipts
 from pipeline.store.objects import local_folder
@@ -53,7 +55,7 @@ def aggregate(
     k
         How many most and least typical images of each class are kept.
     where
-        Filter on columns of the summary and the index (see :mod:`pipeline.atlas.where`).
+        Filter on columns of the summary and the index (see :mod:`pipeline.atlas.filter`).
     by
         A column of the summary or the index whose values are the groups, instead of ``tables``.
     per
@@ -87,13 +89,13 @@ def aggregate(
         run.flow_arrays(target)  # says so where there are none
     if not partial_run:
         run.require_finished()
-    folder = disk.folder_of(name or by)
+    folder = layout.folder_of(name or by)
     done, hashes = _units_done(run, folder)
     order = _order(run, folder, tables, where, by, per, done, workers)
     order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
     if order.where and not total.maps.present.any():
-        disk.clear(run, folder)
+        layout.clear(run, folder)
         raise ConfigError(f"no image fits the filter {order.where.text!r}; there is no atlas of it")
     _write_atlas(run, folder, order, total, done, k, workers)
     facts = {
@@ -107,7 +109,7 @@ def aggregate(
         "units": len(done),
         "complete": len(done) == len(run.units),
     }
-    disk.write_facts(run, folder, facts)
+    layout.write_facts(run, folder, facts)
 
 
 def _check(
@@ -143,7 +145,7 @@ def _units_done(run: Run, folder: str) -> tuple[list[Unit], dict[int, str] | Non
     if not receipts:
         raise RunIncomplete(f"{run.uri} has no unit yet; compute it with: flowatlas flows CONFIG")
     done = [unit for unit in run.units if unit.id in receipts]
-    return done, {unit.id: resume.unit_hash(receipts[unit.id]) for unit in done}
+    return done, {unit.id: checkpoint.unit_hash(receipts[unit.id]) for unit in done}
 
 
 def _order(
@@ -192,8 +194,8 @@ def _fold_images(
     workers: int | None,
 ) -> State:
     """Return the sums of all units that are done, reading those that no stored state has."""
-    kept = resume.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
-    disk.clear(run, folder, keep=(POOLED, STATE) if kept else ())
+    kept = checkpoint.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
+    layout.clear(run, folder, keep=(POOLED, STATE) if kept else ())
     if kept is None:
         pooled.create_pooled(run, order.pooled)
     known = kept[1] if kept else frozenset()
@@ -204,9 +206,9 @@ def _fold_images(
         parts.append(fold(new, leaves, state.merge, workers))
     total = state.merge(*parts) if len(parts) > 1 else parts[0]
     if hashes is None or len(done) == len(run.units):
-        resume.discard(run, f"{folder}/{STATE}")
+        checkpoint.discard(run, f"{folder}/{STATE}")
     elif new:
-        resume.save(run, f"{folder}/{STATE}", order, total, hashes)
+        checkpoint.save(run, f"{folder}/{STATE}", order, total, hashes)
     return total
 
 
@@ -227,4 +229,4 @@ def _write_atlas(
     with ThreadPoolExecutor(1) as beside:
         looks = beside.submit(fold, done, [(leaf, 1)], partial(tasks.merge_looks, k), workers)
         write_tables(run, folder, order.tables, total, axes, looks, workers)
-    run.write(f"{folder}/{TYPICAL}", flat.typical_bytes(looks.result()))
+    run.write(f"{folder}/{TYPICAL}", parquet.typical_bytes(looks.result()))

@@ -6,12 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.atlas import bootstrap, columns, covariance, histograms, maps, sums
-from pipeline.atlas.bootstrap import main_columns
-from pipeline.atlas.columns import atlas_columns
-from pipeline.atlas.histograms import Histograms
-from pipeline.atlas.pooled import pooled_grid
-from pipeline.atlas.sums import ClassSums
+from pipeline.atlas.statistics import bootstrap, columns, covariance, histograms, maps, sums
+from pipeline.atlas.statistics.bootstrap import main_columns
+from pipeline.atlas.statistics.columns import atlas_columns
+from pipeline.atlas.statistics.histograms import Histograms
+from pipeline.atlas.statistics.pooled import pooled_grid
+from pipeline.atlas.statistics.sums import ClassSums
 from pipeline.measures import edges
 from pipeline.store import RunSpec
 

@@ -9,14 +9,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.atlas import second, state
-from pipeline.atlas.bootstrap import add_replicates, main_columns
-from pipeline.atlas.columns import add_columns, atlas_columns, wanted_names
-from pipeline.atlas.covariance import Axes, add_pooled
-from pipeline.atlas.maps import add_maps
-from pipeline.atlas.order import Order
-from pipeline.atlas.pooled import open_pooled
-from pipeline.atlas.reading import (
+from pipeline.atlas import state
+from pipeline.atlas.blocks import (
     blocks,
     flows_of,
     read_columns,
@@ -24,8 +18,15 @@ from pipeline.atlas.reading import (
     read_rows,
     write_rows,
 )
-from pipeline.atlas.second import Looks
+from pipeline.atlas.request import Order
 from pipeline.atlas.state import State
+from pipeline.atlas.statistics import projections
+from pipeline.atlas.statistics.bootstrap import add_replicates, main_columns
+from pipeline.atlas.statistics.columns import add_columns, atlas_columns, wanted_names
+from pipeline.atlas.statistics.covariance import Axes, add_pooled
+from pipeline.atlas.statistics.maps import add_maps
+from pipeline.atlas.statistics.pooled import open_pooled
+from pipeline.atlas.statistics.projections import Looks
 from pipeline.errors import ConfigError
 from pipeline.store import Unit, open_run
 
@@ -77,7 +78,7 @@ def look_again(
     for block in blocks(run, units):
         _, members = read_members(run, order, block)
         maps = read_rows(pooled, block)
-        found.append(second.look(members, maps.reshape(len(maps), -1), order.tables, axes, k))
+        found.append(projections.look(members, maps.reshape(len(maps), -1), order.tables, axes, k))
         if len(found) == LOOKS_TOGETHER:
             found = [merge_looks(k, *found)]
     return merge_looks(k, *found)
@@ -85,7 +86,7 @@ def look_again(
 
 def merge_looks(k: int, *parts: Mapping[str, Looks]) -> dict[str, Looks]:
     """Return what the parts found together, table by table."""
-    return {table: second.merge([part[table] for part in parts], k) for table in parts[0]}
+    return {table: projections.merge([part[table] for part in parts], k) for table in parts[0]}
 
 
 def values_of(order: Order, column: str, units: Sequence[Unit]) -> frozenset[str]:

@@ -1,5 +1,5 @@
 """Findings: what stands out in an atlas, said in a sentence, with the images that show it."""
 
-from pipeline.audit.findings import audit
+from pipeline.audit.run import audit
 
 __all__ = ["audit"]

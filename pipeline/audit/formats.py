@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
-from pipeline.audit.quotes import is_invisible, visible
+from pipeline.audit.text.quoting import is_invisible, visible
 
 
 def as_text(findings: pa.Table) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.audit.entry import KINDS
+from pipeline.audit.finding import KINDS
 from pipeline.errors import ConfigError, GateClosed
 
 AUDITED = tuple(kind for kind in KINDS if kind != "drift")

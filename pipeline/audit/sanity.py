@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.audit.numerals import figure
-from pipeline.audit.pairs import rank_correlation
+from pipeline.audit.compare.shared_images import rank_correlation
+from pipeline.audit.text.numbers import figure
 from pipeline.engine.batch import indexed_images, load_image
-from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context, load_configured, open_context, open_method
+from pipeline.engine.planning.clock import Clock
 from pipeline.errors import FlowatlasError
 from pipeline.measures.boxes import coverage
 from pipeline.store import Run, Status

@@ -1,12 +1,12 @@
 """From rows to receipts: plan units, compute them on any engine, finish the run."""
 
-from pipeline.engine.engine import Attempt, Engine, Job, Worker
-from pipeline.engine.local import LocalEngine
-from pipeline.engine.measured import Measured, measure_run, measure_sample
-from pipeline.engine.pace import Pace
-from pipeline.engine.plan import Plan, check_fit, plan_run
+from pipeline.engine.planning.bottleneck import Pace
+from pipeline.engine.planning.measured import Measured, measure_run, measure_sample
+from pipeline.engine.planning.plan import Plan, check_fit, plan_run
 from pipeline.engine.run import Prepared, Started, prepare, run_flows
-from pipeline.engine.unit import open_flows
+from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
+from pipeline.engine.scheduling.local import LocalEngine
+from pipeline.engine.worker import open_flows
 
 __all__ = [
     "Attempt",

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.config import ModelConfig, RunConfig
-from pipeline.engine.copies import local_copy
-from pipeline.engine.references import (
-    References,
-    load_references,
-    method_options,
-    reference_run,
-)
+from pipeline.engine.reference_run import References, load_references, method_options, reference_run
 from pipeline.errors import ConfigError, RunConflict
+from pipeline.files.node_cache import local_copy
 from pipeline.flows import create_flow
 from pipeline.flows.flow import Method
 from pipeline.images import Fetcher, InputTransform

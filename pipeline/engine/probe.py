@@ -9,7 +9,7 @@ import torch
 from pipeline.config import RunConfig
 from pipeline.engine.context import open_method
 from pipeline.engine.explain import WORDS, explained_class
-from pipeline.engine.references import References
+from pipeline.engine.reference_run import References
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.images import Index
 from pipeline.models import LoadedModel

@@ -9,14 +9,14 @@ import torch
 
 import pipeline
 from pipeline.config import RunConfig
+from pipeline.engine.class_names import class_names_of
 from pipeline.engine.context import load_configured
-from pipeline.engine.engine import Engine, Job
-from pipeline.engine.local import LocalEngine
-from pipeline.engine.names import class_names_of
-from pipeline.engine.plan import bytes_per_image, choose_unit_rows
+from pipeline.engine.planning.plan import bytes_per_image, choose_unit_rows
 from pipeline.engine.probe import Probe, check_target, probe
-from pipeline.engine.references import check_references, load_references, reference_run
-from pipeline.engine.unit import open_flows
+from pipeline.engine.reference_run import check_references, load_references, reference_run
+from pipeline.engine.scheduling.interface import Engine, Job
+from pipeline.engine.scheduling.local import LocalEngine
+from pipeline.engine.worker import open_flows
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
@@ -199,6 +199,6 @@ def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
     if config.cluster.engine == "local":
         cpus = config.cluster.cpus_per_actor
         return nullcontext(LocalEngine(threads=1 if cpus == "auto" else cpus))
-    from pipeline.engine.cluster import RayEngine
+    from pipeline.engine.ray import RayEngine
 
     return RayEngine(config.cluster)

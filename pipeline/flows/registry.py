@@ -7,16 +7,16 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import ConfigError
-from pipeline.flows.activation import Activation
-from pipeline.flows.attention_rows import AttentionRows
-from pipeline.flows.daam import Daam
-from pipeline.flows.fam import Fam
 from pipeline.flows.flow import Method
-from pipeline.flows.gradcam import GradCam, HiResCam, LayerCam
-from pipeline.flows.input_gradient import InputGradient
-from pipeline.flows.naflow import NaFlow
-from pipeline.flows.relevance import Relevance
-from pipeline.flows.rollout import Rollout
+from pipeline.flows.methods.activation import Activation
+from pipeline.flows.methods.attention import AttentionRows
+from pipeline.flows.methods.daam import Daam
+from pipeline.flows.methods.fam import Fam
+from pipeline.flows.methods.gradcam import GradCam, HiResCam, LayerCam
+from pipeline.flows.methods.input_gradient import InputGradient
+from pipeline.flows.methods.naflow import NaFlow
+from pipeline.flows.methods.relevance import Relevance
+from pipeline.flows.methods.rollout import Rollout
 
 METHODS: dict[str, Callable[..., Method]] = {
     "daam": Daam,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
-from pipeline.flows.attention import Recording, record
+from pipeline.flows.recording import Recording, record
 from pipeline.flows.session import Session, fused
 from pipeline.models import Anatomy, Layer, anatomy
 

@@ -1,11 +1,11 @@
 """Where images come from: sources, their index, bytes to pixels, pixels to the model's input."""
 
-from pipeline.images.decode import REASONS, Decoded, decode
-from pipeline.images.entry import Entry, Source
+from pipeline.images.decoding.decode import REASONS, Decoded, decode
+from pipeline.images.decoding.formats import Unusable
 from pipeline.images.fetch import Fetcher
-from pipeline.images.formats import Unusable
 from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
-from pipeline.images.sources import open_source
+from pipeline.images.sources.kind import open_source
+from pipeline.images.sources.source import Entry, Source
 from pipeline.images.transform import InputTransform
 
 __all__ = [

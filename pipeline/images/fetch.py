@@ -8,10 +8,10 @@ import sys
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
-from pipeline.images.formats import Unusable
-from pipeline.images.rows import Rows
-from pipeline.images.uris import MARK, absent, location
-from pipeline.remote import Objects, first_line, is_remote, local
+from pipeline.files.remote import Objects, first_line, is_remote, local
+from pipeline.images.decoding.formats import Unusable
+from pipeline.images.row_groups import Rows
+from pipeline.images.sources.root import MARK, absent, location
 
 _PIECE = 1 << 22
 _LARGEST = 1 << 30

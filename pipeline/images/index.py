@@ -9,7 +9,7 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.errors import DatasetError
-from pipeline.images.entry import Entry, Source
+from pipeline.images.sources.source import Entry, Source
 
 INDEX_SCHEMA = pa.schema(
     [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.measures.columns import columns, edges, layer_column
 
 if TYPE_CHECKING:
-    from pipeline.measures.answers import Predictions, predictions
     from pipeline.measures.pixels import PIXEL_COLUMNS, measure_pixels, perceptual_hash
+    from pipeline.measures.prediction import Predictions, predictions
     from pipeline.measures.table import MeasurableFlow, measure
 
 __all__ = [
@@ -31,8 +31,8 @@ _ROOMS = {
     "PIXEL_COLUMNS": "pixels",
     "measure_pixels": "pixels",
     "perceptual_hash": "pixels",
-    "Predictions": "answers",
-    "predictions": "answers",
+    "Predictions": "prediction",
+    "predictions": "prediction",
     "MeasurableFlow": "table",
     "measure": "table",
 }

@@ -6,13 +6,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.measures.attention import sink_cells
 from pipeline.measures.boxes import coverage, energy, hit, valid
 from pipeline.measures.columns import columns, layer_column
 from pipeline.measures.depth import convergence_depth, depth_centre, jensen_shannon, shares
 from pipeline.measures.mass import Distribution, distribution, total
 from pipeline.measures.regions import lifts
 from pipeline.measures.shape import area90, gini, moments, relative_entropy
+from pipeline.measures.sinks import sink_cells
 
 
 class MeasurableFlow(Protocol):

@@ -2,15 +2,14 @@
 
 from collections import Counter
 
-from pipeline.report.animation import animate
-from pipeline.report.contents import read_quarantine
-from pipeline.report.data import write_data
-from pipeline.report.depth import class_charts, run_charts
-from pipeline.report.findings import Finding
-from pipeline.report.gates import read_gates
-from pipeline.report.outcomes import CHANCE, read_outcome
-from pipeline.report.overlays import heat_film
-from pipeline.report.pages import (
+from pipeline.report.contents import FINDINGS, Volume, gather
+from pipeline.report.json_data import write_data
+from pipeline.report.pages.checks import read_gates
+from pipeline.report.pages.depth import class_charts, run_charts
+from pipeline.report.pages.findings import Finding
+from pipeline.report.pages.outcomes import CHANCE, read_outcome
+from pipeline.report.pages.overview import read_quarantine
+from pipeline.report.pages.templates import (
     ASSETS,
     INDEX,
     Page,
@@ -21,9 +20,10 @@ from pipeline.report.pages import (
     finding_page,
     row_page,
 )
-from pipeline.report.strips import class_strips, run_strip, thumbnails
-from pipeline.report.verdicts import state_of
-from pipeline.report.volume import FINDINGS, Volume, gather
+from pipeline.report.pages.verdicts import state_of
+from pipeline.report.pictures.animation import animate
+from pipeline.report.pictures.film_strips import class_strips, run_strip, thumbnails
+from pipeline.report.pictures.overlays import heat_film
 from pipeline.store import Run
 
 

@@ -1,7 +1,7 @@
 """The run on disk: one layout for local folders and object stores, receipts last."""
 
 from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
-from pipeline.store.full import telling_when_full
+from pipeline.store.disk_full import telling_when_full
 from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock

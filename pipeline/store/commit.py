@@ -16,7 +16,7 @@ from obstore.store import ObjectStore
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.changes import what_changed
-from pipeline.store.full import telling_when_full
+from pipeline.store.disk_full import telling_when_full
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
     FEATURES,

@@ -9,7 +9,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore
 
 from pipeline.errors import FlowatlasError
-from pipeline.remote import is_remote, local, open_url, repeated
+from pipeline.files.remote import is_remote, local, open_url, repeated
 from pipeline.store.layout import RUN
 
 _STAGED = re.compile(r"#\d+$")

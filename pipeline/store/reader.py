@@ -15,7 +15,7 @@ from zarr.storage import ObjectStore as ZarrStore
 
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
-from pipeline.remote import arrow_files
+from pipeline.files.remote import arrow_files
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
@@ -217,7 +217,7 @@ class Run:
 
     def show(self, row: int, layer: int | None = None) -> "Image.Image":
         """Return a picture of a row, the flow over what the model saw, layer by layer."""
-        from pipeline.report.show import show
+        from pipeline.report.pictures.show import show
 
         return show(self, row, layer)
 

@@ -4,16 +4,8 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.atlas import (
-    aggregate,
-    aggregation,
-    cluster,
-    fold,
-    histograms,
-    open_atlas,
-    reading,
-    tasks,
-)
+from pipeline.atlas import aggregate, aggregation, blocks, cluster, fold, open_atlas, tasks
+from pipeline.atlas.statistics import histograms
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.objects import delete, sizes
@@ -80,7 +72,7 @@ def test_doing_it_again_replaces_what_was_there(run, tmp_path):
 
 def test_blocks_of_few_images_and_counters_are_the_same_bytes(run, tmp_path, monkeypatch):
     other = small_run(tmp_path)
-    monkeypatch.setattr(reading, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 20)
     monkeypatch.setattr(histograms, "KEPT_IMAGES", 3)
     aggregate(other, workers=1)
     assert atlas_bytes(other) == atlas_bytes(run)

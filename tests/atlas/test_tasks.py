@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.atlas import tasks
-from pipeline.atlas.members import TABLES, Tables
-from pipeline.atlas.order import Order
-from pipeline.atlas.pooled import create_pooled, open_pooled
+from pipeline.atlas.request import Order
 from pipeline.atlas.state import empty, merge
+from pipeline.atlas.statistics.membership import TABLES, Tables
+from pipeline.atlas.statistics.pooled import create_pooled, open_pooled
 from pipeline.atlas.tasks import FIRST_LOOK, values_of
 from pipeline.errors import ConfigError
 from tests.atlas.synthetic import synthetic_run

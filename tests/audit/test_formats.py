@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.audit.entry import Entry, findings_table
+from pipeline.audit.finding import Entry, findings_table
 from pipeline.audit.formats import FORMATS, as_csv, as_json, as_markdown, as_text
 
 HOSTILE = "a|b `c`\n<img> [x](y) \\ *d*"

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.audit.entry import Entry, findings_table
+from pipeline.audit.finding import Entry, findings_table
 from pipeline.audit.gate import AUDITED, Gate
 from pipeline.errors import ConfigError, GateClosed
 

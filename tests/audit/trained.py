@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipeline.config import RunConfig
 from pipeline.engine import LocalEngine, run_flows
-from pipeline.evaluation import Recipe, Tag, train_cached, write_shapes
-from pipeline.evaluation.train import MEAN, MODEL, STD
 from pipeline.store import Run, open_run
+from pipeline.synthetic import Recipe, Tag, train_cached, write_shapes
+from pipeline.synthetic.train import MEAN, MODEL, STD
 
 RECIPE = Recipe(size=32, width=32, depth=2, heads=2, epochs=12, batch_size=16)
 TAG = Tag(label=1, share=0.5, corner="tr")

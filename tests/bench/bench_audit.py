@@ -31,21 +31,21 @@ from torch.nn import functional
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.confirm import confirm
-from pipeline.audit.confirmation import MARGIN, examine, gather
-from pipeline.audit.intervals import Rate
-from pipeline.audit.pictures import predict
-from pipeline.audit.suspects import suspect
+from pipeline.audit.causal.confirm import confirm
+from pipeline.audit.causal.confirmation import MARGIN, examine, gather
+from pipeline.audit.causal.predictions import predict
+from pipeline.audit.causal.suspects import suspect
+from pipeline.audit.stats.intervals import Rate
 from pipeline.config import RunConfig
 from pipeline.engine import LocalEngine, run_flows
 from pipeline.engine.context import Context, open_context
-from pipeline.evaluation import Recipe, ShapesSet, Tag, stamp_tag, train_cached, write_shapes
-from pipeline.evaluation.outlines import OUTLINES
-from pipeline.evaluation.shapes import CORNERS
-from pipeline.evaluation.train import MEAN, MODEL, STD
 from pipeline.flows import registry
 from pipeline.flows.flow import Flow
 from pipeline.store import Run, open_run
+from pipeline.synthetic import Recipe, ShapesSet, Tag, stamp_tag, train_cached, write_shapes
+from pipeline.synthetic.outlines import OUTLINES
+from pipeline.synthetic.shapes import CORNERS
+from pipeline.synthetic.train import MEAN, MODEL, STD
 
 CLASSES = 8
 SETS = {
@@ -61,7 +61,7 @@ PALE = 0.6
 """Vividness of the weak tag's plate."""
 
 OFFSETS = (1, 2, 3)
-"""Pixels between a tag and its corner, as :mod:`pipeline.evaluation.shapes` draws them."""
+"""Pixels between a tag and its corner, as :mod:`pipeline.synthetic.shapes` draws them."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from pipeline.images import Fetcher, build_index, decode
-from pipeline.images.parquet import open_parquet
-from pipeline.images.webdataset import open_webdataset
+from pipeline.images.sources.parquet import open_parquet
+from pipeline.images.sources.webdataset import open_webdataset
 from pipeline.store import Spool
 from pipeline.store.index import index_rows
 from tests.images.archives import parquet_of, samples, tar_of

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pipeline.flows.linearise import linearise
-from pipeline.flows.lsmr import lsmr
+from pipeline.flows.solvers.linearisation import linearise
+from pipeline.flows.solvers.lsmr import lsmr
 
 
 def seconds(run: Callable[[], object]) -> float:

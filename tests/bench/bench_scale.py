@@ -16,10 +16,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.engine.plan import choose_unit_rows, plan_run
-from pipeline.engine.resident import peak_resident
+from pipeline.engine.planning.peak_memory import peak_resident
+from pipeline.engine.planning.plan import choose_unit_rows, plan_run
 from pipeline.images import build_index
-from pipeline.images.entry import Entry
+from pipeline.images.sources.source import Entry
 from pipeline.store import Receipt, RunSpec, Spool, create_run, finalize, open_store, valid_receipts
 from pipeline.store.arrays import stored_object
 from pipeline.store.layout import receipt_path, summary_path

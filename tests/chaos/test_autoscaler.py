@@ -8,8 +8,8 @@ import ray
 
 from pipeline.config import ClusterConfig
 from pipeline.engine import Started, run_flows
-from pipeline.engine.cluster import RayEngine
-from pipeline.engine.cluster.nodes import nodes
+from pipeline.engine.ray import RayEngine
+from pipeline.engine.ray.nodes import nodes
 from tests.engine.datasets import small_config, write_images
 from tests.engine.trees import tree
 from tests.jobs.cluster import ray_cluster

@@ -9,7 +9,7 @@ import ray
 
 from pipeline.config import ClusterConfig
 from pipeline.engine import Job, run_flows
-from pipeline.engine.cluster import RayEngine
+from pipeline.engine.ray import RayEngine
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import open_meddled
 from tests.engine.datasets import created_run, small_config

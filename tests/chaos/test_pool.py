@@ -9,7 +9,7 @@ import ray
 
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import Engine, Job, LocalEngine, run_flows
-from pipeline.engine.cluster import RayEngine
+from pipeline.engine.ray import RayEngine
 from pipeline.errors import UnitFailed
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import (

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.engine import open_flows
-from pipeline.engine.engine import Attempt
-from pipeline.engine.unit import Computed, FlowWorker, Reading
+from pipeline.engine.scheduling.interface import Attempt
+from pipeline.engine.worker import Computed, FlowWorker, Reading
 from pipeline.store import Receipt
 from tests.chaos.trouble import dying_in_a_shard, failing_at_random
 

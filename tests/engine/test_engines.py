@@ -12,7 +12,7 @@ import ray
 
 from pipeline.config import ClusterConfig
 from pipeline.engine import Engine, Job, LocalEngine, open_flows, run_flows
-from pipeline.engine.cluster import RayEngine
+from pipeline.engine.ray import RayEngine
 from pipeline.errors import ConfigError, QuarantineExceeded, RunConflict, UnitFailed
 from pipeline.store import Receipt, RunLock, Unit, open_run, open_store
 from tests.engine.datasets import created_run, small_config, write_images

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
-from pipeline.flows import attention, create_flow
+from pipeline.flows import create_flow, recording
 from pipeline.models import embed, recorded_embeddings
 from tests.flows.precision import rank_correlation
 from tests.flows.reference import photographs_like, small
@@ -63,16 +63,16 @@ def test_small_slabs_change_nothing(method, readout, monkeypatch):
     with bind(method, model) as flow:
         wanted = flow(images)
         for slab in (3 * 3 * 17 * 2, 3 * 3 * 17 * 9, 3 * 17 * 17 * 2):  # rows, rows, images
-            monkeypatch.setattr(attention, "SLAB", slab)
+            monkeypatch.setattr(recording, "SLAB", slab)
             assert close(flow(images).maps, wanted.maps)
 
 
 def test_no_slab_is_larger_than_allowed(monkeypatch):
     model = small(global_pool="avg", img_size=(64, 64))
-    monkeypatch.setattr(attention, "SLAB", 2000)
-    sizes, rows = [], attention.Attention.rows
+    monkeypatch.setattr(recording, "SLAB", 2000)
+    sizes, rows = [], recording.Attention.rows
     monkeypatch.setattr(
-        attention.Attention, "rows", lambda *args: sizes.append(rows(*args)) or sizes[-1]
+        recording.Attention, "rows", lambda *args: sizes.append(rows(*args)) or sizes[-1]
     )
     with create_flow("daam", model) as flow:
         flow(photographs_like(model, 2))

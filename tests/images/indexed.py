@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.images import Index, build_index
-from pipeline.images.entry import Source
+from pipeline.images.sources.source import Source
 
 
 @dataclass(frozen=True)

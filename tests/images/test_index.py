@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DatasetError
 from pipeline.images import index as module
-from pipeline.images.entry import Entry
 from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA
+from pipeline.images.sources.source import Entry
 from tests.images.indexed import indexed
 
 counts = st.none() | st.integers(0, 2**40)

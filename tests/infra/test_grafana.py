@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.engine.cluster.metrics import METRICS
+from pipeline.engine.ray.metrics import METRICS
 from tests.infra.commands import ROOT
 
 DASHBOARD = json.loads((ROOT / "infra" / "grafana.json").read_text())

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.engine.cluster.metrics import METRICS
+from pipeline.engine.ray.metrics import METRICS
 from tests.infra.commands import ROOT, parsed
 
 TEXT = (ROOT / "infra" / "README.md").read_text()

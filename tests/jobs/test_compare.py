@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.compare import compare_path
+from pipeline.audit.compare.comparison import compare_path
 from pipeline.store import Run, open_run
 from tests.atlas.synthetic import synthetic_run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA
-from pipeline.audit.entry import CONFIRMATIONS, Entry, findings_table
+from pipeline.audit.causal.confirm import CONFIRMATIONS_SCHEMA
+from pipeline.audit.finding import CONFIRMATIONS, Entry, findings_table
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
 from pipeline.store.parquet import parquet_bytes

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.engine import run_flows
-from pipeline.engine.cluster.metrics import METRICS
+from pipeline.engine.ray.metrics import METRICS
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
 from tests.jobs.cluster import RayCluster, ray_cluster

@@ -11,14 +11,14 @@ import pytest
 import ray
 import yaml
 
-from pipeline import remote
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import run_flows
-from pipeline.engine.cluster import RayEngine
+from pipeline.engine.ray import RayEngine
 from pipeline.errors import FlowatlasError, RunConflict
-from pipeline.remote import open_url
+from pipeline.files import remote
+from pipeline.files.remote import open_url
 from pipeline.report import write_report
 from pipeline.store import RunLock, lock, open_run, open_store, verify
 from pipeline.store.objects import delete, sizes, write

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline import remote
 from pipeline.errors import FlowatlasError
+from pipeline.files import remote
+from pipeline.files.remote import open_url
 from pipeline.images import Fetcher
-from pipeline.remote import open_url
 from pipeline.store.objects import delete, exists, read, write, write_once
 from tests.object_store.server import FAULTS, FaultyProxy, environment
 

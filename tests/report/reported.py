@@ -9,13 +9,13 @@ from PIL import Image
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.compare import compare
-from pipeline.audit.confirm import CONFIRMATIONS_SCHEMA, _row
-from pipeline.audit.confirmation import LEVEL, Confirmation
-from pipeline.audit.entry import CONFIRMATIONS, Entry, evidence_table, findings_table
-from pipeline.audit.findings import EVIDENCE
-from pipeline.audit.intervals import Rate
-from pipeline.audit.suspects import find_suspects
+from pipeline.audit.causal.confirm import CONFIRMATIONS_SCHEMA, _row
+from pipeline.audit.causal.confirmation import LEVEL, Confirmation
+from pipeline.audit.causal.suspects import find_suspects
+from pipeline.audit.compare.comparison import compare
+from pipeline.audit.finding import CONFIRMATIONS, Entry, evidence_table, findings_table
+from pipeline.audit.run import EVIDENCE
+from pipeline.audit.stats.intervals import Rate
 from pipeline.report import write_report
 from pipeline.store import Run, Status, open_run
 from pipeline.store.parquet import parquet_bytes

@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.entry import Entry, evidence_table, findings_table
-from pipeline.audit.findings import EVIDENCE
+from pipeline.audit.finding import Entry, evidence_table, findings_table
+from pipeline.audit.run import EVIDENCE
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
-from pipeline.report.mistakes import read_mistakes
-from pipeline.report.pages import figure
-from pipeline.report.volume import FINDINGS
+from pipeline.report.contents import FINDINGS
+from pipeline.report.pages.mistakes import read_mistakes
+from pipeline.report.pages.templates import figure
 from pipeline.store import open_run
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes

@@ -1,0 +1,144 @@
+"""Reading a run for its atlas: units in blocks, who their images belong to, their maps ahead."""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow.dataset import FileSystemDataset, ParquetFileFormat
+from zarr.buffer.cpu import NDBuffer
+
+from pipeline.atlas.request import Order
+from pipeline.atlas.statistics.membership import HEAD, Members, members_of
+from pipeline.store import Run, Unit
+from pipeline.store.layout import summary_path, summary_schema
+
+BLOCK_ROWS, BLOCK_BYTES = 32_768, 160 << 20
+"""Most images, and bytes of their maps, that are added together: so many that cells have several.
+It holds at least a unit."""
+
+_PARQUET = ParquetFileFormat()
+_BYTES_TOGETHER = 4 << 20
+"""Bytes of units that are asked for at once, two units at least: one arrives while another is
+unpacked. Small ones cost less together, and large ones only wait for each other."""
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Members and stored maps of a block of units, valid until the next block is asked for.
+
+    ``maps`` (n, L, h, w) times ``scale`` (n, L) are the raw maps.
+    """
+
+    block: Sequence[Unit]
+    members: Members
+    maps: NDArray[Any]
+    scale: NDArray[np.float32]
+
+
+def flows_of(run: Run, order: Order, units: Sequence[Unit]) -> Iterator[Flows]:
+    """Yield the flows of some units, block by block; the next block is read meanwhile.
+
+    Two blocks take turns in memory that is taken once: to clear new memory for each would take a
+    third of the time of reading it.
+    """
+    maps, scale = run.flow_arrays(order.target)
+    cut = list(blocks(run, units))
+    rows = max(sum(map(len, block)) for block in cut)
+    buffers = [np.empty((rows, *maps.shape[1:]), maps.dtype) for _ in cut[:2]]
+    read = partial(_read_flows, run, order, maps, scale)
+    waiting: list[Future[Flows]] = []
+    with ThreadPoolExecutor(1) as reader:
+        for block, buffer in zip(cut, cycle(buffers), strict=False):
+            waiting.append(reader.submit(read, block, buffer))
+            if len(waiting) == len(buffers):
+                yield waiting.pop(0).result()
+        yield from (future.result() for future in waiting)
+
+
+def _read_flows(
+    run: Run, order: Order, maps: Any, scale: Any, block: Sequence[Unit], buffer: NDArray[Any]
+) -> Flows:
+    _, members = read_members(run, order, block)
+    return Flows(block, members, read_rows(maps, block, buffer), read_rows(scale, block))
+
+
+def read_members(
+    run: Run, order: Order, block: Sequence[Unit], names: Sequence[str] = ()
+) -> tuple[pa.Table, Members]:
+    """Read columns of some units, and which cells their images are in."""
+    by = (order.tables.by,) if order.tables.by else ()
+    needed = dict.fromkeys([*HEAD, *by, *names, *(order.where.columns if order.where else ())])
+    part = read_columns(run, block, list(needed)).combine_chunks()
+    chosen = order.where.chosen(part) if order.where else None
+    return part, members_of(part, order.tables, chosen)
+
+
+def read_columns(run: Run, block: Sequence[Unit], names: Sequence[str]) -> pa.Table:
+    """Read columns of some units' images from the summary, or else from the index.
+
+    The parts are unpacked as one dataset, which leaves Python to other threads.
+    """
+    schema = summary_schema(run.spec.columns)
+    own = [name for name in names if name in schema.names]
+    parts = [pa.BufferReader(run.read(summary_path(unit.id))) for unit in block]
+    fragments = [_PARQUET.make_fragment(part) for part in parts]
+    dataset = FileSystemDataset(fragments, schema, _PARQUET)
+    found = dataset.to_table(columns=own or ["row"], use_threads=False, cache_metadata=False)
+    missing = [name for name in names if name not in schema.names]
+    if missing:
+        index = pa.concat_tables([run.index_rows(unit.lo, unit.hi) for unit in block])
+        for name in missing:
+            found = found.append_column(index.schema.field(name), index[name])
+    return found
+
+
+def read_rows(
+    array: Any, block: Sequence[Unit], buffer: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Read the rows of some units, in their order, into a buffer if there is one."""
+    count = sum(map(len, block))
+    rows = np.empty((count, *array.shape[1:]), array.dtype) if buffer is None else buffer[:count]
+    for lo, hi, first in _spans(block, rows):
+        out = NDBuffer.from_numpy_array(rows[first : first + hi - lo])
+        array.get_basic_selection(slice(lo, hi), out=out)
+    return rows
+
+
+def write_rows(array: Any, block: Sequence[Unit], rows: NDArray[Any]) -> None:
+    """Write the rows of some units, which are whole chunks of the array."""
+    for lo, hi, first in _spans(block, rows):
+        array[lo:hi] = rows[first : first + hi - lo]
+
+
+def _spans(block: Sequence[Unit], rows: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+    """Yield what to read or write at once, units that follow each other: lo, hi, place in rows."""
+    together = max(2, _BYTES_TOGETHER * len(rows) // rows.nbytes // len(block[0]))
+    lo, hi, count, first = block[0].lo, block[0].lo, 0, 0
+    for unit in block:
+        if count == together or unit.lo != hi:
+            yield lo, hi, first
+            first += hi - lo
+            lo, count = unit.lo, 0
+        hi, count = unit.hi, count + 1
+    yield lo, hi, first
+
+
+def blocks(run: Run, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+    """Cut units into blocks of ``BLOCK_ROWS`` images, fewer if their maps are large."""
+    most = min(BLOCK_ROWS, BLOCK_BYTES // (2 * len(run.spec.layers) * math.prod(run.spec.grid)))
+    block: list[Unit] = []
+    rows = 0
+    for unit in sorted(units, key=lambda unit: unit.id):
+        if block and rows + len(unit) > most:
+            yield block
+            block, rows = [], 0
+        block.append(unit)
+        rows += len(unit)
+    yield block

@@ -1,0 +1,1 @@
+"""Class statistics as integer sums: add images, merge, finish. The same bits in any order."""

@@ -1,0 +1,208 @@
+"""Class sums of normalised maps: mean and variance of p per layer and of the accumulated flow.
+
+p = map / mass, in [0, 1]. p and p² enter the sums in fixed point (see
+:mod:`pipeline.atlas.statistics.sums`): a mean is exact to 2**-33 and a variance to about 2**-32,
+each plus the float64 rounding of p. Where a map has no mass p is undefined; the image is counted in
+``zero`` and adds nothing.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atlas.statistics.membership import Members
+from pipeline.atlas.statistics.pooled import pool, pooled_grid
+from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+
+BLOCK = 48
+"""Images worked on at once: so few that float64 intermediates stay near, in the cache, and so many
+that threads do not hand Python's lock to each other all the time."""
+
+Float = NDArray[np.float64]
+
+
+def shapes(layers: int, grid: tuple[int, int]) -> Shapes:
+    """Return the arrays of the map sums; ``maps`` holds p, p², accumulated p, accumulated p²."""
+    return {
+        "quarantined": (),
+        "labelled": (),
+        "correct": (),
+        "zero": (2, layers),
+        "maps": (4, layers, *grid),
+    }
+
+
+def add_maps(
+    total: ClassSums, members: Members, maps: NDArray[np.generic], scale: NDArray[np.float32]
+) -> NDArray[np.uint16]:
+    """Add images to the sums; return their pooled maps, (n, y, x), zero where one does not count.
+
+    Images of one cell are added together before they are added to the cell, which is far away in
+    memory: so many images at once are faster. An image that is in two cells is computed once.
+
+    Parameters
+    ----------
+    maps : (n, L, h, w)
+        As stored, one per member.
+    scale : (n, L)
+        ``maps * scale`` are the raw maps.
+    """
+    _add_counts(total, members)
+    cells, others = _by_first_cell(members)
+    images = np.lexsort((others, cells))
+    images = images[np.searchsorted(cells[images], 0) :]
+    pooled = np.zeros((len(maps), *pooled_grid(maps.shape[2:])), np.uint16)
+    zero = np.empty((len(images), 2, maps.shape[1]), np.bool_)
+    work = Workspace(maps.shape[1:])
+    for lo, hi in _cuts(cells[images]):
+        block = images[lo:hi]
+        fixed, zero[lo:hi] = work.fixed_point(maps[block], scale[block])
+        pooled[block] = pool(fixed[:, 2, -1])
+        _add_runs(total["maps"], cells[block], fixed)
+        second = np.flatnonzero(others[block] >= 0)
+        if len(second):
+            _add_runs(total["maps"], others[block][second], fixed[second])
+    for own in (cells[images], others[images]):
+        _add_zeros(total["zero"], own, zero)
+    return pooled
+
+
+def _by_first_cell(members: Members) -> tuple[Integer, Integer]:
+    """Return the first cell of each image and the second, -1 for none or where it is not ok."""
+    one, two = np.where(members.ok[:, None], members.cells, -1).T
+    return np.where(one >= 0, one, two), np.where(one >= 0, two, -1)
+
+
+def _cuts(cells: Integer) -> Iterator[tuple[int, int]]:
+    """Cut sorted cells into blocks, which break no run of images of one cell that fits a block."""
+    ends = [*(np.flatnonzero(cells[1:] != cells[:-1]) + 1).tolist(), len(cells)]
+    lo = hi = 0
+    for end in ends:
+        if end - lo > BLOCK and hi > lo:
+            yield lo, hi
+            lo = hi
+        while end - lo > BLOCK:
+            yield lo, lo + BLOCK
+            lo += BLOCK
+        hi = end
+    if hi > lo:
+        yield lo, hi
+
+
+def _add_runs(into: Integer, cells: Integer, fixed: Float) -> None:
+    """Add images (n, …) to their cells, those of one cell that follow each other together."""
+    first = np.flatnonzero(cells[1:] != cells[:-1]) + 1
+    for lo, hi in pairwise((0, *first.tolist(), len(cells))):
+        together = fixed[lo] if hi - lo == 1 else np.add.reduce(fixed[lo:hi], axis=0)
+        into[cells[lo]] += together.astype(np.int64)
+
+
+def _add_zeros(into: Integer, cells: Integer, zero: NDArray[np.bool_]) -> None:
+    image, part, layer = np.nonzero(zero & (cells >= 0)[:, None, None])
+    np.add.at(into, (cells[image], part, layer), 1)
+
+
+def _add_counts(total: ClassSums, members: Members) -> None:
+    cells = members.cells.T.reshape(-1)
+    known = cells >= 0
+    used = known & np.tile(members.ok, 2)
+    correct = np.tile(members.correct, 2)
+    total.admit(cells[used])
+    total.present[cells[known]] = True
+    for name, chosen in {
+        "quarantined": known & ~used,
+        "labelled": used & (correct >= 0),
+        "correct": used & (correct == 1),
+    }.items():
+        total[name][:] += np.bincount(cells[chosen], minlength=len(total.count))
+
+
+class Workspace:
+    """The memory that blocks of images are worked on in.
+
+    It is taken once: to clear new memory for every block would take as long as the work. Layers
+    come first here, so that adding one to the next is adding long rows.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        layers, cells = shape[0], math.prod(shape[1:])
+        self._two = np.empty((2, layers * BLOCK * cells))
+        self._fixed = np.empty((BLOCK, 4, layers, cells))
+
+    def fixed_point(
+        self, maps: NDArray[np.generic], scale: NDArray[np.float32]
+    ) -> tuple[Float, NDArray[np.bool_]]:
+        """Return fixed-point p and p² of raw and accumulated maps, and where they are undefined.
+
+        Whole numbers up to ``2**32``, so sums of 2**20 of them are exact. Mass is summed along
+        contiguous cells, so an image gives the same bits in any batch.
+
+        Shapes: maps (n, L, h, w), n up to ``BLOCK``, and scale (n, L) → (n, 4, L, h, w), valid
+        until the next call, and (n, 2, L).
+        """
+        n, layers = scale.shape
+        each = (layers, n, math.prod(self.shape[1:]))
+        values, p = (own[: math.prod(each)].reshape(each) for own in self._two)
+        fixed = self._fixed[:n]
+        zero = np.empty((n, 2, layers), np.bool_)
+        values[...] = maps.reshape(n, layers, -1).transpose(1, 0, 2)
+        p[...] = scale.T[:, :, None]
+        values *= p
+        for part in (0, 1):
+            mass = values.sum(axis=2)
+            zero[:, part] = mass.T == 0
+            mass[mass == 0] = 1
+            p[...] = (ONE / mass)[:, :, None]
+            p *= values
+            np.rint(p, out=fixed[:, 2 * part].transpose(1, 0, 2))
+            p *= p
+            p *= 1 / ONE
+            np.rint(p, out=fixed[:, 2 * part + 1].transpose(1, 0, 2))
+            if not part:
+                for layer in range(1, layers):
+                    values[layer] += values[layer - 1]
+        return fixed.reshape(n, 4, *self.shape), zero
+
+
+@dataclass(frozen=True)
+class MapStatistics:
+    """Finished map statistics of some classes; NaN where no image defines them.
+
+    ``mean``, ``variance`` (population) of p and ``flow_mean``, ``flow_variance`` of the
+    accumulated p are (K, L, h, w) float64; ``zero`` and ``flow_zero`` (K, L) count the images
+    without mass in (or up to) a layer.
+    """
+
+    zero: Integer
+    flow_zero: Integer
+    mean: Float
+    variance: Float
+    flow_mean: Float
+    flow_variance: Float
+
+
+def finish_maps(total: ClassSums, parts: Integer) -> MapStatistics:
+    """Turn sums into means and variances of the classes made of the cells ``parts``."""
+    maps, zero = total.composed("maps", parts), total.composed("zero", parts)
+    count = total.composed("count", parts)[:, None]
+    moments = [_moments(maps, 2 * part, count - zero[:, part]) for part in (0, 1)]
+    return MapStatistics(
+        zero=zero[:, 0],
+        flow_zero=zero[:, 1],
+        mean=moments[0][0],
+        variance=moments[0][1],
+        flow_mean=moments[1][0],
+        flow_variance=moments[1][1],
+    )
+
+
+def _moments(maps: Integer, first: int, n: Integer) -> tuple[Float, Float]:
+    weight = np.where(n > 0, n, np.nan)[:, :, None, None] * float(ONE)
+    mean = maps[:, first] / weight
+    variance = maps[:, first + 1] / weight - mean * mean
+    return mean, np.maximum(variance, 0, out=variance)

@@ -1,0 +1,1 @@
+"""How an atlas is laid out, written, resumed and read."""

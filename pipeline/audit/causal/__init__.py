@@ -1,0 +1,1 @@
+"""Does the model use what it looks at? Places are pasted and erased, and the answers counted."""

@@ -1,0 +1,1 @@
+"""Faults of the images themselves, whatever the model."""

@@ -1,0 +1,188 @@
+"""Image faults: near duplicates, odd sizes, dark and blurred images, quarantined ones.
+
+What the pixels alone explain should not be taken for something the model does. These are facts, so
+they have no q-value; a run of clean images has none of them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
+from pipeline.audit.finding import Entry
+from pipeline.audit.text.numbers import percent
+from pipeline.store import Run, Status
+
+ALIKE = {"brightness": 0.02, "contrast": 0.02, "sharpness": float(np.log(1.25))}
+"""Largest difference between near duplicates (of sharpness: a quarter more or less)."""
+
+DARK = 0.04
+"""Mean luma below which an image shows next to nothing."""
+
+BLURRED = 0.002
+"""Sharpness below which nothing in an image has an edge."""
+
+ODD = 8.0
+"""Times larger, smaller, wider or taller than the middle of the data set."""
+
+_COLUMNS = ("row", "status", "label", "width", "height", "phash")
+_PIXELS = ("brightness", "contrast", "sharpness")
+
+Images = dict[str, NDArray[np.float64]]
+
+
+def find_faults(run: Run) -> list[Entry]:
+    """Return a finding for every kind of fault that some images have, with these images."""
+    schema = run.summary().schema
+    names = [name for name in (*_COLUMNS, *_PIXELS) if name in schema.names]
+    table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
+    found = [*_of_hashes(table)] if "phash" in names else []
+    checks: tuple[Callable[[pa.Table], Entry | None], ...] = (_dark, _blurred, _odd, _quarantined)
+    return found + [entry for check in checks if (entry := check(table)) is not None]
+
+
+def _of_hashes(table: pa.Table) -> list[Entry]:
+    """Return near duplicates, and among them those that are labelled differently."""
+    known = table.filter(table["phash"].is_valid())
+    rows, labels = _floats(known, "row"), _floats(known, "label")
+    pairs = near_duplicates(known["phash"].to_numpy())
+    for column, limit in ALIKE.items():  # stripes of one pitch share a hash, but not all of these
+        if column in known.column_names:
+            values = _floats(known, column)[pairs]
+            if column == "sharpness":
+                values = np.log(values)
+            pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= limit]
+    if not len(pairs):
+        return []
+    groups = groups_of(pairs)
+    images = sum(len(group) for group in groups)
+    told = tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group)
+    found = [
+        Entry(
+            kind="fault",
+            number=None,
+            statistic="near_duplicates",
+            value=float(len(groups)),
+            control=0.0,
+            images=images,
+            severity="medium",
+            sentence=f"{images} images are near duplicates of another one; they form "
+            f"{_groups(len(groups))}.",
+            evidence=told,
+        )
+    ]
+    mixed = [group for group in groups if len(np.unique(labels[group])) > 1]
+    if mixed and not np.isnan(labels).all():
+        count = sum(len(group) for group in mixed)
+        found.append(
+            Entry(
+                kind="fault",
+                number=None,
+                statistic="duplicates_with_other_labels",
+                value=float(len(mixed)),
+                control=0.0,
+                images=count,
+                severity="high",
+                sentence=f"{count} images in {_groups(len(mixed))} of near duplicates have "
+                "different labels within their group: a wrong label, or several things in view.",
+                evidence=tuple((int(rows[i]), float(n)) for n, g in enumerate(mixed) for i in g),
+            )
+        )
+    return found
+
+
+def _dark(table: pa.Table) -> Entry | None:
+    return _below(table, "brightness", DARK, "almost black: a mean brightness below")
+
+
+def _blurred(table: pa.Table) -> Entry | None:
+    return _below(table, "sharpness", BLURRED, "blurred: a sharpness below")
+
+
+def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | None:
+    if column not in table.column_names:
+        return None
+    values, rows = _floats(table, column), _floats(table, "row")
+    chosen = np.flatnonzero(values < limit)
+    chosen = chosen[np.argsort(values[chosen], kind="stable")]
+    if not len(chosen):
+        return None
+    return Entry(
+        kind="fault",
+        number=None,
+        statistic=column,
+        value=float(values[chosen].max()),
+        control=limit,
+        images=len(chosen),
+        severity="medium",
+        sentence=f"{_images(len(chosen))} {words} {limit:g} (1 is white)."
+        if column == "brightness"
+        else f"{_images(len(chosen))} {words} {limit:g} (noise has 20).",
+        evidence=tuple((int(rows[i]), float(values[i])) for i in chosen),
+    )
+
+
+def _odd(table: pa.Table) -> Entry | None:
+    """Find sizes and shapes that are several times off the middle of the data set."""
+    width, height, rows = (_floats(table, name) for name in ("width", "height", "row"))
+    known = (width > 0) & (height > 0)  # what could not be decoded has no size to be odd
+    width, height = np.where(known, width, 1), np.where(known, height, 1)
+    if not known.any():
+        return None
+    off = np.zeros(len(rows))
+    for values in (np.log(width * height) / 2, np.log(width / height)):
+        off = np.fmax(off, np.abs(values - np.median(values[known])))
+    times = np.exp(np.where(known, off, 0))
+    chosen = np.flatnonzero(times >= ODD)
+    chosen = chosen[np.argsort(-times[chosen], kind="stable")]
+    if not len(chosen):
+        return None
+    return Entry(
+        kind="fault",
+        number=None,
+        statistic="odd_size",
+        value=float(times[chosen].min()),
+        control=ODD,
+        images=len(chosen),
+        severity="medium",
+        sentence=f"{_images(len(chosen))} at least {ODD:g} times larger, smaller, wider or "
+        "taller than the middle of the data set.",
+        evidence=tuple((int(rows[i]), float(times[i])) for i in chosen),
+    )
+
+
+def _quarantined(table: pa.Table) -> Entry | None:
+    status, rows = table["status"].to_numpy(), _floats(table, "row")
+    chosen = np.flatnonzero(status == Status.QUARANTINED)
+    share = len(chosen) / max(1, len(status))
+    if share < QUARANTINED:
+        return None
+    return Entry(
+        kind="fault",
+        number=None,
+        statistic="quarantined",
+        value=share,
+        control=QUARANTINED,
+        images=len(chosen),
+        severity="medium",
+        sentence=f"{len(chosen)} images ({percent(share)}) could not be used and are quarantined.",
+        evidence=tuple((int(rows[i]), 1.0) for i in chosen),
+    )
+
+
+QUARANTINED = 0.05
+"""Share of quarantined images that is worth a finding; the report shows every one."""
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count} images are"
+
+
+def _groups(count: int) -> str:
+    return "1 group" if count == 1 else f"{count} groups"
+
+
+def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    return np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Groups within a class: clusters, outliers, wrong answers against right ones."""

@@ -1,0 +1,120 @@
+"""Groups: the ways in which the images of a class are looked at, and how far out each image is.
+
+The class is the one that the flows explain: flows of different targets are not alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact
+
+from pipeline.atlas import Atlas
+from pipeline.audit.finding import SHOWN
+from pipeline.audit.patterns.landmarks import choose_landmarks, nearest, walk_members
+from pipeline.audit.patterns.spectral import spectrum
+from pipeline.audit.stats.contrast import benjamini_hochberg
+from pipeline.store import Run
+
+Float = NDArray[np.float64]
+
+LEAST_LANDMARKS = 40
+"""Landmarks from which a class is clustered."""
+
+
+@dataclass
+class Cluster:
+    """What is added up of one cluster; ``rows`` are its first wrong images."""
+
+    images: int = 0
+    known: int = 0
+    wrong: int = 0
+    total: Float = field(default_factory=lambda: np.zeros(1))
+    rows: list[int] = field(default_factory=list)
+    p: float = float("nan")
+    q: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A class with its clusters, the largest first, and how far out each image is."""
+
+    number: int
+    eigengap: float
+    clusters: tuple[Cluster, ...]
+    rows: NDArray[np.int64]
+    distances: Float
+
+    def rates(self, cluster: Cluster) -> tuple[float, float]:
+        """Return the error rates of a cluster and of the rest of the class; NaN where unknown."""
+        known = sum(item.known for item in self.clusters) - cluster.known
+        wrong = sum(item.wrong for item in self.clusters) - cluster.wrong
+        inside = cluster.wrong / cluster.known if cluster.known else float("nan")
+        return inside, wrong / known if known else float("nan")
+
+    @property
+    def z(self) -> Float:
+        """Robust z of the logarithm of the distances."""
+        logs = np.log(np.maximum(self.distances, 1e-9))
+        spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+        return (logs - np.median(logs)) / spread if spread > 0 else np.zeros(len(logs))
+
+
+def group_images(run: Run, atlas: Atlas) -> tuple[Group, ...]:
+    """Cluster the landmarks of every class and lead every image to the nearest one's cluster."""
+    landmarks = choose_landmarks(atlas)
+    large = {n: item for n, item in landmarks.items() if len(item.rows) >= LEAST_LANDMARKS}
+    spectra = {number: spectrum(item.maps) for number, item in large.items()}
+    clusters = {n: tuple(Cluster() for _ in range(s.clusters)) for n, s in spectra.items()}
+    rows: dict[int, list[NDArray[np.int64]]] = {number: [] for number in large}
+    distances: dict[int, list[Float]] = {number: [] for number in large}
+    for part in walk_members(run, atlas):
+        if part.number not in large:
+            continue
+        place, distance = nearest(large[part.number], part.maps)
+        rows[part.number].append(part.rows)
+        distances[part.number].append(distance)
+        for label, cluster in enumerate(clusters[part.number]):
+            chosen = spectra[part.number].labels[place] == label
+            cluster.images += int(chosen.sum())
+            cluster.known += int((part.wrong[chosen] >= 0).sum())
+            cluster.wrong += int((part.wrong[chosen] == 1).sum())
+            cluster.total = cluster.total + part.maps[chosen].sum(0)
+            first = part.rows[chosen & (part.wrong == 1)][: SHOWN - len(cluster.rows)]
+            cluster.rows += first.tolist()
+    found = tuple(
+        Group(
+            number=number,
+            eigengap=_gap(spectra[number].values, spectra[number].clusters),
+            clusters=clusters[number],
+            rows=np.concatenate(rows[number]),
+            distances=np.concatenate(distances[number]),
+        )
+        for number in sorted(large)
+    )
+    _test(found)
+    return found
+
+
+def _gap(values: Float, clusters: int) -> float:
+    return float(values[clusters] - values[clusters - 1]) if clusters < len(values) else 0.0
+
+
+def _test(groups: Sequence[Group]) -> None:
+    """Test every cluster's errors against the rest of its class (Fisher), all in one family."""
+    tested = [
+        (group, cluster)
+        for group in groups
+        for cluster in group.clusters
+        if len(group.clusters) > 1 and cluster.known
+    ]
+    for group, cluster in tested:
+        known = sum(item.known for item in group.clusters) - cluster.known
+        wrong = sum(item.wrong for item in group.clusters) - cluster.wrong
+        inside = (cluster.wrong, cluster.known - cluster.wrong)
+        counts = np.array([inside, (wrong, known - wrong)])
+        cluster.p = float(fisher_exact(counts, alternative="greater").pvalue)
+    q = benjamini_hochberg(np.array([cluster.p for _, cluster in tested]))
+    for (_, cluster), value in zip(tested, q, strict=True):
+        cluster.q = float(value)

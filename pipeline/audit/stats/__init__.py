@@ -1,0 +1,1 @@
+"""Estimates of every class, tests against the other classes, intervals."""

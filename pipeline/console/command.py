@@ -1,0 +1,82 @@
+"""How every command behaves: typer arguments, one-line errors, exit codes 0, 1 and 2."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from obstore.exceptions import BaseError
+from rich.console import Console
+
+from pipeline.errors import ConfigError, FlowatlasError
+from pipeline.files.remote import first_line
+
+console = Console()
+_errors = Console(stderr=True)
+
+
+def say(line: str, to: Console = console, style: str | None = None) -> None:
+    """Print a line as it is, cut by no terminal's width, so that it can be searched and copied."""
+    to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def terminable() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored.
+
+    Yields a check to call now and then: Python drops an exception that a signal raises while a
+    finaliser or a callback runs, and the check raises it once more.
+    """
+    stopped = False
+
+    def stop(number: int, *_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        again = signal.SIG_IGN if number == signal.SIGTERM else before[signal.Signals(number)]
+        signal.signal(number, again)
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if stopped:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # a job in a shell's background does not hear Ctrl-C
+            signal.signal(number, stop)
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def usage(option: str) -> Iterator[None]:
+    """Make what is wrong with the value of an option a wrong usage, exit code 2."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Run one command as a program of its own (``python -m jobs.NAME``)."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(command)
+    run_app(app)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a typer app; an error of ours is one line that says what to do, and exit code 1."""
+    try:
+        app()
+    except FlowatlasError as error:
+        say(f"error: {error}", _errors, style="red")
+        sys.exit(1)
+    except BaseError as error:
+        told = f"error: the object store failed: {first_line(error)}; check the URL and the keys"
+        say(told, _errors, style="red")
+        sys.exit(1)

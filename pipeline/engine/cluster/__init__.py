@@ -1,5 +1,0 @@
-"""The engine on a Ray cluster. Whoever imports this imports ray; nothing else does."""
-
-from pipeline.engine.cluster.pool import RayEngine
-
-__all__ = ["RayEngine"]

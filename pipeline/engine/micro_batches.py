@@ -1,0 +1,42 @@
+"""Micro-batches that fit the device's memory."""
+
+import torch
+
+from pipeline.engine.batch import LoadedImage
+from pipeline.engine.compute import ComputedBatch, compute_batch
+from pipeline.engine.context import Context
+from pipeline.engine.planning.clock import Clock
+
+
+class MicroBatches:
+    """Computes batches in parts as large as the device's memory allows.
+
+    When the memory does not suffice, the part is halved and the batch computed anew; the smaller
+    size is kept, because the next batch would need as much. The maps are the same up to the
+    rounding that comes with another batch size.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._most: int | None = None
+
+    def compute(self, batch: list[LoadedImage], clock: Clock) -> list[ComputedBatch]:
+        """Return the results of a batch, in order, in one or more parts.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            Not even one image fits.
+        """
+        while True:
+            size = min(len(batch), self._most or len(batch))
+            parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+            try:
+                with clock("measure"):  # all but the flow, which counts its own time
+                    return [compute_batch(part, self._context, clock) for part in parts]
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            # Here, not in the handler: the exception holds on to the tensors of its frames.
+            self._most = (size + 1) // 2
+            torch.cuda.empty_cache()

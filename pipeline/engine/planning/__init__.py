@@ -1,0 +1,1 @@
+"""What a run will take, what it took, and what limits it."""

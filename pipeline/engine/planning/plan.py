@@ -1,0 +1,202 @@
+"""From rows to units: how large a unit is, and what a run will take."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError
+from pipeline.store.layout import RunSpec
+
+if TYPE_CHECKING:
+    from pipeline.engine.planning.measured import Measured
+
+SHARD_BYTES = 128 * 2**20
+MIN_UNITS = 512
+MIN_UNIT_ROWS = 64
+PUTS_PER_SECOND = 3_500
+"""What S3 promises for one prefix."""
+
+_VALUE_BYTES = 3.4
+"""Measured: zstd takes a seventh off float32 statistics."""
+_COLUMN_BYTES = 190
+"""Measured: what a column costs a Parquet part beside its values."""
+_STORED_SHARE = 0.65
+"""Measured: what zstd leaves of maps; from 0.5 to 0.9, as methods and images are."""
+_HELD = 5.0
+"""Measured: a worker holds a unit's maps so often, in float32: of one that is computed, and of one
+that is committed."""
+
+
+def bytes_per_image(
+    layers: int, grid: tuple[int, int], dtype: str, *, flows: int = 1, channels: int = 0
+) -> int:
+    """Return the uncompressed bytes of one image's maps (of all its flows) and its embedding."""
+    maps = layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
+    return flows * maps + 4 * channels
+
+
+def choose_unit_rows(rows: int, image_bytes: int) -> int:
+    """Return the rows of a unit: a power of two near 128 MiB of maps.
+
+    Halved until the run has at least 512 units, so that many actors share the work evenly and
+    little is lost when one dies, but never below 64 rows. Depends on the data alone.
+    """
+    unit_rows = 1 << max(0, math.floor(math.log2(SHARD_BYTES / image_bytes)))
+    while unit_rows > MIN_UNIT_ROWS and math.ceil(rows / unit_rows) < MIN_UNITS:
+        unit_rows //= 2
+    return max(unit_rows, MIN_UNIT_ROWS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take.
+
+    Attributes
+    ----------
+    rows, units, unit_rows : int
+    workers : int
+        Actors that work at once.
+    map_bytes, summary_bytes : int
+        Stored, after compression.
+    objects : int
+        All that is written, receipts included.
+    worker_bytes : int
+        Memory of one worker: all of it if ``measured``, else beside model and libraries.
+    measured : bool
+        Whether bytes and memory are from units that were really computed.
+    images_per_second : float or None
+        Of one worker.
+    seconds, cost : float or None
+        With the start of the workers if it was measured.
+    puts_per_second : float or None
+        Of all workers together.
+    """
+
+    rows: int
+    units: int
+    unit_rows: int
+    workers: int
+    map_bytes: int
+    summary_bytes: int
+    objects: int
+    worker_bytes: int
+    measured: bool
+    images_per_second: float | None
+    seconds: float | None
+    cost: float | None
+    puts_per_second: float | None
+
+    @property
+    def total_bytes(self) -> int:
+        """Maps and summaries together."""
+        return self.map_bytes + self.summary_bytes
+
+
+def plan_run(
+    spec: RunSpec,
+    *,
+    batch_size: int,
+    workers: int = 1,
+    images_per_second: float | None = None,
+    price_per_hour: float | None = None,
+    measured: "Measured | None" = None,
+) -> Plan:
+    """Estimate bytes, objects, memory, time and cost of a run before it starts.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    batch_size : int
+    workers : int
+        Actors that work at once.
+    images_per_second : float, optional
+        Rate of one worker; the measured one if not given.
+    price_per_hour : float, optional
+        Of one worker, in any currency.
+    measured : Measured, optional
+        What units of this run, or of one like it, really took.
+    """
+    units = len(spec.units)
+    floats = 4 * sum(math.prod(shape) for shape in spec.arrays.values())
+    if measured:
+        map_bytes = measured.map_bytes
+        value_bytes, part_bytes = measured.value_bytes, measured.part_bytes
+        more_rows = spec.unit_rows - measured.unit_rows
+        held = measured.memory + more_rows * floats * _HELD
+    else:
+        flows = 2 if spec.label_maps else 1
+        maps = bytes_per_image(len(spec.layers), spec.grid, spec.dtype, flows=flows)
+        map_bytes = maps * _STORED_SHARE + 4 * spec.channels
+        value_bytes = len(spec.columns) * _VALUE_BYTES
+        part_bytes = len(spec.columns) * _COLUMN_BYTES
+        held = spec.unit_rows * floats * _HELD + 12 * batch_size * math.prod(spec.input["size"])
+    rate = images_per_second or (measured.images_per_second if measured else None)
+    seconds = puts = None
+    if rate is not None:
+        # The last round of units is not shared evenly: count whole rounds of units.
+        busiest = min(math.ceil(units / workers) * spec.unit_rows, spec.rows)
+        seconds = busiest / rate + (measured.start_seconds if measured else 0.0)
+        puts = (len(spec.arrays) + 2) * workers * rate / spec.unit_rows
+    return Plan(
+        rows=spec.rows,
+        units=units,
+        unit_rows=spec.unit_rows,
+        workers=workers,
+        map_bytes=round(spec.rows * map_bytes),
+        summary_bytes=round(spec.rows * value_bytes + units * part_bytes),
+        objects=(len(spec.arrays) + 2) * units,
+        worker_bytes=round(held),
+        measured=measured is not None,
+        images_per_second=rate,
+        seconds=seconds,
+        cost=None
+        if seconds is None or price_per_hour is None
+        else seconds / 3600 * workers * price_per_hour,
+        puts_per_second=puts,
+    )
+
+
+def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None) -> list[str]:
+    """Refuse a plan that cannot work; return what may be wanted otherwise, in sentences.
+
+    Parameters
+    ----------
+    plan : Plan
+    memory : int, optional
+        Bytes that one worker may hold.
+    free : int, optional
+        Bytes that are free where the run will be.
+
+    Raises
+    ------
+    ConfigError
+        Fewer units than workers, or too little memory or space.
+    """
+    if plan.units < plan.workers:
+        raise ConfigError(
+            f"{plan.units} units of {plan.unit_rows} rows cannot keep {plan.workers} actors busy; "
+            f"set unit_rows to {max(1, plan.rows // (4 * plan.workers))} or take fewer actors"
+        )
+    if memory is not None and plan.worker_bytes > memory:
+        raise ConfigError(
+            f"an actor will hold {plan.worker_bytes / 2**30:.1f} GiB, and has only "
+            f"{memory / 2**30:.1f} GiB; set a smaller unit_rows (now {plan.unit_rows}) or "
+            "flow.batch_size"
+        )
+    if free is not None and plan.total_bytes > free:
+        raise ConfigError(
+            f"the run will be {plan.total_bytes / 1e9:.1f} GB, and only {free / 1e9:.1f} GB are "
+            "free where it is to be written; choose another place"
+        )
+    told = []
+    if plan.units < 4 * plan.workers:
+        told.append(
+            f"{plan.units} units keep {plan.workers} actors busy unevenly; set a smaller "
+            f"unit_rows, e.g. {max(1, plan.rows // (8 * plan.workers))}"
+        )
+    if plan.puts_per_second and plan.puts_per_second > PUTS_PER_SECOND:
+        told.append(
+            f"{plan.puts_per_second:,.0f} objects are written per second, and S3 takes "
+            f"{PUTS_PER_SECOND:,} per prefix; set a larger unit_rows"
+        )
+    return told

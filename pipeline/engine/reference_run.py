@@ -1,0 +1,182 @@
+"""The images of another run that a method compares with: their embeddings and labels."""
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from pipeline.config import FlowConfig, ReferencesConfig, RunConfig
+from pipeline.errors import ConfigError, FlowatlasError
+from pipeline.files.remote import is_url
+from pipeline.files.tabular import Table
+from pipeline.flows.registry import METHODS
+from pipeline.store import Run, Status, open_run
+
+Place = tuple[str, int | None]
+"""Where an image's bytes are: URI and offset, as an index has them or with an absolute URI."""
+
+
+@dataclass(frozen=True)
+class References:
+    """M labelled images of a run: ``features`` (M, C) float32, ``labels`` (M,) int64.
+
+    ``places`` is where each of them lies, so that an image is never compared with itself:
+    ``root`` makes the query's URIs absolute. ``pairs`` lists the references of an image, by its
+    URI, where a table says so.
+    """
+
+    features: Tensor
+    labels: Tensor
+    places: Mapping[Place, int]
+    root: str
+    pairs: Mapping[str, Sequence[int]] | None = None
+
+    def own(self, images: Sequence[Place]) -> Tensor:
+        """Return the index of each image among the references, -1 where it is none (B,)."""
+        found = [self.places.get((_absolute(self.root, uri), at), -1) for uri, at in images]
+        return torch.tensor(found, dtype=torch.int64)
+
+    def listed(self, uris: Sequence[str]) -> Tensor:
+        """Return the indices of each image's references by the table, (B, R) padded with -1."""
+        pairs = self.pairs or {}
+        rows = [pairs.get(uri, ()) for uri in uris]
+        most = max(1, *map(len, rows))
+        return torch.tensor([[*row, *[-1] * (most - len(row))] for row in rows], dtype=torch.int64)
+
+
+def reference_run(config: RunConfig) -> Run | None:
+    """Open the run of the references; None if the configuration has none.
+
+    Raises
+    ------
+    ConfigError
+        It is missing, unfinished, or stores no features.
+    """
+    if config.flow.references is None:
+        return None
+    uri = config.flow.references.run
+    try:
+        run = open_run(uri)
+    except FlowatlasError as error:
+        raise ConfigError(f"flow.references.run: {error}") from error
+    if not run.finished:
+        raise ConfigError(f"flow.references.run: {uri} is not finished; run it to its end first")
+    if not run.spec.channels:
+        raise ConfigError(
+            f"flow.references.run: {uri} stores no features; compute it with flow.features: true"
+        )
+    return run
+
+
+def check_references(
+    config: RunConfig, run: Run, weights_sha256: str, image: Mapping[str, Any]
+) -> None:
+    """Raise ConfigError unless both runs embed images in the same way, so that they compare."""
+    mine, theirs = config.model, run.config.model
+    different = [
+        what
+        for what, same in {
+            "model.name": mine.name == theirs.name,
+            "weights": weights_sha256 == run.spec.weights_sha256,
+            "model.transform": (mine.transform, mine.transform_options)
+            == (theirs.transform, theirs.transform_options),
+            "input transform": dict(image) == dict(run.spec.input),
+            "flow.embedding": config.flow.embedding == run.config.flow.embedding,
+        }.items()
+        if not same
+    ]
+    if different:
+        raise ConfigError(
+            f"flow.references.run: {run.uri} has another {', another '.join(different)}, so its "
+            "features do not compare with this run's; compute them with the same model"
+        )
+
+
+def load_references(run: Run, config: ReferencesConfig, root: str) -> References:
+    """Read the usable, labelled images of a finished run with features.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or the table names others.
+    """
+    rows = run.summary().to_table(["row", "status", "label"]).sort_by("row")
+    labels = rows["label"].fill_null(-1).to_numpy()
+    kept = np.flatnonzero((rows["status"].to_numpy() == Status.OK) & (labels >= 0))
+    if not len(kept):
+        raise ConfigError(f"flow.references.run: {run.uri} has no usable image with a label")
+    index = run.index().take(pa.array(kept)).select(["uri", "offset"]).to_pydict()
+    places = zip(index["uri"], index["offset"], strict=True)
+    return References(
+        features=torch.from_numpy(np.asarray(run.features[:])[kept]),
+        labels=torch.from_numpy(labels[kept].astype(np.int64)),
+        places={(_absolute(run.spec.root, uri), at): n for n, (uri, at) in enumerate(places)},
+        root=root,
+        pairs=_pairs(config.table, index["uri"]) if config.table else None,
+    )
+
+
+def _pairs(table: str, uris: Sequence[str]) -> dict[str, list[int]]:
+    """Read the table of pairs: URI of an image → indices of its references."""
+    known = {uri: number for number, uri in enumerate(uris)}
+    content = Table(table)
+    columns = content.column("uri"), content.column("reference")
+    if None in columns:
+        raise ConfigError(f"flow.references.table: {table} needs the columns uri and reference")
+    pairs: dict[str, list[int]] = {}
+    for batch in content.batches([name for name in columns if name is not None]):
+        for uri, reference in zip(*(batch[name].to_pylist() for name in columns), strict=True):
+            if reference not in known:
+                raise ConfigError(
+                    f"flow.references.table: {reference!r} is no usable, labelled image of the "
+                    "reference run; name it as its index does"
+                )
+            pairs.setdefault(uri, []).append(known[reference])
+    return pairs
+
+
+def method_options(
+    flow: FlowConfig, references: References | None, device: torch.device
+) -> dict[str, Any]:
+    """Return what ``create_flow`` is given: the options, and the references in its own words.
+
+    Raises
+    ------
+    ConfigError
+        The method compares with nothing, not in this way, or an option is given twice.
+    """
+    options = dict(flow.options)
+    wants = inspect.signature(METHODS[flow.method]).parameters if flow.method in METHODS else {}
+    given: dict[str, Any] = {"embedding": flow.embedding} if "embedding" in wants else {}
+    asked = flow.references
+    if asked is not None and references is not None:
+        features, labels = references.features.to(device), references.labels.to(device)
+        if "references" in wants:
+            given |= {"references": features, "reference_labels": labels}
+            given |= {"by": asked.by, "k": asked.k}
+        elif "bank" in wants:
+            if asked.by != "neighbours":
+                raise ConfigError(
+                    f"{flow.method} asks the nearest images; set flow.references.by: neighbours"
+                )
+            given |= {"bank": features, "bank_labels": labels, "k": asked.k}
+        else:
+            raise ConfigError(
+                f"{flow.method} compares with no references; remove flow.references, "
+                "or use flow.method: fam, sfam or daam"
+            )
+    if twice := sorted(options.keys() & given.keys()):
+        raise ConfigError(
+            f"flow.options: {twice[0]} is decided by flow.references and flow.embedding; remove it"
+        )
+    return options | given
+
+
+def _absolute(root: str, uri: str) -> str:
+    return uri if is_url(uri) else os.path.join(root, uri)

@@ -1,0 +1,1 @@
+"""Who computes which unit, what is tried again, and what is given up."""

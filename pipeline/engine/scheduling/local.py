@@ -1,0 +1,55 @@
+"""``LocalEngine``: the units one after another, in this process."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pipeline.engine.scheduling.interface import Attempt, Job, R
+from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.store import Unit
+
+
+class LocalEngine:
+    """Computes in this process with ``threads`` CPU threads; for tests, debugging, small runs.
+
+    While a unit is computed here, threads commit the one before and read the one after.
+    """
+
+    workers = wanted = 1
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+
+    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+        """Yield the results in order of units; see :class:`Engine`."""
+        ledger = Ledger(units, job.attempts)
+        before: tuple[Attempt, Future[R]] | None = None
+        with (
+            job.opener(job.uri, self.threads) as worker,
+            ThreadPoolExecutor(1, thread_name_prefix="commit") as committing,
+            ThreadPoolExecutor(1, thread_name_prefix="read") as reading,
+        ):
+
+            def begin() -> tuple[Attempt, Future[object]] | None:
+                attempt = ledger.next(idle=True)
+                return None if attempt is None else (attempt, reading.submit(worker.read, attempt))
+
+            ahead = begin()
+            while ahead or before:
+                present, after = ahead, None
+                if present:
+                    attempt, read = present
+                    ahead = begin()
+                    try:
+                        computed = worker.compute(read.result())
+                    except Exception as error:
+                        ledger.failed(attempt, error)
+                    else:
+                        after = attempt, committing.submit(worker.commit, computed)
+                if before:
+                    try:
+                        result = before[1].result()
+                    except Exception as error:
+                        ledger.failed(before[0], error)
+                    else:
+                        yield result
+                before, ahead = after, ahead or begin()

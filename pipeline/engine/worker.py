@@ -1,0 +1,105 @@
+"""One unit: fetch, decode, transform; flow, measure; commit. Knows nothing of Ray."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.engine.batch import LoadedImage, indexed_images, load_image, read_ahead
+from pipeline.engine.compute import assemble
+from pipeline.engine.context import Context, open_context
+from pipeline.engine.micro_batches import MicroBatches
+from pipeline.engine.planning.clock import Clock
+from pipeline.engine.planning.peak_memory import peak_resident
+from pipeline.engine.scheduling.crashing import crashing_rows
+from pipeline.engine.scheduling.interface import Attempt
+from pipeline.store import Receipt, UnitData, commit_unit
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A unit of which threads are reading the first batches."""
+
+    attempt: Attempt
+    batches: Iterator[list[LoadedImage]]
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A unit that waits to be committed; ``since`` when (``time.perf_counter``)."""
+
+    attempt: Attempt
+    data: UnitData
+    clock: Clock
+    since: float
+
+
+class FlowWorker:
+    """Turns units of a run into receipts; see :class:`pipeline.engine.scheduling.interface.Worker`.
+
+    The same unit gives the same bytes on any worker, at any attempt, beside any other units.
+    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` of all reading threads together;
+    ``wait`` (for images), ``compute``, ``measure`` and ``assemble`` one after the other; then
+    ``queue`` (for the commit before) and ``commit``, while the next unit is computed.
+    """
+
+    def __init__(self, context: Context, readers: ThreadPoolExecutor) -> None:
+        self._context, self._readers = context, readers
+        self._config = context.run.config
+        self._micro_batches = MicroBatches(context)
+
+    def read(self, attempt: Attempt) -> Reading:
+        """Start to fetch, decode and transform."""
+        run, unit, clock = self._context.run, attempt.unit, Clock()
+        images = indexed_images(run.index_rows(unit.lo, unit.hi), run.box_rows(unit.lo, unit.hi))
+        load = partial(
+            load_image,
+            fetcher=self._context.fetcher,
+            transform=self._context.transform,
+            max_pixels=self._config.limits.max_pixels,
+            crashing=crashing_rows(run.uri, unit) if attempt.careful else (),
+            clock=clock,
+        )
+        batches = read_ahead(images, self._config.flow.batch_size, self._readers, load)
+        return Reading(attempt, batches, clock)
+
+    def compute(self, reading: Reading) -> Computed:
+        """Run model, flow and measures over the batches as they come."""
+        clock, computed = reading.clock, []
+        while True:
+            with clock("wait"):
+                batch = next(reading.batches, None)
+            if batch is None:
+                break
+            computed += self._micro_batches.compute(batch, clock)
+        with clock("assemble"):
+            data = assemble(computed, self._context.run.spec)
+        return Computed(reading.attempt, data, clock, time.perf_counter())
+
+    def commit(self, computed: Computed) -> Receipt:
+        """Store the unit, its receipt last."""
+        clock, attempt, run = computed.clock, computed.attempt, self._context.run
+        clock.add("queue", time.perf_counter() - computed.since)
+        return commit_unit(
+            run.store,
+            run.spec,
+            attempt.unit,
+            computed.data,
+            attempt=attempt.number,
+            seconds=clock.seconds,
+            memory=peak_resident(),
+        )
+
+
+@contextmanager
+def open_flows(uri: str, threads: int) -> Iterator[FlowWorker]:
+    """Open a worker of the run at ``uri`` with ``threads`` threads to read and to compute."""
+    with open_context(uri, threads=threads) as context:
+        readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        try:
+            yield FlowWorker(context, readers)
+        finally:
+            readers.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""A run's images and flows in the formats of other tools."""

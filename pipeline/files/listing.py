@@ -1,0 +1,149 @@
+"""Files of a dataset that hold many images or none: found, sized, opened, local or remote."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+import obstore
+
+from pipeline.errors import DatasetError
+from pipeline.files.braces import expand
+from pipeline.files.remote import RangedFile, first_line, is_remote, local, open_url
+
+_PATTERN = re.compile(r"[*?\[{]")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as a listing tells it: relative posix URI, bytes, and what changes with its content.
+
+    ``version`` is the time of the last change, or the entity tag of an object.
+    """
+
+    uri: str
+    size: int
+    version: str
+
+
+def find_files(source: str, suffixes: tuple[str, ...]) -> tuple[str, list[File]]:
+    """Return the root and the files of a file, a folder, a prefix, a glob or a brace expression.
+
+    ``*`` and ``?`` match within one folder, ``**`` across folders; ``{000..049}`` and ``{a,b}``
+    name files that must all be there. Sorted by URI, those of braces in their own order.
+
+    Raises
+    ------
+    DatasetError
+        A named file is not there, nothing was found, or the place cannot be listed.
+    """
+    if "{" in source:
+        root = _fixed(source)
+        there = {file.uri: file for file in list_files(root)}
+        names = [name[len(root) + 1 :] for name in expand(source)]
+        if absent := [name for name in names if name not in there]:
+            raise DatasetError(
+                f"{len(absent)} of the {len(names)} files of {source} are not there, first "
+                f"{absent[0][:200]!r}; check the numbers in braces"
+            )
+        return root, [there[name] for name in names]
+    if _PATTERN.search(source):
+        root = _fixed(source)
+        wanted = _regex(source[len(root) + 1 :])
+        found = [file for file in list_files(root) if wanted.fullmatch(file.uri)]
+    elif source.lower().endswith(suffixes):
+        root, _, name = source.rpartition("/")
+        root = root or "/" if source.startswith("/") else root or "."
+        found = [file for file in list_files(root, name) if file.uri == name]
+    else:
+        root = source.rstrip("/") or "/"
+        found = [file for file in list_files(root) if file.uri.lower().endswith(suffixes)]
+    if not found:
+        raise DatasetError(f"there is no {' or '.join(suffixes)} file at {source}")
+    return root if is_remote(root) else os.path.abspath(local(root)), found
+
+
+def list_files(root: str, name: str = "") -> Iterator[File]:
+    """Yield what lies below a folder or a prefix, sorted by URI; only ``name`` if it is given.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be listed.
+    """
+    return _remote_files(root, name) if is_remote(root) else _local_files(local(root), name)
+
+
+def open_file(place: str) -> BinaryIO:
+    """Open a file for reading at any place; a remote one is read by ranges."""
+    if not is_remote(place):
+        return open(local(place), "rb")
+    root, _, name = place.rpartition("/")
+    return cast(BinaryIO, RangedFile(open_url(root), name))
+
+
+def listing_hash(*what: object) -> str:
+    """Return a hash of plain values."""
+    return hashlib.blake2b(
+        repr(what).encode("utf-8", "backslashreplace"), digest_size=16
+    ).hexdigest()
+
+
+def _fixed(source: str) -> str:
+    """Return the folder above the first wildcard."""
+    match = _PATTERN.search(source)
+    folder = source[: match.start() if match else None].rpartition("/")[0]
+    return folder or ("/" if source.startswith("/") else ".")
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    translated = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    translated = translated.replace(r"\?", "[^/]")
+    return re.compile(re.sub(r"\\\[(.*?)\\\]", r"[\1]", translated).replace(r"\-", "-"))
+
+
+def _local_files(folder: str, only: str) -> Iterator[File]:
+    if not os.path.isdir(folder):
+        raise DatasetError(f"there is no folder {folder}; check dataset.source")
+    names = [only] if only else sorted(_below(folder))
+    for name in names:
+        try:
+            status = os.stat(os.path.join(folder, name))
+            name.encode()
+        except (OSError, UnicodeEncodeError):
+            continue
+        yield File(name, status.st_size, str(status.st_mtime_ns))
+
+
+def _below(folder: str) -> Iterator[str]:
+    for path, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "."]
+        relative = os.path.relpath(path, folder)
+        for name in names:
+            yield name if relative == "." else f"{relative}/{name}"
+
+
+def _remote_files(root: str, only: str) -> Iterator[File]:
+    """List a prefix page by page: object stores sort by bytes, which is the order of the paths."""
+    try:
+        store = open_url(root)
+        found = [[obstore.head(store, only)]] if only else obstore.list(store, chunk_size=1000)
+        last = ""
+        for page in found:
+            for item in page:
+                if item["path"] < last:
+                    raise DatasetError(f"{root} does not list its objects in order; use a table")
+                last = item["path"]
+                version = item["e_tag"] or str(item["last_modified"])
+                yield File(last, item["size"], version)
+    except FileNotFoundError:
+        return
+    except obstore.exceptions.InvalidPathError as error:
+        raise DatasetError(
+            f"an object below {root} has a name that cannot be a path: {first_line(error)}; "
+            "rename it"
+        ) from error
+    except obstore.exceptions.BaseError as error:
+        raise DatasetError(f"cannot list {root}: {first_line(error)}") from error

@@ -1,0 +1,68 @@
+"""The attention itself: which patches the readout attends to, layer by layer."""
+
+import torch
+from torch import Tensor
+
+from pipeline.flows.flow import Flow, check_targets
+from pipeline.flows.recording import Attention
+from pipeline.flows.transformer import TransformerMethod, graphs
+from pipeline.models import Layer
+
+
+class AttentionRows(TransformerMethod):
+    """The attention that the readout rows pay, mean over heads and rows.
+
+    The rows are those of :class:`pipeline.flows.methods.daam.Daam`: class token, pooled patches,
+    latent query of an attention pool, or class attention. A layer's map says where the readout
+    looked, not what that did to the class; maps of one layer and its prefix tokens sum to 1, so the
+    accumulated flow sums the looks. Forward only, any target, with or without a head.
+
+    Parameters
+    ----------
+    model
+        A timm vision transformer in evaluation mode.
+
+    Raises
+    ------
+    UnsupportedModel
+        See :func:`pipeline.models.anatomy`.
+    """
+
+    targeted = False
+    """Maps are the same whatever class is asked for."""
+
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
+        """Return the flow of images (B, 3, H, W); extras as of DAAM."""
+        self.require_open()
+        check_targets(targets, len(images), max(1, self._anatomy.num_classes))
+        with graphs():
+            recording = self.record(images, graph=False)
+        self._verified = True
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            logits, target = self.said(recording, targets)
+            found = [
+                _looks(attention, layer)
+                for attention, layer in zip(recording.attentions, self._anatomy.layers, strict=True)
+            ]
+            return Flow(
+                maps=torch.stack([seen for seen, _ in found], dim=1).view(
+                    len(images), -1, *recording.grid
+                ),
+                layers=self._anatomy.names,
+                logits=logits.detach().float(),
+                target=target,
+                extras={
+                    "prefix_mass": torch.stack([kept for _, kept in found], dim=1),
+                    "token_norm": self.token_norm(recording),
+                },
+            )
+
+
+def _looks(attention: Attention, layer: Layer) -> tuple[Tensor, Tensor]:
+    """Return the attention on the patches (B, n) and on the prefix (B,), mean of all rows."""
+    total, rows = torch.zeros((), device=attention.key.device), 0
+    for _, paid in attention.slabs(layer.rows):
+        total = total + paid.sum(dim=(1, 2))
+        rows += paid.shape[1] * paid.shape[2]
+    seen = (total / rows).float()
+    return seen[:, layer.prefix :], seen[:, : layer.prefix].sum(dim=1)

@@ -1,0 +1,1 @@
+"""Labelled reference images that a model without a classifier is compared with."""

@@ -1,0 +1,1 @@
+"""Inverting a convolutional network layer by layer: closed forms and least squares."""

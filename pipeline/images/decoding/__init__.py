@@ -1,0 +1,1 @@
+"""From bytes to upright 8-bit RGB, or to the reason why there is no image."""

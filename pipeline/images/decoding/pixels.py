@@ -1,0 +1,64 @@
+"""8-bit RGB from whatever a decoder yields."""
+
+import numpy as np
+from PIL import Image
+
+from pipeline.images.decoding.formats import Unusable
+
+Float = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB.
+
+    * 8-bit modes: what ``convert("RGB")`` of Pillow gives, hence what models are trained on: alpha
+      and transparent colours are dropped, not composited; profiles are not applied.
+    * 16-bit grey: the high byte, as Pillow does for 16-bit RGB (never clipped at 255).
+    * 32-bit integers: as 16-bit where all values fit in 16 bits, else minimum..maximum → 0..255.
+    * floats: [0, 1] is the full scale if all values lie in it, else [0, 255] if all lie in that,
+      else minimum..maximum.
+
+    Raises
+    ------
+    Unusable
+        ``unsupported``: values that are not finite, or a colour space without a conversion (Lab).
+    """
+    if image.mode == "RGB":
+        return image.copy()  # a plain image instead of one that belongs to an open file
+    if image.mode.startswith("I;16"):
+        return _grey(np.asarray(image).astype(np.uint16) >> 8)
+    if image.mode == "I":
+        values = np.asarray(image)
+        if values.min() >= 0 and values.max() <= 0xFFFF:
+            return _grey(values >> 8)
+        return _grey(_stretched(values.astype(np.float64)))
+    if image.mode == "F":
+        return _grey(_scaled(np.asarray(image, np.float64)))
+    if image.mode == "LAB":
+        raise Unusable("unsupported", *image.size)
+    if image.mode in _PREMULTIPLIED:
+        image = image.convert(_PREMULTIPLIED[image.mode])
+    image.info.pop("transparency", None)  # else Pillow looks for a colour to keep, and warns
+    return image.convert("RGB")
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+
+
+def _scaled(values: Float) -> Float:
+    if not np.isfinite(values).all():
+        raise Unusable("unsupported", values.shape[1], values.shape[0])
+    low, high = values.min(), values.max()
+    if low < 0 or high > 255:
+        return _stretched(values)
+    return np.asarray(np.rint(values * 255 if high <= 1 else values))
+
+
+def _stretched(values: Float) -> Float:
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros_like(values)
+    return np.asarray(np.rint((values - low) / (high - low) * 255))

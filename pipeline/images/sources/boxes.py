@@ -1,0 +1,141 @@
+"""Boxes of the images, from a table of their own."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import ConfigError, DatasetError
+from pipeline.files.remote import shown
+from pipeline.files.tabular import Table
+from pipeline.images.sources.labels import Labels, quoted, table_labels
+from pipeline.images.sources.root import Root
+from pipeline.images.sources.source import Box
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+_TRUE = {"1", "1.0", "true", "yes"}
+
+
+class Boxes:
+    """All boxes of a dataset, handed out image by image.
+
+    Boxes marked ``ignore`` are left out. Where both a box and its image have a label, a box of
+    another class is left out: it does not surround what the image is labelled as.
+    """
+
+    def __init__(
+        self, uris: list[str], ids: np.ndarray, corners: np.ndarray, labels: np.ndarray | None
+    ) -> None:
+        order = np.argsort(ids, kind="stable")
+        bounds = np.searchsorted(ids[order], np.arange(len(uris) + 1))
+        self._corners = corners[order]
+        self._labels = None if labels is None else labels[order]
+        self._range = {
+            uri: (int(bounds[index]), int(bounds[index + 1])) for index, uri in enumerate(uris)
+        }
+        self._used: set[str] = set()
+
+    def of(self, uri: str, label: int | None) -> tuple[Box, ...]:
+        """Return the boxes of an image in order of the table."""
+        if (span := self._range.get(uri)) is None:
+            return ()
+        self._used.add(uri)
+        corners = self._corners[slice(*span)]
+        if self._labels is not None and label is not None:
+            own = self._labels[slice(*span)]
+            corners = corners[(own == label) | (own == -1)]
+        return tuple(map(tuple, corners.tolist()))
+
+    def check_all_used(self) -> None:
+        """Raise a DatasetError if some boxes belong to images that nobody asked for."""
+        strangers = self._range.keys() - self._used
+        if strangers:
+            count = sum(hi - lo for lo, hi in map(self._range.__getitem__, strangers))
+            raise DatasetError(
+                f"{count} boxes belong to {len(strangers)} files that the dataset does not have: "
+                f"{quoted(strangers)}; the URIs of dataset.boxes must be those of dataset.source"
+            )
+
+
+NO_BOXES = Boxes([], np.empty(0, np.int64), np.empty((0, 4), np.float32), None)
+
+
+def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
+    """Read a table with a URI column and x0, y0, x1, y1 in pixels, optionally label and ignore.
+
+    Raises
+    ------
+    DatasetError
+        A column is missing, or corners are no numbers or in the wrong order (the rows are counted).
+    """
+    table = Table(path)
+    missing = [name for name in _CORNERS if table.column(name) is None]
+    if missing:
+        raise DatasetError(f"{path} has no column {', '.join(missing)}; boxes are x0, y0, x1, y1")
+    uri, label, ignore = table.uri_column(), table.column("label"), table.column("ignore")
+    corners = [column for name in _CORNERS if (column := table.column(name))]
+    optional = [column for column in (label, ignore) if column]
+    batches = list(table.batches([uri, *corners, *optional]))
+    if not batches:
+        raise DatasetError(f"the table {path} has no rows; leave dataset.boxes out")
+    content = pa.Table.from_batches(batches)
+    names, ids = _placed(table.texts(content.column(uri), uri), root, path)
+    values = np.stack([_numbers(content.column(name), path) for name in corners], axis=1)
+    _check(values, path)
+    kept = np.ones(len(values), bool)
+    if ignore:
+        flags = content.column(ignore).to_pylist()
+        kept = np.array([str(flag).lower() not in _TRUE for flag in flags], bool)
+    codes = _codes(content.column(label), labels, path)[kept] if label else None
+    return Boxes(names, ids[kept], values[kept].astype(np.float32), codes)
+
+
+def _placed(column: pa.ChunkedArray, root: Root, path: str) -> tuple[list[str], np.ndarray]:
+    """Return the distinct URIs as the index spells them, and which of them each row has."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if encoded.null_count:
+        raise DatasetError(f"{path}: {encoded.null_count} boxes have no URI")
+    ids: dict[str, int] = {}
+    codes = []
+    for uri in encoded.dictionary.to_pylist():
+        try:
+            codes.append(ids.setdefault(root.place(uri), len(ids)))
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {shown(uri)[:200]!r} is refused: {error}") from error
+    return list(ids), np.array(codes, np.int64)[encoded.indices.to_numpy()]
+
+
+def _numbers(column: pa.ChunkedArray, path: str) -> np.ndarray:
+    try:
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    except pa.ArrowInvalid as error:
+        raise DatasetError(f"{path}: corners must be numbers: {error}") from error
+
+
+def _check(corners: np.ndarray, path: str) -> None:
+    unusable = int((~(np.abs(corners) < 1e9)).any(axis=1).sum())
+    if unusable:
+        raise DatasetError(f"{path}: {unusable} boxes have corners that are missing or not finite")
+    reversed_ = int((corners[:, 2:] < corners[:, :2]).any(axis=1).sum())
+    if reversed_:
+        raise DatasetError(
+            f"{path}: {reversed_} boxes have x1 < x0 or y1 < y0; "
+            "give two corners in pixels, not width and height"
+        )
+
+
+def _codes(column: pa.ChunkedArray, labels: Labels | None, path: str) -> np.ndarray:
+    """Return the label of each box, −1 where it has none; one that no image can have is −2."""
+    values = column.to_pylist()
+    known: dict[Any, int] = {}
+    for value in set(values):
+        try:
+            label = table_labels([value], labels)[value]
+            known[value] = -1 if label is None else label
+        except ConfigError:
+            known[value] = -2
+    if values and set(known.values()) == {-2}:
+        raise ConfigError(
+            f"{path}: no label of the boxes is a class index or named in dataset.labels"
+        )
+    return np.array([known[value] for value in values], np.int64)

@@ -1,0 +1,95 @@
+"""A folder with one subfolder of images per class."""
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import obstore
+
+from pipeline.errors import DatasetError
+from pipeline.files.remote import first_line, is_remote, open_url
+from pipeline.images.sources.boxes import NO_BOXES, Boxes
+from pipeline.images.sources.image_files import entries_of, images_below, name_of
+from pipeline.images.sources.labels import Labels, class_names, folder_labels
+from pipeline.images.sources.root import Root
+from pipeline.images.sources.source import Entry
+
+SUFFIXES = frozenset(
+    {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}
+    | {".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"}
+    | {".webp"}
+)
+"""What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
+
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Images below a folder, sorted by relative path; the first folder of the path is the class.
+
+    If all folders at the top are named like splits (train, val, test, …) they are splits, and the
+    folders below them classes. Images beside the class folders are unlabelled. Hidden files are
+    passed over; symbolic links are followed, each folder at most once on a path.
+    """
+
+    root: str
+    labels: dict[str, int | None]
+    has_splits: bool
+    boxes: Boxes = field(repr=False)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Label → folder name."""
+        return class_names(self.labels)
+
+    def listing(self) -> None:
+        """Nothing is cheaper than to look at every file."""
+
+    def scan(self) -> Iterator[Entry]:
+        """Yield the images in order of their relative posix paths."""
+        empty = True
+        for uri, size in images_below(self.root, _is_image):
+            empty = False
+            parts = uri.split("/")
+            split = parts[0] if self.has_splits and len(parts) > 1 else None
+            classes = parts[1:-1] if split else parts[:-1]
+            label = self.labels[classes[0]] if classes else None
+            yield Entry(uri, None, size, label, split, self.boxes.of(uri, label))
+        if empty:
+            raise DatasetError(
+                f"there is no image below {self.root}; looked for *{', *'.join(sorted(SUFFIXES))}"
+            )
+        self.boxes.check_all_used()
+
+
+def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> FolderSource:
+    """Look at the class folders of a dataset.
+
+    Raises
+    ------
+    DatasetError, ConfigError
+        The folder cannot be listed, or ``labels`` lacks a class folder.
+    """
+    root = Root(path).path
+    top = _folders(root)
+    has_splits = bool(top) and SPLITS.issuperset(name.lower() for name in top)
+    classes = {name for split in top for name in _folders(f"{root}/{split}")} if has_splits else top
+    return FolderSource(root, folder_labels(classes, labels), has_splits, boxes)
+
+
+def _folders(path: str) -> set[str]:
+    if not is_remote(path):
+        found = entries_of(path)
+        return {name_of(e, path) for e in found if e.is_dir() and e.name[0] != "."}
+    try:
+        prefixes = obstore.list_with_delimiter(open_url(path))["common_prefixes"]
+    except (obstore.exceptions.BaseError, OSError) as error:
+        raise DatasetError(f"cannot list {path}: {first_line(error)}") from error
+    names = {posixpath.basename(prefix) for prefix in prefixes}
+    return {name for name in names if name[0] != "."}
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES

@@ -1,0 +1,214 @@
+"""Parquet files with the images in them, as Hugging Face's datasets are stored."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.exceptions import BaseError
+
+from pipeline.errors import ConfigError, DatasetError
+from pipeline.files.listing import File, find_files, listing_hash, open_file
+from pipeline.files.read_ahead import ahead
+from pipeline.files.remote import first_line
+from pipeline.images.sources.boxes import NO_BOXES, Boxes
+from pipeline.images.sources.labels import Labels, class_names, table_labels
+from pipeline.images.sources.root import MARK, location
+from pipeline.images.sources.source import Entry
+from pipeline.images.sources.webdataset import check_names, split_of
+
+SUFFIXES = (".parquet", ".pq")
+
+_IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "bytes")
+_LABEL_COLUMNS = ("label", "labels", "fine_label", "cls", "class", "class_id", "target")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold image, label and split, and how the files name their classes."""
+
+    image: str
+    label: str | None
+    split: str | None
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Images of Parquet files in order of files and rows.
+
+    URIs are ``file#row group/row/column``; offset and length are those of the column chunk that
+    holds the image. The images themselves are not read here.
+    """
+
+    root: str
+    files: Sequence[File]
+    columns: Columns
+    labels: Labels | None
+    boxes: Boxes = field(repr=False)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Label → name, as ``dataset.labels`` or the files' own ClassLabel says."""
+        if self.labels is not None:
+            return class_names(self.labels)
+        return dict(enumerate(self.columns.names))
+
+    def listing(self) -> str | None:
+        """Return a hash of the files' names, sizes and versions, and of the columns used."""
+        labels = None if self.labels is None else sorted(self.labels.items())
+        if self.boxes is not NO_BOXES:
+            return None
+        return listing_hash("parquet", self.files, self.columns, labels)
+
+    def scan(self) -> Iterator[Entry]:
+        """Yield the images of all files; the footers and labels of 16 are read side by side."""
+        known: dict[Any, int | None] = {}
+        look = partial(_rows, self.root, self.columns)
+        for file, groups in zip(self.files, ahead(look, self.files), strict=True):
+            named = split_of(file.uri)
+            for number, group in enumerate(groups):
+                for row, (value, split) in enumerate(group.values):
+                    if value not in known:
+                        known.update(self._label(value, file))
+                    uri = f"{file.uri}{MARK}{number}/{row}/{self.columns.image}"
+                    label = known[value]
+                    boxes = self.boxes.of(uri, label)
+                    yield Entry(uri, group.offset, group.length, label, split or named, boxes)
+        self.boxes.check_all_used()
+
+    def _label(self, value: Any, file: File) -> dict[Any, int | None]:
+        """Return the label of a value; with ``dataset.labels`` a class's name is looked up."""
+        names = self.columns.names
+        index = isinstance(value, int) and 0 <= value < len(names)
+        meant = names[value] if self.labels is not None and index else value
+        try:
+            return {value: next(iter(table_labels([meant], self.labels).values()))}
+        except ConfigError as error:
+            raise ConfigError(f"{file.uri}: {error}") from error
+
+
+def open_parquet(
+    source: str,
+    labels: Labels | None,
+    boxes: Boxes = NO_BOXES,
+    *,
+    image: str | None = None,
+    label: str | None = None,
+) -> ParquetSource:
+    """Find the files and the columns; ``image`` and ``label`` name columns that are not usual.
+
+    Raises
+    ------
+    ConfigError, DatasetError
+        There are no files, they cannot be read, or they have no such columns.
+    """
+    root, files = find_files(source, SUFFIXES)
+    check_names(files)
+    schema = read_schema(location(root, files[0].uri), files[0].uri)
+    columns = Columns(
+        image=image or image_column(schema) or _absent("image", schema),
+        label=label or next((name for name in _LABEL_COLUMNS if name in schema.names), None),
+        split="split" if "split" in schema.names else None,
+        names=(),
+    )
+    for name in (columns.image, columns.label):
+        if name is not None and name not in schema.names:
+            raise ConfigError(f"{files[0].uri} has no column {name!r}: {schema.names}")
+    names = _class_label(schema, columns.label)
+    return ParquetSource(root, files, Columns(**{**vars(columns), "names": names}), labels, boxes)
+
+
+def read_schema(place: str, name: str) -> pa.Schema:
+    """Return the Arrow schema of a Parquet file; DatasetError if it is none."""
+    with _opened(place, name) as file:
+        return file.schema_arrow
+
+
+def image_column(schema: pa.Schema) -> str | None:
+    """Return the column that holds images: a struct with bytes, or plain bytes of a usual name."""
+    structs = [f.name for f in schema if pa.types.is_struct(f.type) and _has_bytes(f.type)]
+    plain = [
+        name for name in _IMAGE_COLUMNS if name in schema.names and _binary(schema.field(name).type)
+    ]
+    usual = [name for name in _IMAGE_COLUMNS if name in structs]
+    return next(iter([*usual, *structs, *plain]), None)
+
+
+def _has_bytes(kind: pa.StructType) -> bool:
+    return kind.get_field_index("bytes") >= 0 and _binary(kind.field("bytes").type)
+
+
+def _binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _absent(what: str, schema: pa.Schema) -> str:
+    raise ConfigError(
+        f"no column of {schema.names} holds {what} bytes; name one with dataset.{what}_column"
+    )
+
+
+def _class_label(schema: pa.Schema, column: str | None) -> tuple[str, ...]:
+    """Return the names that Hugging Face's metadata give a label column, as text."""
+    try:
+        content = json.loads((schema.metadata or {})[b"huggingface"])
+        names = content["info"]["features"][column]["names"]
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return ()
+    if not isinstance(names, list):
+        return ()
+    return tuple(str(name).encode("utf-8", "replace").decode() for name in names)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group: where its images lie in the file, and (label, split) of every row."""
+
+    offset: int
+    length: int
+    values: list[tuple[Any, str | None]]
+
+
+def _rows(root: str, columns: Columns, file: File) -> list[_Group]:
+    wanted = [name for name in (columns.label, columns.split) if name is not None]
+    with _opened(location(root, file.uri), file.uri) as content:
+        metadata = content.metadata
+        place = _leaf(metadata, columns.image)
+        if place is None or any(name not in content.schema_arrow.names for name in wanted):
+            raise DatasetError(f"{file.uri} has not the columns of the other files")
+        groups = []
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            table = content.read_row_group(number, columns=wanted) if wanted else None
+            nothing = [None] * group.num_rows
+            labels = table[columns.label].to_pylist() if table and columns.label else nothing
+            splits = table[columns.split].to_pylist() if table and columns.split else nothing
+            chunk = group.column(place)
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            values = [
+                (v, None if s is None else str(s)) for v, s in zip(labels, splits, strict=True)
+            ]
+            groups.append(_Group(start, chunk.total_compressed_size, values))
+        return groups
+
+
+def _leaf(metadata: pq.FileMetaData, column: str) -> int | None:
+    """Return the number of the stored column that holds the image's bytes."""
+    schema = metadata.schema
+    paths = [schema.column(number).path for number in range(len(schema.names))]
+    return next((paths.index(p) for p in (f"{column}.bytes", column) if p in paths), None)
+
+
+@contextmanager
+def _opened(place: str, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; what is wrong with it is a DatasetError that names it."""
+    try:
+        with open_file(place) as file, pq.ParquetFile(file) as content:
+            yield content
+    except (pa.ArrowException, OSError, BaseError) as error:
+        raise DatasetError(f"cannot read {name} as Parquet: {first_line(error)}") from error

@@ -1,0 +1,104 @@
+"""The report's numbers beside its pages, for programs: one record per class or finding."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.audit.finding import CONFIRMATIONS
+from pipeline.report.pages.findings import Finding
+from pipeline.report.pages.overview import ClassFacts
+from pipeline.report.pages.verdicts import Verdict, state_of
+from pipeline.store import Run
+from pipeline.store.parquet import parquet_bytes
+
+FOLDER = "report/data"
+CLASSES = f"{FOLDER}/classes.json"
+FINDINGS = f"{FOLDER}/findings.json"
+CLASSES_TABLE = f"{FOLDER}/classes.parquet"
+FINDINGS_TABLE = f"{FOLDER}/findings.parquet"
+
+_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+
+def write_data(
+    run: Run,
+    classes: Sequence[ClassFacts],
+    findings: Sequence[Finding],
+    verdicts: Mapping[int, Verdict],
+) -> None:
+    """Write what the tables of the report show, as JSON and as Parquet.
+
+    Undefined numbers are null. ``classes`` are in the order of risk, ``findings`` in that of the
+    audit, each with its ``verdict`` (a key of :data:`pipeline.report.pages.verdicts.STATES`).
+    """
+    run.write(CLASSES, _json([asdict(fact) for fact in classes]))
+    run.write(FINDINGS, _json([_record(found, verdicts.get(found.rank)) for found in findings]))
+    run.write(CLASSES_TABLE, parquet_bytes(_classes_table(classes)))
+    run.write(FINDINGS_TABLE, parquet_bytes(_findings_table(run, findings, verdicts)))
+
+
+def _record(finding: Finding, verdict: Verdict | None) -> dict[str, Any]:
+    record = asdict(finding) | {
+        "finding": finding.rank,
+        "numbers": dict(finding.numbers),
+        "verdict": state_of(finding, verdict),
+    }
+    if verdict is None:
+        return record
+    rates = {
+        bar.key: {"rate": bar.share, "low": bar.low, "high": bar.high, "images": bar.images}
+        for bar in verdict.bars
+    }
+    gains = {test: {"low": low, "high": high} for test, low, high in verdict.gain}
+    return record | {"verdict_sentence": verdict.sentence, "rates": rates, "gains": gains}
+
+
+def _classes_table(classes: Sequence[ClassFacts]) -> pa.Table:
+    columns = {
+        field.name: pa.array(
+            [_plain(_text(getattr(fact, field.name))) for fact in classes],
+            _ARROW[field.type],  # type: ignore[index]
+        )
+        for field in fields(ClassFacts)
+    }
+    return pa.table(columns)
+
+
+def _findings_table(
+    run: Run, findings: Sequence[Finding], verdicts: Mapping[int, Verdict]
+) -> pa.Table:
+    """Return the audit's findings with their verdicts and, where tested, all of their rates."""
+    states = {found.rank: state_of(found, verdicts.get(found.rank)) for found in findings}
+    table = run.findings()
+    words = [states.get(number) for number in table["finding"].to_pylist()]
+    table = table.append_column("verdict", pa.array(words, pa.string()))
+    if not run.exists(CONFIRMATIONS):
+        return table
+    tested = run.table(CONFIRMATIONS)
+    tested = tested.drop_columns(["class", "class_name", "verdict"])
+    names = ["verdict_sentence" if name == "sentence" else name for name in tested.column_names]
+    joined = table.join(tested.rename_columns(names), "finding", join_type="left outer")
+    return joined.sort_by("finding")
+
+
+def _json(records: list[dict[str, Any]]) -> bytes:
+    text = json.dumps([_plain(record) for record in records], ensure_ascii=True, indent=1)
+    return text.encode("ascii")
+
+
+def _text(value: Any) -> Any:
+    """Replace what has no encoding by question marks."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN: what is undefined becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

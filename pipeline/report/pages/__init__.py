@@ -1,0 +1,1 @@
+"""The pages of a report: what each shows, read from the run."""

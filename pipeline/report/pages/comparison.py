@@ -1,0 +1,134 @@
+"""Comparisons of the run with others, as ``flowatlas compare`` left them in its audit."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.audit.compare.comparison import COMPARE_SCHEMA, beside
+from pipeline.audit.compare.settings import ATLAS, RUN, differing, settings_sentence
+from pipeline.report.charts import Chart, Series, depth_chart
+from pipeline.report.pictures.mean_flows import MeanFlows, draw_mean_flows
+from pipeline.store import Run
+
+_FILE = re.compile(r"audit/compare-[^/]+\.parquet")
+_LAYER = re.compile(r"(?P<stem>.+)_l(?P<layer>\d\d+)")
+_CURVES = (
+    ("share", "Share of mass"),
+    ("entropy", "Entropy"),
+    ("area90", "Area of 90 %"),
+    ("centre", "Centre lift"),
+    ("border", "Border lift"),
+)
+SHOWN = 200
+"""Lines in the table of a page, at most one for each class."""
+SUPPORTING = 6
+"""Statistics named in a line beside the one that it tells."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a class, or the whole, has otherwise: the headline's row, and what else says so.
+
+    ``supporting`` are the first few other statistics, of ``supported`` in all.
+    """
+
+    row: dict[str, Any]
+    supporting: tuple[str, ...]
+    supported: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between this run and another, or between two of its atlases.
+
+    ``paired`` are the sentences on images that both hold; ``settings`` what the runs were told
+    differently, after where they are; ``differences`` the whole first, then the classes, the
+    largest difference first, of ``found`` classes in all; ``charts`` the mean of all images over
+    depth for one mix of classes, the other run dashed; ``flows`` the mean flows of both.
+    """
+
+    name: str
+    told: str
+    paired: tuple[str, ...]
+    settings: tuple[dict[str, str], ...]
+    differences: tuple[Difference, ...]
+    found: int
+    charts: tuple[Chart, ...]
+    flows: MeanFlows | None
+
+
+def read_comparisons(run: Run) -> tuple[Comparison, ...]:
+    """Return the comparisons of a run, by their paths; those of an older version are left out."""
+    found = []
+    for path in run.list("audit"):
+        if _FILE.fullmatch(path) and (table := run.table(path)).schema.equals(COMPARE_SCHEMA):
+            settings, maps = (run.table(beside(path, name)) for name in ("settings", "maps"))
+            found.append(_comparison(table, settings, maps))
+    return tuple(found)
+
+
+def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparison:
+    rows = table.to_pylist()
+    said = [row for row in rows if row["sentence"]]
+    headlines = [row for row in said if row["headline"]]
+    places = [row for row in settings.to_pylist() if row["setting"] in (RUN, ATLAS)]
+    return Comparison(
+        name=_name({row["setting"]: row for row in places}),
+        told=settings_sentence(settings),
+        paired=tuple(
+            row["sentence"] for row in rows if row["kind"] == "paired" and row["sentence"]
+        ),
+        settings=tuple(row for row in (*places, *differing(settings)) if _is_told(row)),
+        differences=tuple(_difference(row) for row in headlines[:SHOWN]),
+        found=sum(row["class"] is not None for row in headlines),
+        charts=_charts(rows),
+        flows=draw_mean_flows(maps),
+    )
+
+
+def _is_told(row: dict[str, str]) -> bool:
+    return bool(row["value"] or row["other"])
+
+
+def _difference(row: dict[str, Any]) -> Difference:
+    supporting = tuple(row["supporting"].split(", ")) if row["supporting"] else ()
+    return Difference(row, supporting[:SUPPORTING], len(supporting))
+
+
+def _name(places: dict[str, dict[str, str]]) -> str:
+    """Name the other run by its folder, and its atlas; one of the same run by the atlas alone."""
+    where, atlas = places[RUN], places[ATLAS]
+    folder = PurePosixPath(where["other"].rstrip("/")).name
+    if not _is_told(atlas):
+        return folder
+    ours, theirs = (atlas[key] or "all" for key in ("value", "other"))
+    same = where["value"].rstrip("/") == where["other"].rstrip("/")
+    return f"atlas {theirs}{'' if same else f' of {folder}'} (here: atlas {ours})"
+
+
+def _charts(rows: list[dict[str, Any]]) -> tuple[Chart, ...]:
+    """Chart what all images have on average, layer by layer, in both runs."""
+    means: dict[str, dict[int, tuple[float, float]]] = {}
+    for row in rows:
+        match = _LAYER.fullmatch(row["statistic"])
+        if row["kind"] == "drift" and row["class"] is None and match:
+            layers = means.setdefault(match["stem"], {})
+            layers[int(match["layer"])] = (_number(row["value"]), _number(row["control"]))
+    charts = []
+    for stem, title in _CURVES:
+        if stem in means:
+            both = np.full((2, max(means[stem]) + 1), np.nan)
+            for layer, values in means[stem].items():
+                both[:, layer] = values
+            note = "Mean of all images, for one mix of classes; the other run is dashed."
+            series = Series(both[0], both[0], both[0])
+            charts.append(depth_chart(title, note, series, reference=both[1]))
+    return tuple(chart for chart in charts if chart is not None)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,137 @@
+"""Verdicts: whether a suspected place is used, with the rates of its test as bars."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.audit.causal.confirmation import LEVEL, MARGIN
+from pipeline.audit.finding import CONFIRMATIONS
+from pipeline.report.pages.findings import Finding
+from pipeline.store import Run
+
+_BARS = (
+    ("pasted", "pasted onto other classes", "the hot cells of the images that look there"),
+    ("mirrored", "the cells on their other side", "its control: what any corner of them brings"),
+    ("random", "the same cells of random images", "its control: what any patch does"),
+    ("erased", "erased from images that look there", "lost the class with both fillings"),
+    ("plain", "erased from other images of the class", "its control"),
+)
+
+
+STATES = {
+    "used": "used",
+    "seen": "seen but not used",
+    "undecided": "undecided",
+    "untested": "not tested",
+    "placeless": "names no place to test",
+}
+"""What is known of a finding's use, in words."""
+
+_POINTS = f"{100 * MARGIN:.0f} points"
+RULE = (
+    (
+        "pasted",
+        "The hot cells, the fewest that hold 80 % of what the images that look there have more of "
+        "there than others of the class, are copied from those images onto images of other "
+        "classes. How many become the class? Two controls: the cells on the other side of the "
+        "same images (a border has no other side), and the same cells of random images.",
+    ),
+    (
+        "erased",
+        "The hot cells of the images that look there are filled with their mean colour, and again "
+        "blurred; an image counts if it loses the class both times. The control is the same done "
+        "to images of the class that do not look there.",
+    ),
+    (
+        "used",
+        f"One of the two tests suffices: a gain of more than {_POINTS} over every control is "
+        f"proven, that is, the lower end of its interval ({100 * LEVEL:.1f} % each, so that both "
+        "tests together err in at most 5 %) is above that.",
+    ),
+    (
+        "seen but not used",
+        f"Pasting cannot gain {_POINTS} or more: the upper end of its interval is below that. "
+        "What is erased cannot show this, for an image has other evidence of its class.",
+    ),
+    ("undecided", "Neither is proven; more images that look there may tell."),
+)
+"""How a verdict is reached, (name, words)."""
+
+LEAD_RULE = (
+    "Too few images look there to be a finding by their number, so the test alone makes it one: "
+    "pasting gains over both controls for sure, with and without the patch that works best, and "
+    "all leads of the run together err in at most 5 %."
+)
+"""How a lead becomes a finding."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A flip rate in [0, 1] with its interval; ``share`` is None where no image was tested."""
+
+    key: str
+    """Name of the test in ``audit/confirmations.parquet``."""
+    title: str
+    note: str
+    share: float | None
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``word`` is ``used``, ``seen`` or ``undecided``."""
+
+    word: str
+    sentence: str
+    gains: str
+    """What it was judged by: the intervals of both gains over the controls, in words."""
+    gain: tuple[tuple[str, float, float], ...]
+    """The same as (test, low, high), in [-1, 1]; the tests are ``paste`` and ``erase``."""
+    bars: tuple[Bar, ...]
+
+
+def read_verdicts(run: Run) -> dict[int, Verdict]:
+    """Return the verdicts by finding; none where the findings were not put to the test."""
+    if not run.exists(CONFIRMATIONS):
+        return {}
+    return {
+        entry["finding"]: Verdict(
+            word=entry["verdict"],
+            sentence=entry["sentence"],
+            gains=_gains(entry),
+            gain=tuple(
+                (test, entry[f"{test}_gain_low"], entry[f"{test}_gain_high"])
+                for test in ("paste", "erase")
+            ),
+            bars=tuple(
+                Bar(
+                    key,
+                    title,
+                    note,
+                    entry[f"{key}_rate"],
+                    entry[f"{key}_low"],
+                    entry[f"{key}_high"],
+                    entry[f"{key}_images"],
+                )
+                for key, title, note in _BARS
+            ),
+        )
+        for entry in run.table(CONFIRMATIONS).to_pylist()
+        if entry["finding"] is not None
+    }
+
+
+def state_of(finding: Finding, verdict: Verdict | None) -> str:
+    """Return a key of ``STATES``: the verdict, or why there is none."""
+    if verdict:
+        return verdict.word
+    return "untested" if finding.placed else "placeless"
+
+
+def _gains(entry: dict[str, Any]) -> str:
+    def said(test: str) -> str:
+        low, high = (100 * entry[f"{test}_gain_{end}"] for end in ("low", "high"))
+        return f"{low:.1f} to {high:.1f} points".replace("-", "\u2212")
+
+    return f"Gain over the controls: {said('paste')} by pasting, {said('erase')} by erasing."

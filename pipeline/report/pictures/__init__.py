@@ -1,0 +1,1 @@
+"""The pictures of a report: crops, flows over them, film strips, sprites."""

@@ -1,0 +1,27 @@
+"""A disk or quota that has no space left, told as what it is."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import FlowatlasError, StoreFull
+from pipeline.files.remote import first_line
+
+_FULL = re.compile(r"No space left|quota exceeded|os error (27|28|122)\b", re.IGNORECASE)
+"""EFBIG, ENOSPC and EDQUOT, as the libraries that write put them into words."""
+
+
+@contextmanager
+def telling_when_full() -> Iterator[None]:
+    """Turn whatever a full disk makes a library raise in the block into StoreFull."""
+    try:
+        yield
+    except FlowatlasError:
+        raise
+    except Exception as error:
+        if not _FULL.search(str(error)):
+            raise
+        raise StoreFull(
+            f"there is no space left to write to ({first_line(error)}); make some and run the same "
+            "command again: what is done is kept"
+        ) from error

@@ -1,0 +1,25 @@
+"""Is the map right? Generated data whose truth is known, and models trained on it."""
+
+from pipeline.synthetic.shapes import (
+    Picture,
+    ShapesSet,
+    Tag,
+    draw_pictures,
+    stamp_tag,
+    write_shapes,
+)
+from pipeline.synthetic.train import Epoch, Recipe, Trained, train_cached, train_vit
+
+__all__ = [
+    "Epoch",
+    "Picture",
+    "Recipe",
+    "ShapesSet",
+    "Tag",
+    "Trained",
+    "draw_pictures",
+    "stamp_tag",
+    "train_cached",
+    "train_vit",
+    "write_shapes",
+]

@@ -1,0 +1,114 @@
+import re
+
+import numpy as np
+import pytest
+
+from pipeline.atlas import aggregate
+from pipeline.audit.causal.confirmation import LEVEL, Confirmation
+from pipeline.audit.causal.leads import LEAST_LOOKING, find_leads, lead_entry
+from pipeline.audit.causal.suspects import lead_suspects
+from pipeline.audit.finding import Entry, findings_table
+from pipeline.audit.stats.estimates import LOOKING
+from pipeline.audit.stats.intervals import Rate
+from tests.atlas.synthetic import draw, synthetic_run
+
+TAGGED, SHARE, SEED = 5, 0.06, 2
+NAMES = tuple(f"class {number}" for number in range(8))
+NOTHING = findings_table([], NAMES)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run in which one class has a few images with a tag, and another looks far out by nature."""
+    run = synthetic_run(
+        tmp_path_factory.mktemp("run"),
+        *(1600, 8, SEED),
+        layers=2,
+        tag_class=TAGGED,
+        tag_share=SHARE,
+        variety=1.0,
+    )
+    aggregate(run, tables=("label",), workers=1, k=1)
+    return run
+
+
+@pytest.fixture(scope="module")
+def atlas(run):
+    return run.atlas("label")
+
+
+def looking(run, column):
+    """Return how many images of each class have a quarter of their flow in a corner."""
+    images = run.summary().to_table(columns=["label", column, "status"]).to_pandas()
+    images = images[images["status"] == 1]
+    return (images[column] >= LOOKING).groupby(images["label"]).sum()
+
+
+def of_the_tag(atlas):
+    (lead,) = (lead for lead in find_leads(atlas, NOTHING) if lead.number == TAGGED)
+    return lead
+
+
+def test_a_few_images_that_look_at_a_corner_are_a_lead(run, atlas):
+    lead = of_the_tag(atlas)
+    assert lead.statistic.name == "corner_tl_flow_lead"
+    k = looking(run, "corner_tl_flow")[TAGGED]
+    assert LEAST_LOOKING <= k <= 8
+    assert round(lead.value * lead.images) == k
+    assert lead.effect == pytest.approx(lead.value / lead.control)
+
+
+def test_leads_have_enough_images_and_more_than_is_expected(run, atlas):
+    for lead in find_leads(atlas, NOTHING):
+        assert looking(run, lead.statistic.column)[lead.number] >= LEAST_LOOKING
+        assert lead.value > lead.control
+
+
+def test_what_a_finding_speaks_of_is_no_lead_and_the_least_likely_come_first(atlas):
+    def statistic(*, supporting=()):
+        name = "mass_flow_tail" if supporting else "corner_tl_flow_share"
+        row = Entry("rare", TAGGED, name, 1, 9, "high", ".", supporting=supporting)
+        return findings_table([row], NAMES)
+
+    every = find_leads(atlas, NOTHING)
+    assert [lead.q for lead in every] == sorted(lead.q for lead in every)
+    rest = tuple(lead for lead in every if lead.number != TAGGED)
+    assert len(every) > len(rest) > 0
+    for known in (statistic(), statistic(supporting=("corner_tl_flow_tail", "x_level"))):
+        assert find_leads(atlas, known) == rest
+    assert find_leads(atlas, NOTHING, 1) == every[:1]
+    assert find_leads(atlas, NOTHING, 0) == ()
+
+
+def test_with_too_few_classes_there_is_nothing_to_expect(tmp_path):
+    run = synthetic_run(tmp_path, 600, 3, 2, layers=2, tag_class=1, tag_share=0.05)
+    aggregate(run, tables=("label",), workers=1, k=1)
+    assert find_leads(run.atlas("label"), NOTHING) == ()
+
+
+def test_only_images_that_look_there_are_carriers(run, atlas):
+    leads = find_leads(atlas, NOTHING)
+    (found,) = (s for s in lead_suspects(run, "label", leads) if s.number == TAGGED)
+    assert found.family == len(leads)
+    assert found.finding is None
+    tagged = draw(1600, 8, SEED, 2, (6, 6), TAGGED, SHARE, 1.0).tagged
+    assert tagged[list(found.carriers)].all()
+    images = run.summary().to_table().to_pandas().set_index("row")
+    assert (images.loc[list(found.carriers), "corner_tl_flow"] >= LOOKING).all()
+
+
+@pytest.mark.parametrize(("pasted", "severity"), [(60, "medium"), (16, "low")])
+def test_the_numbers_of_a_proven_lead_are_in_its_row(run, atlas, pasted, severity):
+    lead = of_the_tag(atlas)
+    (accused,) = lead_suspects(run, "label", [lead])
+    controls = (Rate(0, n, LEVEL) for n in (200, 200, 4, 150))
+    rates = (Rate(pasted, 200, LEVEL), Rate(pasted // 2, 150, LEVEL))
+    tested = Confirmation(accused, *rates, *controls)
+    evidence = tuple((row, float(np.float32(9 - row))) for row in range(8))
+    entry = lead_entry(lead, tested, "class 5", evidence)
+    assert (entry.kind, entry.number, entry.severity) == ("lead", TAGGED, severity)
+    assert len(entry.evidence) == round(lead.value * lead.images)
+    said = entry.sentence.replace("“class 5”", "")
+    known = [100 * entry.value, 100 * entry.control, entry.effect, entry.images]
+    for text in re.findall(r"\d+(?:\.\d+)?", said):
+        assert any(float(text) == pytest.approx(number, rel=0.06) for number in known), text

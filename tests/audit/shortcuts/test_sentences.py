@@ -1,0 +1,42 @@
+import re
+
+import pytest
+
+from pipeline.audit.shortcuts.detection import Finding, Signal
+from pipeline.audit.shortcuts.sentences import sentence
+from pipeline.audit.stats.estimates import STATISTICS
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=lambda statistic: statistic.name)
+def test_every_number_of_a_sentence_is_the_findings_own(statistic):
+    signal = Signal(statistic, 3, 4.1267, 0.31512, 7.444, 12.34, 3.21e-7, 248)
+    said = sentence(Finding(signal, ()), ["a", "b", "c", "traffic light"])
+    assert "q = 3.2·10⁻⁷" in said
+    numbers = {float(text) for text in re.findall(r"\d+(?:\.\d+)?", said.replace("·10⁻⁷", ""))}
+    share = statistic.aspect == "share"
+    assert numbers == {413 if share else 4.13, 31.5 if share else 0.315, 7.4, 12.3, 3.2, 248}
+    assert said.startswith("“traffic light” ")
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("corner_br_flow_level", "the bottom-right corner"),
+        ("border_flow_tail", "the border"),
+        ("corner_tl_flow_share", "almost only at the top-left corner"),
+        ("mass_confident_level", "confident"),
+        ("convergence_depth_level", "layers earlier"),
+    ],
+)
+def test_a_sentence_names_the_mechanism(name, words):
+    (statistic,) = (item for item in STATISTICS if item.name == name)
+    assert words in sentence(Finding(Signal(statistic, 0, 1, 1, 1, 9, 0.001, 100), ()), ["cat"])
+
+
+def test_an_echo_names_its_leader():
+    (statistic,) = (item for item in STATISTICS if item.name == "corner_tl_flow_tail")
+    signal = Signal(statistic, 1, 2.2, 0.5, 3.7, 9, 0.001, 100)
+    said = sentence(Finding(signal, (), leader=0), ["cat", "dog"])
+    assert said.startswith(sentence(Finding(signal, ()), ["cat", "dog"]))
+    assert "“cat” looks there far more" in said

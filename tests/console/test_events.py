@@ -1,0 +1,47 @@
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from jobs.cli import app
+from pipeline.console.events import EventLog
+from pipeline.errors import UnitFailed
+from tests.engine.datasets import small_config
+
+
+def test_a_run_is_told_in_json_lines(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    (tmp_path / "images/class_0/0000.png").write_bytes(b"")
+    path = tmp_path / "config.yaml"
+    content = {**config.model_dump(mode="json"), "limits": {"quarantine": 0.1}}
+    path.write_text(yaml.safe_dump(content))
+    result = CliRunner().invoke(app, ["flows", str(path), "--json"])
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["event"] for line in lines] == ["started", *["unit"] * 5, "finished"]
+    assert {line["run"] for line in lines} == {config.run}
+    times = [datetime.fromisoformat(line["time"]) for line in lines]
+    assert times == sorted(times)
+    assert all(time.utcoffset() is not None for time in times)
+    assert (lines[0]["rows"], lines[0]["units_todo"]) == (40, 5)
+    assert sum(line["ok"] for line in lines[1:-1]) == lines[-1]["ok"] == 39
+    assert lines[-1]["reasons"] == {"empty": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyboardInterrupt(), {"event": "stopped"}),
+        (UnitFailed("unit 3 failed"), {"event": "failed", "error": "unit 3 failed"}),
+    ],
+)
+def test_an_end_before_the_end_is_told(error: BaseException, told: dict[str, str]) -> None:
+    out = io.StringIO()
+    with pytest.raises(type(error)), EventLog(out, "s3://bucket/run"):
+        raise error
+    (line,) = map(json.loads, out.getvalue().splitlines())
+    assert told.items() <= line.items()

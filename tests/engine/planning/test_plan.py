@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engine import Measured, check_fit, plan_run
+from pipeline.engine.planning.plan import MIN_UNIT_ROWS, bytes_per_image, choose_unit_rows
+from pipeline.errors import ConfigError
+from tests.store.runs import spec_of
+
+
+def test_the_sizes_that_large_datasets_get() -> None:
+    vit = bytes_per_image(12, (14, 14), "float16")
+    assert vit == 4704
+    assert bytes_per_image(12, (14, 14), "float16", flows=2, channels=192) == 2 * 4704 + 768
+    assert choose_unit_rows(10**9, vit) == 16_384
+    assert choose_unit_rows(1_281_167, vit) == 2_048
+    assert choose_unit_rows(2_000, vit) == MIN_UNIT_ROWS
+
+
+@given(st.integers(1, 10**9), st.integers(8, 2**26))
+def test_units_are_powers_of_two_within_their_bounds(rows: int, image_bytes: int) -> None:
+    unit_rows = choose_unit_rows(rows, image_bytes)
+    assert unit_rows >= MIN_UNIT_ROWS
+    assert unit_rows & (unit_rows - 1) == 0
+    if unit_rows > MIN_UNIT_ROWS:
+        assert unit_rows * image_bytes <= 128 * 2**20
+        assert -(-rows // unit_rows) >= 512
+
+
+MEASURED = Measured(
+    rows=32,
+    unit_rows=16,
+    workers=2,
+    map_bytes=50.0,
+    value_bytes=10.0,
+    part_bytes=1000.0,
+    memory=10**9,
+    images_per_second=2.0,
+    start_seconds=7.0,
+)
+
+
+def test_time_counts_whole_rounds_of_units() -> None:
+    spec = spec_of(rows=50, unit_rows=16)
+    plan = plan_run(spec, batch_size=8, images_per_second=2, workers=3, price_per_hour=3)
+    assert plan.units == 4
+    assert plan.seconds == 32 / 2
+    assert plan.cost == pytest.approx(32 / 2 / 3600 * 9)
+    assert plan.puts_per_second == pytest.approx(5 * 3 * 2 / 16)
+    assert plan_run(spec, batch_size=8).seconds is None
+
+
+def test_what_was_measured_is_scaled_to_the_run() -> None:
+    spec = spec_of(rows=50, unit_rows=32)
+    plan = plan_run(spec, batch_size=8, measured=MEASURED)
+    assert plan.measured
+    assert plan.map_bytes == 50 * 50
+    assert plan.summary_bytes == 50 * 10 + 2 * 1000
+    assert plan.total_bytes == 5000
+    assert plan.seconds == 50 / 2 + 7
+    maps = 4 * (2 * 3 * 4 + 2 + 1)
+    assert plan.worker_bytes > 10**9 + 16 * 4 * maps
+    assert plan_run(spec, batch_size=8, measured=MEASURED, images_per_second=10).seconds == 12
+
+
+def test_what_is_not_measured_is_estimated_from_the_layout() -> None:
+    spec = spec_of(rows=5000, unit_rows=64)
+    plain = plan_run(spec, batch_size=8)
+    both = plan_run(spec_of(rows=5000, unit_rows=64, label_maps=True), batch_size=8)
+    wide = plan_run(spec_of(rows=5000, unit_rows=64, channels=192), batch_size=8)
+    assert 0.4 * 48 < plain.map_bytes / 5000 < 48
+    assert both.map_bytes == pytest.approx(2 * plain.map_bytes)
+    assert wide.map_bytes - plain.map_bytes > 5000 * 192 * 3
+    assert [plan.objects // plan.units for plan in (plain, both, wide)] == [5, 7, 6]
+
+
+@pytest.mark.parametrize(
+    ("workers", "given", "told"),
+    [
+        (5, {}, "4 units of 16 rows cannot keep 5 actors busy; set unit_rows to 2 or"),
+        (1, {"memory": 10**9 - 1}, "an actor will hold 0.9 GiB, and has only 0.9 GiB"),
+        (1, {"free": 6000}, "the run will be 0.0 GB, and only 0.0 GB are free"),
+    ],
+)
+def test_what_cannot_fit_is_refused(workers: int, given: dict[str, int], told: str) -> None:
+    plan = plan_run(
+        spec_of(rows=50, unit_rows=16), batch_size=8, workers=workers, measured=MEASURED
+    )
+    with pytest.raises(ConfigError, match=told):
+        check_fit(plan, **given)
+    assert len(check_fit(replace(plan, workers=1), memory=10**9 + 1, free=7001)) == 0
+
+
+def test_what_may_be_wanted_otherwise_is_told() -> None:
+    plan = plan_run(spec_of(rows=50, unit_rows=16), batch_size=8, workers=2, images_per_second=1e4)
+    uneven, many = check_fit(plan)
+    assert "4 units keep 2 actors busy unevenly" in uneven
+    assert "6,250 objects are written per second" in many

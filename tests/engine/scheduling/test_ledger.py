@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engine.scheduling.interface import Attempt
+from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.errors import ConfigError, UnitFailed
+from pipeline.store import Unit
+
+UNITS = [Unit(number, 8 * number, 8 * number + 8) for number in range(4)]
+DEATH = RuntimeError("the worker died")
+
+
+def take(ledger: Ledger, **how: object) -> Attempt:
+    attempt = ledger.next(**{"idle": True, **how})  # type: ignore[arg-type]
+    assert attempt is not None
+    return attempt
+
+
+def test_units_come_in_order() -> None:
+    ledger = Ledger(UNITS, attempts=3)
+    assert [take(ledger, idle=False).unit for _ in UNITS] == UNITS
+    assert ledger.next(idle=True) is None
+    assert len(ledger) == 0
+
+
+def test_an_error_is_charged_until_the_last_attempt() -> None:
+    ledger = Ledger(UNITS, attempts=3)
+    for number in (1, 2):
+        attempt = take(ledger)
+        assert (attempt.unit, attempt.number) == (UNITS[0], number)
+        ledger.failed(attempt, OSError("503"))
+    with pytest.raises(UnitFailed, match=r"unit 0 .* failed 3 times, last with OSError: 503"):
+        ledger.failed(take(ledger), OSError("503"))
+
+
+def test_what_says_what_to_do_is_raised_at_once() -> None:
+    ledger = Ledger(UNITS, attempts=3)
+    with pytest.raises(ConfigError):
+        ledger.failed(take(ledger), ConfigError("mend it"))
+
+
+def test_a_death_in_company_is_charged_to_nobody_and_each_is_tried_alone() -> None:
+    ledger = Ledger(UNITS, attempts=3)
+    held = [take(ledger, idle=False) for _ in range(3)]
+    ledger.died(held, DEATH)
+    assert ledger.next(idle=False) is None, "a busy worker waits until it is idle"
+    for unit in UNITS[:3]:
+        attempt = take(ledger)
+        assert (attempt.unit, attempt.number, attempt.alone) == (unit, 1, True)
+    assert not take(ledger, idle=False).alone
+
+
+def test_a_place_avoids_what_its_actor_died_with() -> None:
+    ledger = Ledger(UNITS, attempts=3)
+    ledger.died([take(ledger), take(ledger)], DEATH)
+    assert take(ledger, avoid={0}).unit == UNITS[1]
+    assert take(ledger, avoid={0}).unit == UNITS[2]
+    assert take(ledger).unit == UNITS[0]
+
+
+def test_after_its_last_death_a_unit_is_tried_once_more_with_care() -> None:
+    ledger = Ledger(UNITS[:1], attempts=2)
+    for careful in (False, False, True):
+        attempt = take(ledger)
+        assert attempt.careful == careful
+        if careful:
+            with pytest.raises(UnitFailed):
+                ledger.died([attempt], DEATH)
+        else:
+            ledger.died([attempt], DEATH)
+
+
+def test_units_of_a_lost_node_come_back_uncharged_and_first() -> None:
+    ledger = Ledger(UNITS, attempts=1)
+    ledger.give_back([take(ledger, idle=False) for _ in range(2)])
+    assert [take(ledger, idle=False) for _ in range(4)] == [Attempt(unit) for unit in UNITS]
+
+
+@given(st.data())
+def test_whatever_happens_every_unit_ends_once_or_the_run_gives_up(data: st.DataObject) -> None:
+    ledger, hands, finished = Ledger(UNITS, attempts=3), ([], []), []  # type: ignore[var-annotated]
+    try:
+        for _ in range(1000):
+            if not ledger and not any(hands):
+                break
+            hand = hands[data.draw(st.integers(0, 1))]
+            while len(hand) < 3 and not any(attempt.alone for attempt in hand):
+                attempt = ledger.next(idle=not hand)
+                if attempt is None:
+                    break
+                hand.append(attempt)
+            if not hand:
+                continue
+            match data.draw(st.sampled_from(["finish", "finish", "fail", "die", "lose"])):
+                case "finish":
+                    finished.append(hand.pop(0).unit.id)
+                case "fail":
+                    ledger.failed(hand.pop(0), OSError("503"))
+                case "die":
+                    held, hand[:] = list(hand), []
+                    ledger.died(held, DEATH)
+                case "lose":
+                    held, hand[:] = list(hand), []
+                    ledger.give_back(held)
+    except UnitFailed:
+        return
+    held_now = [attempt.unit.id for hand in hands for attempt in hand]
+    assert sorted(finished + held_now) == sorted(set(finished + held_now))
+    if not ledger and not held_now:
+        assert sorted(finished) == [0, 1, 2, 3]

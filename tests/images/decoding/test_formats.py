@@ -1,0 +1,108 @@
+"""What a file says of itself before a decoder may touch it."""
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.images.decoding.formats import (
+    Unusable,
+    essential_png,
+    jpeg_exif,
+    orientation,
+    sniff,
+    webp_size,
+)
+from tests.images.gallery import encode, kinds, picture, png_chunk
+
+
+@pytest.mark.parametrize("name", sorted(kinds()))
+def test_formats_are_told_by_their_content(name: str) -> None:
+    by_suffix = {"jpg": "jpeg", "jp2": "jpeg2000"}
+    suffix = name.split(".")[-1]
+    assert sniff(kinds()[name]) == by_suffix.get(suffix, suffix)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"<svg width='9'/>",
+        b"\xef\xbb\xbf <?xml version='1.0'?>\n<!-- c -->\n<svg/>",
+        b"%PDF-1.4",
+        b"%!PS-Adobe",
+        b"\0\0\0\x1cftypheic",
+        b"8BPS\0\1",
+        b"\xff\x0a\x00",
+    ],
+)
+def test_images_that_are_not_read_are_known(head: bytes) -> None:
+    assert sniff(head) == "other"
+
+
+@pytest.mark.parametrize(
+    "text", [b"BMW and other cars are quick", b"<html><svg>", b"RIFF1234WAVE", b"P5", b"\xff\xd8"]
+)
+def test_words_are_no_images(text: bytes) -> None:
+    assert sniff(text) is None
+
+
+def test_text_and_profiles_of_a_png_are_not_passed_on() -> None:
+    whole = encode(picture(), "PNG")
+    bomb = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(10_000_000)))
+    profile = png_chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(10_000_000)))
+    laden = whole[:33] + bomb + profile + whole[33:] + b"trailing"
+    assert essential_png(laden) == whole
+
+
+@given(st.integers(8, 10_000), st.integers(0, 7))
+def test_every_bit_of_a_png_is_guarded(position: int, bit: int) -> None:
+    whole = bytearray(encode(picture(), "PNG"))
+    whole[8 + position % (len(whole) - 8)] ^= 1 << bit
+    # A chunk that nobody needs may change; here a flip can only make one out of a needed chunk.
+    with pytest.raises(Unusable, match=r"truncated|corrupt"):
+        _decoded_png(bytes(whole))
+
+
+def _decoded_png(data: bytes) -> None:
+    essential = essential_png(data)
+    if essential.count(b"IDAT") == 0 or b"IHDR" not in essential:
+        raise Unusable("corrupt")
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [({}, (48, 32)), ({"lossless": True}, (48, 32)), ({"exif": b"Exif\0\0II*\0"}, (48, 32))],
+)
+def test_webp_canvases(options: dict[str, object], size: tuple[int, int]) -> None:
+    assert webp_size(encode(picture(*size), "WEBP", **options)) == size
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("value", range(10))
+def test_orientation_in_either_byte_order(order: str, value: int) -> None:
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    entries = struct.pack(order + "HHII", 0x010F, 2, 4, 0)
+    entries += struct.pack(order + "HHIHH", 0x0112, 3, 1, value, 0)
+    block = head + struct.pack(order + "IH", 8, 2) + entries
+    assert orientation(block) == orientation(b"Exif\0\0" + block) == (value if 0 < value < 9 else 1)
+
+
+@given(st.binary(max_size=64), st.sampled_from([b"", b"Exif\0\0II*\0", b"MM\0*\0\0\0\x08"]))
+def test_any_exif_has_an_orientation(tail: bytes, head: bytes) -> None:
+    assert 1 <= orientation(head + tail) <= 8
+
+
+def test_exif_is_found_among_the_segments_of_a_jpeg() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(picture(), "JPEG", exif=exif, comment=b"c" * 300, icc_profile=bytes(70_000))
+    assert orientation(jpeg_exif(data)) == 6
+    assert jpeg_exif(encode(picture(), "JPEG")) == b""
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_have_exif_or_not(tail: bytes) -> None:
+    assert isinstance(jpeg_exif(b"\xff\xd8\xff" + tail), bytes)

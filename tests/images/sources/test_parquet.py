@@ -1,0 +1,92 @@
+"""Parquet files with images become rows; the images are read by row group."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config import DatasetConfig
+from pipeline.errors import ConfigError, DatasetError
+from pipeline.images import Fetcher, open_source
+from pipeline.images.sources.parquet import ParquetSource, open_parquet
+from pipeline.images.sources.table import TableSource
+from tests.images.archives import parquet_of
+from tests.images.indexed import indexed
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for number, split in enumerate(("test", "train")):
+        images = [b"image %d %d" % (number, n) for n in range(10)]
+        path = tmp_path / f"data/{split}-00000-of-00001.parquet"
+        parquet_of(path, images, [n % 3 for n in range(10)], ("cat", "<b>dog", "eel"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["{}", "{}/data", "{}/data/*.parquet", "{}/**-of-*.parquet"])
+def test_every_way_to_name_them_gives_the_same_images(files: Path, source: str) -> None:
+    opened = open_source(DatasetConfig(source=source.format(files)))
+    assert isinstance(opened, ParquetSource)
+    assert opened.class_names == {0: "cat", 1: "<b>dog", 2: "eel"}
+    rows = indexed(opened).rows
+    assert rows["uri"].to_pylist()[5].endswith("test-00000-of-00001.parquet#1/1/image")
+    assert rows["label"].to_pylist() == [n % 3 for n in range(10)] * 2
+    assert rows["split"].to_pylist() == ["test"] * 10 + ["train"] * 10
+    fetcher = Fetcher(opened.root)
+    for number, row in enumerate(rows.to_pylist()):
+        content = fetcher.fetch(row["uri"], row["offset"], row["length"])
+        assert content == b"image %d %d" % divmod(number, 10)
+
+
+def test_one_file_is_told_from_a_table(files: Path, tmp_path: Path) -> None:
+    one = str(files / "data/test-00000-of-00001.parquet")
+    assert isinstance(open_source(DatasetConfig(source=one)), ParquetSource)
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    pq.write_table(pa.table({"uri": ["a.jpg"]}), tmp_path / "t.parquet")
+    assert isinstance(open_source(DatasetConfig(source=str(tmp_path / "t.parquet"))), TableSource)
+
+
+def test_labels_map_names_to_the_model(files: Path) -> None:
+    source = open_parquet(str(files), {"cat": 281, "<b>dog": 207, "eel": None})
+    assert set(indexed(source).rows["label"].to_pylist()) == {281, 207, None}
+    assert source.class_names == {207: "<b>dog", 281: "cat"}
+    with pytest.raises(ConfigError, match=r"test-00000.*'eel'"):
+        indexed(open_parquet(str(files), {"cat": 281, "<b>dog": 207}))
+
+
+def test_unusual_columns_can_be_named(tmp_path: Path) -> None:
+    table = pa.table({"scan": [b"1", b"2"], "image": ["no", "no"], "kind": [4, 5]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    fields = {"source": str(tmp_path), "image_column": "scan", "label_column": "kind"}
+    source = open_source(DatasetConfig.model_validate(fields))
+    rows = indexed(source).rows.to_pylist()
+    assert [row["label"] for row in rows] == [4, 5]
+    found = [Fetcher(source.root).fetch(r["uri"], r["offset"], r["length"]) for r in rows]
+    assert found == [b"1", b"2"]
+    with pytest.raises(ConfigError, match=r"dataset\.image_column"):
+        open_parquet(str(tmp_path), None)
+    with pytest.raises(ConfigError, match="'none'"):
+        open_parquet(str(tmp_path), None, image="none")
+
+
+def test_an_image_that_is_null_is_missing(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "a.parquet", [b"1", None], [0, 0])
+    source = open_parquet(str(tmp_path), None)
+    row = indexed(source).rows.to_pylist()[1]
+    with pytest.raises(FileNotFoundError):
+        Fetcher(source.root).fetch(row["uri"], row["offset"], row["length"])
+
+
+def test_damaged_files_are_named(files: Path) -> None:
+    path = files / "data/train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DatasetError, match=r"train-00000-of-00001\.parquet as Parquet"):
+        indexed(open_parquet(str(files), None))
+
+
+def test_another_file_of_the_same_rows_is_another_dataset(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    before = indexed(open_parquet(str(parquet_of(path, [b"a" * 50], [0])), None)).index
+    after = indexed(open_parquet(str(parquet_of(path, [b"a"], [0])), None)).index
+    assert before.fingerprint != after.fingerprint

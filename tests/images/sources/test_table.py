@@ -1,0 +1,94 @@
+"""Tables of URIs."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import ConfigError, DatasetError
+from pipeline.images.sources.root import Root
+from pipeline.images.sources.table import TableSource, open_table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").write_bytes(name.encode() * ord(name))
+    return tmp_path
+
+
+def _open(
+    folder: Path, content: str | pa.Table, labels: dict[str, int | None] | None = None
+) -> TableSource:
+    path = folder / ("t.csv" if isinstance(content, str) else "t.parquet")
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        pq.write_table(content, path)
+    return open_table(str(path), Root(str(folder)), labels)
+
+
+def _rows(source: TableSource) -> list[tuple[str, int | None, str | None, int | None]]:
+    return [(entry.uri, entry.label, entry.split, entry.length) for entry in source.scan()]
+
+
+def test_rows_keep_their_order_and_columns(folder: Path) -> None:
+    source = _open(folder, "split,file,label\nval,c.jpg,2\n,a.jpg,\ntrain,b.jpg,0\n")
+    assert _rows(source) == [
+        ("c.jpg", 2, "val", 99),
+        ("a.jpg", None, None, 97),
+        ("b.jpg", 0, "train", 98),
+    ]
+    assert source.class_names == {}
+    assert source.root == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([2, None], pa.int64()),
+        ([2.0, float("nan")], pa.float64()),
+        (["2", ""], pa.string()),
+        ([2, -1], pa.int8()),
+        (["2", None], pa.dictionary(pa.int8(), pa.string())),
+    ],
+)
+def test_parquet_labels_of_any_type(folder: Path, values: list[object], type_: pa.DataType) -> None:
+    table = pa.table({"path": ["a.jpg", "b.jpg"], "label": pa.array(values, type_)})
+    assert [label for _, label, _, _ in _rows(_open(folder, table))] == [2, None]
+
+
+def test_text_labels_need_a_mapping(folder: Path) -> None:
+    text = "file,label\na.jpg,cat\nb.jpg,dog\n"
+    assert [row[1] for row in _rows(_open(folder, text, {"cat": 5, "dog": None}))] == [5, None]
+    assert _open(folder, text, {"cat": 5, "dog": None}).class_names == {5: "cat"}
+    with pytest.raises(ConfigError, match=r"'cat', 'dog'.*dataset\.labels"):
+        _open(folder, text)
+
+
+def test_a_list_is_no_label(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="column label"):
+        _open(folder, pa.table({"file": ["a.jpg"], "label": [[1, 2]]}))
+
+
+def test_missing_files_keep_their_row(folder: Path) -> None:
+    assert _rows(_open(folder, "file\nnone.jpg\na.jpg\n")) == [
+        ("none.jpg", None, None, None),
+        ("a.jpg", None, None, 97),
+    ]
+
+
+def test_if_every_file_is_missing_the_root_is_wrong(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none of the 2 files .*dataset\.root"):
+        _rows(_open(folder, "file\nx/a.jpg\nx/b.jpg\n"))
+
+
+def test_refused_uris_are_named_with_their_row(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=r"t\.csv, row 2: '\.\./\\x1b\[2J' is refused"):
+        _rows(_open(folder, "file\na.jpg\n../\x1b[2J\n"))
+
+
+def test_an_empty_table_is_an_error(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="has no rows"):
+        _rows(_open(folder, "file,label\n"))
