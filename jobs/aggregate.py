@@ -40,8 +40,8 @@ def aggregate(
 ) -> None:
     """Fold a run into exact class statistics."""
     from pipeline.atlas import aggregate as fold
-    from pipeline.atlas import cluster
-    from pipeline.store import open_run
+    from pipeline.atlas import cluster, open_atlas
+    from pipeline.store.reader import open_run
 
     opened = open_run(run)
     with cluster(scheduler):
@@ -55,7 +55,7 @@ def aggregate(
             target=target,
             partial_run=partial,
         )
-    atlas = opened.atlas(name=name or by)
+    atlas = open_atlas(opened, name=name or by)
     seen = int((atlas.count > 0).sum())
     place = "/".join(["atlas", *filter(None, [name or by])])
     say(

@@ -42,7 +42,7 @@ def audit(
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
     from pipeline.audit.shortcuts.sensitivity import REACH, reach_sentence
-    from pipeline.store import open_run
+    from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
         gate = Gate.of(fail_on, AUDITED)

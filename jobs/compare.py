@@ -25,7 +25,7 @@ def compare(
     from pipeline.audit.compare.comparison import compare as find
     from pipeline.audit.compare.settings import settings_sentence
     from pipeline.audit.gate import Gate
-    from pipeline.store import open_run
+    from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
         gate = Gate.of(fail_on, ("drift",))

@@ -25,7 +25,7 @@ def confirm(
     """
     from pipeline.audit.causal.confirm import confirm as test
     from pipeline.engine import LocalEngine
-    from pipeline.store import open_run
+    from pipeline.store.reader import open_run
 
     opened = open_run(run)
 

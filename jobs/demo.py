@@ -118,7 +118,7 @@ def _explain(uri: str) -> None:
     from pipeline.audit.sanity import check_sanity
     from pipeline.engine import LocalEngine
     from pipeline.report import write_report
-    from pipeline.store import open_run
+    from pipeline.store.reader import open_run
 
     run = open_run(uri)
     aggregate(run)

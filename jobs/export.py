@@ -25,7 +25,7 @@ def export(
     """Write images and flows of a run for FiftyOne or ViRelAy."""
     from pipeline.export.fiftyone import SAMPLES, export_fiftyone
     from pipeline.export.virelay import PROJECT, export_virelay
-    from pipeline.store import open_run
+    from pipeline.store.reader import open_run
 
     opened = open_run(run)
     opened.require_finished()

@@ -13,8 +13,8 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Also hash every object again.")] = False,
 ) -> None:
     """Check a run's objects against its receipts."""
-    from pipeline.store import open_run
     from pipeline.store import verify as check
+    from pipeline.store.reader import open_run
 
     opened = open_run(run)
     result = check(opened.store, opened.spec, deep=deep)

@@ -3,7 +3,16 @@
 from pipeline.atlas.aggregation import aggregate
 from pipeline.atlas.fold import cluster
 from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, TABLES
-from pipeline.atlas.storage.catalogue import open_atlas
+from pipeline.atlas.storage.catalogue import choose_atlas, open_atlas
 from pipeline.atlas.storage.reader import Atlas
 
-__all__ = ["CONFIDENT", "CONFIDENT_MASS", "TABLES", "Atlas", "aggregate", "cluster", "open_atlas"]
+__all__ = [
+    "CONFIDENT",
+    "CONFIDENT_MASS",
+    "TABLES",
+    "Atlas",
+    "aggregate",
+    "choose_atlas",
+    "cluster",
+    "open_atlas",
+]

@@ -28,7 +28,8 @@ from pipeline.atlas.statistics.maps import add_maps
 from pipeline.atlas.statistics.pooled import open_pooled
 from pipeline.atlas.statistics.projections import Looks
 from pipeline.errors import ConfigError
-from pipeline.store import Unit, open_run
+from pipeline.store import Unit
+from pipeline.store.reader import open_run
 
 LOOKS_TOGETHER = 4
 """Second looks at blocks that are kept until they are merged: merging sorts all they hold."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.atlas import Atlas, open_atlas
+from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.explained_class import explained_atlas
 from pipeline.audit.faults.detection import find_faults
 from pipeline.audit.finding import CONFIRMATIONS, SEVERITIES, Entry, evidence_table, findings_table
@@ -18,7 +18,6 @@ from pipeline.audit.shortcuts.evidence import extreme_images
 from pipeline.audit.shortcuts.sensitivity import REACH, find_reach
 from pipeline.audit.shortcuts.sentences import sentence
 from pipeline.audit.stats.estimates import Reading, read_all
-from pipeline.errors import RunIncomplete
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
@@ -91,20 +90,6 @@ def add_leads(run: Run, leads: Sequence[Entry], names: Sequence[str]) -> int:
         added = added.set_column(0, added.schema.field("finding"), numbers)
         run.write(path, parquet_bytes(pa.concat_tables([kept, added])))
     return len(before)
-
-
-def choose_atlas(run: Run, name: str | None = None) -> Atlas:
-    """Return the classes by label, or by prediction where no image is labelled.
-
-    Of the run's own atlas, or of a named one; one of groups has nothing to choose from.
-    """
-    if name is not None and (groups := open_atlas(run, name=name)).facts["by"] is not None:
-        return groups
-    try:
-        atlas = open_atlas(run, "label", name)
-    except RunIncomplete:
-        return open_atlas(run, "predicted", name)
-    return atlas if atlas.count.any() else open_atlas(run, "predicted", name)
 
 
 def _shortcuts(run: Run, atlas: Atlas, readings: Sequence[Reading]) -> list[Entry]:

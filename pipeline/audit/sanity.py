@@ -19,8 +19,8 @@ from torch.nn import functional
 from pipeline.audit.compare.shared_images import rank_correlation
 from pipeline.audit.text.numbers import figure
 from pipeline.engine.batch import indexed_images, load_image
+from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context, load_configured, open_context, open_method
-from pipeline.engine.planning.clock import Clock
 from pipeline.errors import FlowatlasError
 from pipeline.measures.boxes import coverage
 from pipeline.store import Run, Status

@@ -3,7 +3,8 @@
 from pipeline.engine.planning.bottleneck import Pace
 from pipeline.engine.planning.measured import Measured, measure_run, measure_sample
 from pipeline.engine.planning.plan import Plan, check_fit, plan_run
-from pipeline.engine.run import Prepared, Started, prepare, run_flows
+from pipeline.engine.prepare import Prepared, prepare
+from pipeline.engine.run import Started, run_flows
 from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
 from pipeline.engine.scheduling.local import LocalEngine
 from pipeline.engine.worker import open_flows

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.engine.planning.clock import Clock
+from pipeline.engine.clock import Clock
 from pipeline.images import Fetcher, InputTransform, Unusable, decode
 
 _AHEAD = 2

@@ -20,7 +20,8 @@ from pipeline.models import (
     recorded_embeddings,
     transformed,
 )
-from pipeline.store import Run, open_run
+from pipeline.store import Run
+from pipeline.store.reader import open_run
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import torch
 
 from pipeline.engine.batch import LoadedImage
+from pipeline.engine.clock import Clock
 from pipeline.engine.compute import ComputedBatch, compute_batch
 from pipeline.engine.context import Context
-from pipeline.engine.planning.clock import Clock
 
 
 class MicroBatches:

@@ -16,7 +16,8 @@ from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.files.remote import is_url
 from pipeline.files.tabular import Table
 from pipeline.flows.registry import METHODS
-from pipeline.store import Run, Status, open_run
+from pipeline.store import Run, Status
+from pipeline.store.reader import open_run
 
 Place = tuple[str, int | None]
 """Where an image's bytes are: URI and offset, as an index has them or with an absolute URI."""

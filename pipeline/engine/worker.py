@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.engine.batch import LoadedImage, indexed_images, load_image, read_ahead
+from pipeline.engine.clock import Clock
 from pipeline.engine.compute import assemble
 from pipeline.engine.context import Context, open_context
 from pipeline.engine.micro_batches import MicroBatches
-from pipeline.engine.planning.clock import Clock
-from pipeline.engine.planning.peak_memory import peak_resident
+from pipeline.engine.peak_memory import peak_resident
 from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
 from pipeline.store import Receipt, UnitData, commit_unit

@@ -90,8 +90,8 @@ class LayerMethod(Session):
     def observe(self, images: Tensor, question: Question) -> Observation:
         """Run the model and differentiate what is explained by the layers.
 
-        Layers of a convolutional network are those of :func:`pipeline.models.trunk.read_trunk`, of a
-        transformer of one resolution those of :func:`pipeline.models.tokens.read_tokens`.
+        Layers of a convolutional network are those of :func:`pipeline.models.trunk.read_trunk`, of
+        a transformer of one resolution those of :func:`pipeline.models.tokens.read_tokens`.
 
         Raises
         ------

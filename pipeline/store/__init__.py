@@ -1,14 +1,19 @@
 """The run on disk: one layout for local folders and object stores, receipts last."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
 from pipeline.store.disk_full import telling_when_full
 from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock
 from pipeline.store.objects import is_run, open_store
-from pipeline.store.reader import Run, open_run
+from pipeline.store.reader import Run
 from pipeline.store.receipts import Receipt, valid_receipts
 from pipeline.store.verify import Problem, Verification, verify
+
+if TYPE_CHECKING:
+    from pipeline import api
 
 __all__ = [
     "Column",
@@ -35,3 +40,13 @@ __all__ = [
     "valid_receipts",
     "verify",
 ]
+
+
+def open_run(uri: str) -> "api.Run":
+    """Open a run as a person uses it: :func:`pipeline.api.open_run`.
+
+    The one import that points upwards: scripts import it from here.
+    """
+    from pipeline import api
+
+    return api.open_run(uri)

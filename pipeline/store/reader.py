@@ -1,8 +1,8 @@
-"""``open_run``: a run as a person or a later step reads it."""
+"""``Run``: the objects of a run, as later steps read them."""
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -40,11 +40,6 @@ from pipeline.store.objects import (
     sizes,
     write,
 )
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from pipeline.atlas import Atlas
 
 SUMMARY = "summary"
 FINDINGS = "audit/findings.parquet"
@@ -204,22 +199,6 @@ class Run:
     def exists(self, path: str) -> bool:
         """Return whether the run has the object."""
         return exists(self.store, path)
-
-    def atlas(self, table: str | None = None, name: str | None = None) -> "Atlas":
-        """Return class statistics (after flowatlas aggregate).
-
-        ``table`` is ``label``, ``predicted`` or ``outcome``, ``name`` that of an atlas of some
-        images or other groups; ``run.atlas("NAME")`` opens the first table of a named one.
-        """
-        from pipeline.atlas import open_atlas
-
-        return open_atlas(self, table, name)
-
-    def show(self, row: int, layer: int | None = None) -> "Image.Image":
-        """Return a picture of a row, the flow over what the model saw, layer by layer."""
-        from pipeline.report.pictures.show import show
-
-        return show(self, row, layer)
 
     def findings(self) -> pa.Table:
         """Return the audit's findings, the gravest first (after flowatlas audit)."""

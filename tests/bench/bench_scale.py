@@ -16,8 +16,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.engine.planning.peak_memory import peak_resident
-from pipeline.engine.planning.plan import choose_unit_rows, plan_run
+from pipeline.engine.peak_memory import peak_resident
+from pipeline.engine.planning.plan import plan_run
+from pipeline.engine.unit_size import choose_unit_rows
 from pipeline.images import build_index
 from pipeline.images.sources.source import Entry
 from pipeline.store import Receipt, RunSpec, Spool, create_run, finalize, open_store, valid_receipts

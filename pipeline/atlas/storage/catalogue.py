@@ -1,4 +1,4 @@
-"""``open_atlas``: find one of a run's atlases, its own or a named one, and one of its tables."""
+"""Find one of a run's atlases, its own or a named one, and one of its tables."""
 
 import json
 
@@ -44,3 +44,22 @@ def open_atlas(run: Run, table: str | None = None, name: str | None = None) -> A
     if table not in facts["tables"]:
         raise RunIncomplete(f"{run.uri} has no atlas by {table}; make it with: {command}")
     return Atlas(run, folder, table, facts)
+
+
+def choose_atlas(run: Run, name: str | None = None) -> Atlas:
+    """Return the classes by label, or by prediction where no image is labelled.
+
+    Of the run's own atlas, or of a named one; one of groups has nothing to choose from.
+
+    Raises
+    ------
+    RunIncomplete
+        The run was not aggregated.
+    """
+    if name is not None and (groups := open_atlas(run, name=name)).facts["by"] is not None:
+        return groups
+    try:
+        atlas = open_atlas(run, "label", name)
+    except RunIncomplete:
+        return open_atlas(run, "predicted", name)
+    return atlas if atlas.count.any() else open_atlas(run, "predicted", name)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.atlas import Atlas
+from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.causal.confirmation import Confirmation, Material, examine, gather
 from pipeline.audit.causal.leads import LEADS, find_leads, lead_entry
 from pipeline.audit.causal.suspects import Suspect, find_suspects, lead_suspects
 from pipeline.audit.finding import CONFIRMATIONS
-from pipeline.audit.run import add_leads, audited, choose_atlas
+from pipeline.audit.run import add_leads, audited
 from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.shortcuts.evidence import extreme_images
 from pipeline.audit.stats.intervals import Rate

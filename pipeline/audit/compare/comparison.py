@@ -13,14 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.atlas import Atlas
+from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.compare.agreement import agreement
 from pipeline.audit.compare.differences import differences, lead
 from pipeline.audit.compare.mean_flows import mean_flows
 from pipeline.audit.compare.overlap import require_apart
 from pipeline.audit.compare.settings import compare_settings
 from pipeline.audit.compare.shared_images import pair
-from pipeline.audit.run import choose_atlas
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.text.quoting import quote
 from pipeline.errors import ConfigError

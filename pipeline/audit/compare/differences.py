@@ -180,8 +180,8 @@ def _sentence(row: dict[str, Any], shift: float, who: str) -> str:
 def means_tell(value: float, control: float, shift: float) -> bool:
     """Tell whether two means show a difference: far apart, and most of it is the way they say.
 
-    ``shift`` is that of :class:`~pipeline.audit.compare.drift.Drift`. Of narrow distributions means can be
-    nearly equal though hardly any image of one lies among the other's.
+    ``shift`` is that of :class:`~pipeline.audit.compare.drift.Drift`. Of narrow distributions means
+    can be nearly equal though hardly any image of one lies among the other's.
     """
     apart = abs(control - value) >= LEAST_CHANGE * max(abs(value), abs(control))
     return apart and shift * np.sign(control - value) >= LEAST_SHIFT

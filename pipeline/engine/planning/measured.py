@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from pipeline.config import RunConfig
-from pipeline.engine.run import Prepared, open_engine
+from pipeline.engine.prepare import Prepared
+from pipeline.engine.run import open_engine
 from pipeline.engine.scheduling.interface import Job
 from pipeline.engine.worker import open_flows
 from pipeline.errors import RunIncomplete
@@ -20,13 +21,13 @@ from pipeline.store import (
     RunSpec,
     Spool,
     create_run,
-    open_run,
     open_store,
     valid_receipts,
 )
 from pipeline.store.index import box_rows, index_rows
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
+from pipeline.store.reader import open_run
 
 _BESIDE = ("fetch", "decode", "transform", "queue", "commit")
 """Stages that run beside the computing, in threads of their own."""

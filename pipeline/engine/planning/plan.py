@@ -1,18 +1,13 @@
-"""From rows to units: how large a unit is, and what a run will take."""
+"""What a run will take: units, bytes, objects, memory, time and cost."""
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pipeline.engine.planning.measured import Measured
+from pipeline.engine.unit_size import bytes_per_image
 from pipeline.errors import ConfigError
 from pipeline.store.layout import RunSpec
 
-if TYPE_CHECKING:
-    from pipeline.engine.planning.measured import Measured
-
-SHARD_BYTES = 128 * 2**20
-MIN_UNITS = 512
-MIN_UNIT_ROWS = 64
 PUTS_PER_SECOND = 3_500
 """What S3 promises for one prefix."""
 
@@ -25,26 +20,6 @@ _STORED_SHARE = 0.65
 _HELD = 5.0
 """Measured: a worker holds a unit's maps so often, in float32: of one that is computed, and of one
 that is committed."""
-
-
-def bytes_per_image(
-    layers: int, grid: tuple[int, int], dtype: str, *, flows: int = 1, channels: int = 0
-) -> int:
-    """Return the uncompressed bytes of one image's maps (of all its flows) and its embedding."""
-    maps = layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
-    return flows * maps + 4 * channels
-
-
-def choose_unit_rows(rows: int, image_bytes: int) -> int:
-    """Return the rows of a unit: a power of two near 128 MiB of maps.
-
-    Halved until the run has at least 512 units, so that many actors share the work evenly and
-    little is lost when one dies, but never below 64 rows. Depends on the data alone.
-    """
-    unit_rows = 1 << max(0, math.floor(math.log2(SHARD_BYTES / image_bytes)))
-    while unit_rows > MIN_UNIT_ROWS and math.ceil(rows / unit_rows) < MIN_UNITS:
-        unit_rows //= 2
-    return max(unit_rows, MIN_UNIT_ROWS)
 
 
 @dataclass(frozen=True)
@@ -99,7 +74,7 @@ def plan_run(
     workers: int = 1,
     images_per_second: float | None = None,
     price_per_hour: float | None = None,
-    measured: "Measured | None" = None,
+    measured: Measured | None = None,
 ) -> Plan:
     """Estimate bytes, objects, memory, time and cost of a run before it starts.
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 from pipeline.engine.batch import indexed_images, load_image
-from pipeline.engine.planning.clock import Clock
+from pipeline.engine.clock import Clock
 from pipeline.images import Fetcher, InputTransform
-from pipeline.store import Unit, open_run
+from pipeline.store import Unit
+from pipeline.store.reader import open_run
 
 
 def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ttest_ind_from_stats
 
-from pipeline.atlas import Atlas
+from pipeline.atlas import Atlas, open_atlas
 from pipeline.errors import RunIncomplete
 from pipeline.report.pictures.film_strips import bright
 from pipeline.report.pictures.sprites import DIVERGING, Sprite, levels, signed_levels, sprite
@@ -46,7 +46,7 @@ def open_outcomes(run: Run, table: str) -> Atlas | None:
     if table != "label":
         return None
     try:
-        return run.atlas("outcome")
+        return open_atlas(run, "outcome")
     except RunIncomplete:
         return None
 

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from pipeline.atlas import Atlas
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.stats.intervals import Rate
-from pipeline.errors import RunIncomplete
 from pipeline.report.pages.findings import Finding
 from pipeline.store import Run, Status
 
@@ -158,21 +157,6 @@ def dataset_name(source: str) -> str:
     parts = [part for part in source.split("/") if part.strip(".:")]
     telling = [part for part in parts if PurePosixPath(part).stem.lower() not in _VAGUE]
     return PurePosixPath((telling or parts or [source])[-1]).stem or source
-
-
-def choose_atlas(run: Run) -> Atlas:
-    """Return the atlas by label, or by prediction where the images have no labels.
-
-    Raises
-    ------
-    RunIncomplete
-        The run was not aggregated.
-    """
-    try:
-        atlas = run.atlas("label")
-    except RunIncomplete:
-        return run.atlas("predicted")
-    return atlas if atlas.count.any() else run.atlas("predicted")
 
 
 def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts, ...]:

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from pipeline.atlas import aggregate
+from pipeline.atlas import aggregate, choose_atlas
 from pipeline.audit.sanity import SANITY, SANITY_SCHEMA
 from pipeline.audit.shortcuts.sensitivity import REACH, REACH_SCHEMA
 from pipeline.report.pages.checks import read_gates
-from pipeline.report.pages.overview import choose_atlas, rank_classes, read_facts
+from pipeline.report.pages.overview import rank_classes, read_facts
 from pipeline.store.parquet import parquet_bytes
 from tests.report.reported import drawn_run
 

@@ -2,12 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.atlas import aggregate
+from pipeline.atlas import aggregate, choose_atlas
 from pipeline.errors import RunIncomplete
 from pipeline.report.pages.findings import read_findings
 from pipeline.report.pages.overview import (
     _explained,
-    choose_atlas,
     dataset_name,
     explain,
     rank_classes,

@@ -4,10 +4,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.atlas import aggregate
+from pipeline.atlas import aggregate, choose_atlas
 from pipeline.audit import audit
 from pipeline.report.pages.findings import Finding, read_findings
-from pipeline.report.pages.overview import choose_atlas
 from pipeline.report.pages.rows import named_columns, read_rows
 from pipeline.store.layout import index_path, summary_path
 from pipeline.store.parquet import parquet_bytes

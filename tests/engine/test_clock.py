@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.engine.planning.clock import Clock
+from pipeline.engine.clock import Clock
 
 
 def test_an_inner_stage_is_not_counted_twice() -> None:

@@ -1,0 +1,27 @@
+"""From rows to units: how many rows a unit has."""
+
+import math
+
+SHARD_BYTES = 128 * 2**20
+MIN_UNITS = 512
+MIN_UNIT_ROWS = 64
+
+
+def bytes_per_image(
+    layers: int, grid: tuple[int, int], dtype: str, *, flows: int = 1, channels: int = 0
+) -> int:
+    """Return the uncompressed bytes of one image's maps (of all its flows) and its embedding."""
+    maps = layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
+    return flows * maps + 4 * channels
+
+
+def choose_unit_rows(rows: int, image_bytes: int) -> int:
+    """Return the rows of a unit: a power of two near 128 MiB of maps.
+
+    Halved until the run has at least 512 units, so that many actors share the work evenly and
+    little is lost when one dies, but never below 64 rows. Depends on the data alone.
+    """
+    unit_rows = 1 << max(0, math.floor(math.log2(SHARD_BYTES / image_bytes)))
+    while unit_rows > MIN_UNIT_ROWS and math.ceil(rows / unit_rows) < MIN_UNITS:
+        unit_rows //= 2
+    return max(unit_rows, MIN_UNIT_ROWS)
