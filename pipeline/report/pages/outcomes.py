@@ -8,7 +8,8 @@ from scipy.stats import ttest_ind_from_stats
 from pipeline.atlas import Atlas, open_atlas
 from pipeline.errors import RunIncomplete
 from pipeline.report.pictures.film_strips import bright
-from pipeline.report.pictures.sprites import DIVERGING, Sprite, levels, signed_levels, sprite
+from pipeline.report.pictures.palettes import DIVERGING
+from pipeline.report.pictures.sprites import Sprite, levels, signed_levels, sprite
 from pipeline.store import Run
 
 LEAST = 5
@@ -31,7 +32,7 @@ class Outcome:
     bright: float
     """From where their brightest colour is shown."""
     gap: Sprite
-    """Right minus wrong, on :data:`pipeline.report.pictures.sprites.DIVERGING`."""
+    """Right minus wrong, on :data:`pipeline.report.pictures.palettes.DIVERGING`."""
     limit: float
     """From where its strongest colours are shown, either way."""
     least: float

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.report.pictures.sprites import PALETTE, levels
+from pipeline.report.pictures.palettes import INFERNO
+from pipeline.report.pictures.sprites import levels
 
 SIDE = 224
 """Longest side of a frame in pixels, about: a cell is a whole number of pixels."""
@@ -33,7 +34,7 @@ def animate(flow: NDArray[np.floating]) -> bytes:
     last = np.nan_to_num(flow[-1])
     shades = levels(flow, float(np.quantile(last, 0.975)) or float(last.max(initial=0.0)))
     large = shades.repeat(pixels, axis=1).repeat(pixels, axis=2)
-    frames = [Image.fromarray(PALETTE[frame]) for frame in large]
+    frames = [Image.fromarray(INFERNO[frame]) for frame in large]
     buffer = io.BytesIO()
     frames[0].save(
         buffer,

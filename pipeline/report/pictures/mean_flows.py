@@ -7,7 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.report.pictures.film_strips import bright
-from pipeline.report.pictures.sprites import DIVERGING, Sprite, levels, signed_levels, sprite
+from pipeline.report.pictures.palettes import DIVERGING
+from pipeline.report.pictures.sprites import Sprite, levels, signed_levels, sprite
 
 Float = NDArray[np.float64]
 

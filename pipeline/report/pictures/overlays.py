@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipeline.flows import render
 from pipeline.report.pictures.crops import Crop, CropReader, Place, read_places
-from pipeline.report.pictures.sprites import PALETTE, Sprite, webp
+from pipeline.report.pictures.palettes import INFERNO
+from pipeline.report.pictures.sprites import Sprite, webp
 from pipeline.store import Run
 
 PHOTO_SIDE = 160
@@ -27,7 +28,7 @@ GUTTER = 1
 _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
 _TALLEST = 16_383  # pixels, WebP's limit
 _ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
-_COLOURS = np.concatenate([PALETTE, _ALPHA[:, None]], axis=1)
+_COLOURS = np.concatenate([INFERNO, _ALPHA[:, None]], axis=1)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from PIL import Image
 from pipeline.errors import ConfigError
 from pipeline.flows import render
 from pipeline.report.pictures.crops import CropReader, read_places
-from pipeline.report.pictures.sprites import PALETTE
+from pipeline.report.pictures.palettes import INFERNO
 from pipeline.store import Run
 
 _STRONGEST = 0.75
@@ -62,4 +62,4 @@ def _photo(run: Run, pixels: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
 def _over(photo: NDArray[np.uint8], frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Lay a frame (H, W) over a photograph (H, W, 3), the stronger the more it hides."""
     opacity = (frame / 255.0 * _STRONGEST)[..., None]
-    return np.rint(photo * (1 - opacity) + PALETTE[frame] * opacity).astype(np.uint8)
+    return np.rint(photo * (1 - opacity) + INFERNO[frame] * opacity).astype(np.uint8)

@@ -1,17 +1,13 @@
-"""Colours and sprites: maps as small images on the model's own grid, one cell one pixel."""
+"""Sprites: maps as small images on the model's own grid, one cell one pixel."""
 
 import io
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-PALETTE: NDArray[np.uint8] = colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
-"""(256, 3): perceptually uniform, safe for colour-blind readers, monotonic in grey print."""
-DIVERGING: NDArray[np.uint8] = colormaps["PuOr_r"](np.arange(256), bytes=True)[:, :3]
-"""(256, 3): violet below, white at none, orange above; safe for colour-blind readers."""
+from pipeline.report.pictures.palettes import INFERNO
 
 _GUTTER = 1  # cells repeated around a tile, so that scaling never shows its neighbour
 
@@ -53,7 +49,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.4f}".rstrip("0").rstrip(".") + "%"
 
 
-def sprite(levels: NDArray[np.uint8], columns: int, palette: NDArray[np.uint8] = PALETTE) -> Sprite:
+def sprite(levels: NDArray[np.uint8], columns: int, palette: NDArray[np.uint8] = INFERNO) -> Sprite:
     """Put maps into one image, ``columns`` beside each other.
 
     Parameters

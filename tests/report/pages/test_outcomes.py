@@ -4,7 +4,7 @@ import pytest
 from pipeline.atlas import aggregate
 from pipeline.report.pages.outcomes import LEAST, open_outcomes, read_outcome
 from pipeline.report.pictures.film_strips import bright
-from pipeline.report.pictures.sprites import DIVERGING
+from pipeline.report.pictures.palettes import DIVERGING
 from tests.atlas.synthetic import synthetic_run
 from tests.report.pictures.test_sprites import shown
 

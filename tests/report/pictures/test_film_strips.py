@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.atlas import open_atlas
 from pipeline.report.pictures.film_strips import bright, class_strips, run_strip, thumbnails
-from pipeline.report.pictures.sprites import PALETTE
+from pipeline.report.pictures.palettes import INFERNO
 from tests.report.pictures.test_sprites import shown
 
 
@@ -28,7 +28,7 @@ def test_class_strips_put_every_layer_of_three_maps_into_one_sprite(atlas):
 
 
 def colours(values, top):
-    return PALETTE[np.rint(255 * np.clip(values / top, 0, 1)).astype(int)]
+    return INFERNO[np.rint(255 * np.clip(values / top, 0, 1)).astype(int)]
 
 
 def test_run_strip_is_the_mean_over_all_images(run, atlas):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.audit.compare.mean_flows import MAPS_SCHEMA
 from pipeline.report.pictures.mean_flows import draw_mean_flows
-from pipeline.report.pictures.sprites import DIVERGING
+from pipeline.report.pictures.palettes import DIVERGING
 
 
 def table_of(*pairs):

@@ -15,7 +15,7 @@ from pipeline.report.pictures.overlays import (
     heat_grid,
     heat_sprite,
 )
-from pipeline.report.pictures.sprites import PALETTE
+from pipeline.report.pictures.palettes import INFERNO
 from pipeline.store import Status, open_run
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import SIZE, drawn_run, pixels
@@ -105,7 +105,7 @@ def test_heat_frames_are_the_rendered_flow_in_transparent_colours():
         inner = shown[GUTTER:-GUTTER, GUTTER:-GUTTER]
         opaque = inner[..., 3] == 255
         assert (opaque == (frame == 255)).all()
-        assert (inner[opaque][:, :3] == PALETTE[255]).all()
+        assert (inner[opaque][:, :3] == INFERNO[255]).all()
         assert (inner[frame == 0][:, 3] == 0).all()
         order = np.argsort(frame.ravel())
         assert (np.diff(inner[..., 3].ravel()[order].astype(int)) >= 0).all()
