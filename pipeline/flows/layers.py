@@ -127,7 +127,7 @@ class LayerMethod(Session):
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:
         """Let a graph be built on the images, whatever the caller thinks of gradients."""
-        self.require_open()
+        self.require_open(images)
         # An inference-mode caller would otherwise get tensors that no graph can hold.
         with torch.inference_mode(False), torch.enable_grad():
             yield (images.clone() if images.is_inference() else images.detach()).requires_grad_()

@@ -17,6 +17,7 @@ from pipeline.flows.methods.input_gradient import InputGradient
 from pipeline.flows.methods.naflow import NaFlow
 from pipeline.flows.methods.relevance import Relevance
 from pipeline.flows.methods.rollout import Rollout
+from pipeline.models import check_ready, unwrapped
 
 METHODS: dict[str, Callable[..., Method]] = {
     "daam": Daam,
@@ -42,7 +43,8 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     name
         A key of ``METHODS``.
     model
-        A timm model in evaluation mode.
+        A timm model in evaluation mode, every module of it; wrappers that compute the same
+        (``DataParallel``, ``torch.compile``, …) are taken off.
     options
         The method's own options.
 
@@ -51,7 +53,8 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     ConfigError
         There is no such method, or it has no such option.
     UnsupportedModel
-        The method cannot see this model exactly; the message says what would work.
+        The method cannot see this model exactly, or the model is in no state to be explained
+        (see :func:`pipeline.models.check_ready`); the message says what would work.
     """
     if name not in METHODS:
         raise ConfigError(f"there is no flow.method {name!r}; use one of {', '.join(METHODS)}")
@@ -62,4 +65,7 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
             f"flow.options: {name} has no option {unknown[0]!r}; "
             f"it has {', '.join(known) if known else 'none'}"
         )
-    return method(model, **options)
+    model = unwrapped(model)
+    flow = method(model, **options)
+    check_ready(model)
+    return flow

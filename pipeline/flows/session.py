@@ -5,7 +5,9 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
+
+from pipeline.models import check_images, check_ready
 
 
 class Session:
@@ -42,10 +44,11 @@ class Session:
         """Enter what the model needs while it is explained; ``session`` undoes it."""
         session.enter_context(frozen(self._model))
 
-    def require_open(self) -> None:
-        """Raise ``ValueError`` outside the method's context."""
+    def require_open(self, images: Tensor) -> None:
+        """Raise ``ValueError`` outside the method's context, or if images do not fit the model."""
         if not self._open:
             raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
+        check_images(self._model, images)
 
 
 @contextmanager
@@ -54,11 +57,10 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
     Raises
     ------
-    ValueError
-        The model is in training mode: dropout would make its maps random.
+    UnsupportedModel
+        The model is in no state to be explained; see :func:`pipeline.models.check_ready`.
     """
-    if model.training:
-        raise ValueError("the model is in training mode; call model.eval() first")
+    check_ready(model)
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in wanting:

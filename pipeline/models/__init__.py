@@ -4,6 +4,7 @@ from pipeline.models.anatomy import Anatomy, Layer, anatomy
 from pipeline.models.classes import class_names
 from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddings
 from pipeline.models.load import LoadedModel, load_model
+from pipeline.models.preconditions import check_images, check_ready, unwrapped
 from pipeline.models.transforms import transformed
 
 __all__ = [
@@ -12,9 +13,12 @@ __all__ = [
     "Layer",
     "LoadedModel",
     "anatomy",
+    "check_images",
+    "check_ready",
     "class_names",
     "embed",
     "load_model",
     "recorded_embeddings",
     "transformed",
+    "unwrapped",
 ]

@@ -1,5 +1,6 @@
 import pytest
 
+from pipeline.errors import UnsupportedModel
 from pipeline.flows.session import frozen, fused
 from tests.flows.reference import small
 
@@ -20,7 +21,7 @@ def test_frozen_gives_back_exactly_what_it_took():
 
 def test_a_training_model_is_refused_untouched():
     model = small().train()
-    with pytest.raises(ValueError, match=r"call model\.eval"), frozen(model):
+    with pytest.raises(UnsupportedModel, match=r"call model\.eval"), frozen(model):
         pass
     assert all(parameter.requires_grad for parameter in model.parameters())
 

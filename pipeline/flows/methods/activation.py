@@ -66,6 +66,7 @@ class Activation(Session):
             ``maps`` (B, L, h, w) float32, ``native`` the layers' own sizes where they differ.
             Of a model without a classifier ``logits`` is (B, 0) and ``target`` -1.
         """
+        self.require_open(images)
         features, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
         logits = self._model.forward_head(features).float()  # type: ignore[operator]
         if not getattr(self._model, "num_classes", 0):

@@ -108,7 +108,7 @@ class Daam(TransformerMethod):
         UnsupportedModel
             The first batch shows an attention that is no weighted sum of values.
         """
-        self.require_open()
+        self.require_open(images)
         classes = self._anatomy.num_classes if self._bank is None else self._bank.classes
         check_targets(targets, len(images), classes)
         with graphs():

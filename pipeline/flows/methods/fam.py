@@ -122,7 +122,7 @@ class Fam(Session):
         UnsupportedModel
             It is not known how the model's last activations lie on the image.
         """
-        self.require_open()
+        self.require_open(images)
         with graphs():
             found = last_activations(self._model, images.detach(), self._kind)
             if found.embedding.shape[1] != self._gallery.width:

@@ -28,7 +28,7 @@ class Relevance(Product):
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
-        self.require_open()
+        self.require_open(images)
         check_targets(targets, len(images), self._anatomy.num_classes)
         with graphs():
             recording = self.record(images, every_row=True)

@@ -75,7 +75,7 @@ class Rollout(Product):
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W)."""
-        self.require_open()
+        self.require_open(images)
         check_targets(targets, len(images), max(1, self._anatomy.num_classes))
         with graphs():
             recording = self.record(images, graph=False, every_row=True)
