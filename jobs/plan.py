@@ -72,11 +72,14 @@ def plan(
             "total_bytes": estimate.total_bytes,
             "layers": len(prepared.spec.layers),
             "grid": list(prepared.spec.grid),
+            "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
             "warnings": told,
         }
         print(json.dumps(content, indent=1))
         return
     console.print(_table(estimate, prepared.spec, measured))
+    for leftover in prepared.spec.leftovers:
+        say(f"not used: {leftover}")
     for sentence in told:
         say(f"warning: {sentence}")
 

@@ -1,6 +1,7 @@
 """A run told as JSON, one line per event, for those who collect the logs of many machines."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
@@ -42,6 +43,7 @@ class EventLog:
             units_todo=started.units_todo,
             workers=started.workers,
             wanted=started.wanted,
+            leftovers=[asdict(leftover) for leftover in started.spec.leftovers],
         )
 
     def receipt(self, receipt: Receipt) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from pipeline.console.command import say
 from pipeline.engine import Pace, Started
 from pipeline.store import Receipt
 
@@ -67,6 +68,8 @@ class FlowProgress:
             f"{started.workers} worker{'s' * (started.workers != 1)}",
             highlight=False,
         )
+        for leftover in spec.leftovers:
+            say(f"not used: {leftover}", self._console)
         if started.workers < started.wanted:
             self._console.print(
                 f"[yellow]the cluster has room for {started.workers} of {started.wanted} workers; "

@@ -16,7 +16,7 @@ from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
-from pipeline.store import Column, Run, RunSpec, Spool, is_run, open_store, stored_scan
+from pipeline.store import Column, Run, RunSpec, Spool, is_run, load_spec, open_store, stored_scan
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def prepare(config: RunConfig) -> Prepared:
         label_maps=both,
         channels=tried.channels,
         references=None if compared is None else compared.spec.hash,
+        leftovers=index.leftovers,
     )
     return Prepared(spec, index, parts)
 
@@ -84,10 +85,12 @@ def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
         known = stored_scan(open_store(config.run))
         if known and known.get("listing") == listing:
             with suppress(KeyError, TypeError):  # another version's
-                return Index(**known["index"]), None
+                leftovers = load_spec(open_store(config.run)).leftovers
+                return Index(**known["index"], leftovers=leftovers), None
     parts = Spool()
     index = build_index(source, parts.add)
-    parts.finish({"listing": listing, "index": asdict(index)})
+    counts = {name: value for name, value in asdict(index).items() if name != "leftovers"}
+    parts.finish({"listing": listing, "index": counts})
     return index, parts
 
 

@@ -5,6 +5,7 @@ from pipeline.images.decoding.formats import Unusable
 from pipeline.images.fetch import Fetcher
 from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
 from pipeline.images.sources.kind import open_source
+from pipeline.images.sources.leftovers import Leftover
 from pipeline.images.sources.source import Entry, Source
 from pipeline.images.transform import InputTransform
 
@@ -18,6 +19,7 @@ __all__ = [
     "Fetcher",
     "Index",
     "InputTransform",
+    "Leftover",
     "Source",
     "Unusable",
     "build_index",

@@ -9,6 +9,7 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.errors import DatasetError
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry, Source
 
 INDEX_SCHEMA = pa.schema(
@@ -36,13 +37,17 @@ Sink = Callable[[int, pa.Table, pa.Table], None]
 
 @dataclass(frozen=True)
 class Index:
-    """What a scan found: how many images, boxes, labels, and what they hash to (32 hex digits)."""
+    """What a scan found: how many images, boxes, labels, and what they hash to (32 hex digits).
+
+    ``leftovers`` is what it found and does not use; it is no part of the fingerprint.
+    """
 
     rows: int
     boxes: int
     labelled: int
     highest_label: int | None
     fingerprint: str
+    leftovers: tuple[Leftover, ...] = ()
 
 
 def build_index(source: Source, keep: Sink) -> Index:
@@ -57,9 +62,10 @@ def build_index(source: Source, keep: Sink) -> Index:
         The source is empty or contradicts itself (see ``Source.scan``).
     """
     digest = hashlib.blake2b(b"flowatlas index 1", digest_size=16)
+    leftovers = Leftovers()
     rows = boxes = labelled = 0
     highest: int | None = None
-    for part, chunk in enumerate(_chunks(source.scan())):
+    for part, chunk in enumerate(_chunks(source.scan(leftovers))):
         digest.update(b"".join(map(_canonical, chunk)))
         keep(part, _rows(chunk, rows), _boxes(chunk, rows))
         labels = [entry.label for entry in chunk if entry.label is not None]
@@ -69,7 +75,7 @@ def build_index(source: Source, keep: Sink) -> Index:
         labelled += len(labels)
     if not rows:
         raise DatasetError(f"there are no images in {source.root}; check dataset.source")
-    return Index(rows, boxes, labelled, highest, digest.hexdigest())
+    return Index(rows, boxes, labelled, highest, digest.hexdigest(), leftovers.found)
 
 
 def _chunks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

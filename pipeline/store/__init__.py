@@ -2,7 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.store.commit import Totals, UnitData, commit_unit, create_run, finalize, reopen
+from pipeline.store.commit import (
+    Totals,
+    UnitData,
+    commit_unit,
+    create_run,
+    finalize,
+    load_spec,
+    reopen,
+)
 from pipeline.store.disk_full import telling_when_full
 from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
@@ -32,6 +40,7 @@ __all__ = [
     "create_run",
     "finalize",
     "is_run",
+    "load_spec",
     "open_run",
     "open_store",
     "reopen",

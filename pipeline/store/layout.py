@@ -15,13 +15,14 @@
     atlas/  audit/  report/    what is made of it
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.config import content_hash
+from pipeline.images import Leftover
 
 FORMAT = 1
 
@@ -110,7 +111,7 @@ class RunSpec:
     of the model's outputs (index = class), ``dtype`` the type of the stored maps. ``label_maps``
     says that every image has a second flow, for its label; ``channels`` is the width of the stored
     embeddings (0: none); ``references`` the hash of the run whose embeddings images are compared
-    with.
+    with. ``leftovers`` is what the scan of the dataset did not use; it determines nothing.
     """
 
     config: dict[str, Any]
@@ -130,12 +131,13 @@ class RunSpec:
     label_maps: bool = False
     channels: int = 0
     references: str | None = None
+    leftovers: tuple[Leftover, ...] = ()
     format: int = FORMAT
 
     @property
     def hash(self) -> str:
-        """The hash that ties receipts to this run: all of it but the code's version."""
-        return content_hash({**self.to_json(), "code_version": None})
+        """The hash that ties receipts to this run: all that determines its data."""
+        return content_hash({**replace(self, leftovers=()).to_json(), "code_version": None})
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -161,8 +163,11 @@ class RunSpec:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return asdict(self)
+        """Return plain JSON types; without leftovers where there are none."""
+        content = asdict(self)
+        if not self.leftovers:
+            del content["leftovers"]
+        return content
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "RunSpec":
@@ -174,6 +179,7 @@ class RunSpec:
                 "grid": tuple(content["grid"]),
                 "classes": tuple(content["classes"]),
                 "columns": tuple(Column(**column) for column in content["columns"]),
+                "leftovers": tuple(map(Leftover.from_json, content.get("leftovers", ()))),
             }
         )
 

@@ -20,6 +20,7 @@ from pipeline.engine.peak_memory import peak_resident
 from pipeline.engine.planning.plan import plan_run
 from pipeline.engine.unit_size import choose_unit_rows
 from pipeline.images import build_index
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Entry
 from pipeline.store import Receipt, RunSpec, Spool, create_run, finalize, open_store, valid_receipts
 from pipeline.store.arrays import stored_object
@@ -37,7 +38,7 @@ class Synthetic:
     def __init__(self, rows: int) -> None:
         self._rows = rows
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield an entry per image."""
         for row in range(self._rows):
             yield Entry(

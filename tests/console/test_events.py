@@ -16,6 +16,7 @@ from tests.engine.datasets import small_config
 def test_a_run_is_told_in_json_lines(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     (tmp_path / "images/class_0/0000.png").write_bytes(b"")
+    (tmp_path / "images/notes.txt").touch()
     path = tmp_path / "config.yaml"
     content = {**config.model_dump(mode="json"), "limits": {"quarantine": 0.1}}
     path.write_text(yaml.safe_dump(content))
@@ -28,6 +29,9 @@ def test_a_run_is_told_in_json_lines(tmp_path: Path) -> None:
     assert times == sorted(times)
     assert all(time.utcoffset() is not None for time in times)
     assert (lines[0]["rows"], lines[0]["units_todo"]) == (40, 5)
+    unused = [{"what": "files that are not images", "count": 1, "names": ["notes.txt"]}]
+    assert lines[0]["leftovers"] == unused
+    assert json.loads((tmp_path / "run/run.json").read_text())["leftovers"] == unused
     assert sum(line["ok"] for line in lines[1:-1]) == lines[-1]["ok"] == 39
     assert lines[-1]["reasons"] == {"empty": 1}
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from pipeline.console.progress import FlowProgress, _speed
 from pipeline.engine import Started
+from pipeline.images import Leftover
 from pipeline.store import Receipt
 from tests.store.runs import spec_of
 
@@ -35,6 +36,14 @@ def test_a_cluster_that_is_still_too_small_is_told() -> None:
             Started(spec_of(), rows_done=0, units_todo=4, workers=1, wanted=3, threads=1)
         )
     assert "the cluster has room for 1 of 3 workers" in out.getvalue()
+
+
+def test_what_is_not_used_is_said_as_it_is_written() -> None:
+    out = io.StringIO()
+    spec = spec_of(leftovers=(Leftover("files that are not images", 9, ("[red]a", "b", "c")),))
+    with FlowProgress(Console(file=out, width=40)) as progress:
+        progress.started(Started(spec, rows_done=0, units_todo=4, workers=1, wanted=1, threads=1))
+    assert "\nnot used: files that are not images: 9 ('[red]a', 'b', 'c', …)\n" in out.getvalue()
 
 
 def test_time_left_is_read_as_a_clock() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DatasetError
 from pipeline.images import index as module
 from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
 from tests.images.indexed import indexed
 
@@ -32,6 +33,7 @@ class Listed:
 
     entries: tuple[Entry, ...]
     root: str = "/images"
+    passed_over: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -40,7 +42,9 @@ class Listed:
     def listing(self) -> None:
         return None
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
+        for name in self.passed_over:
+            leftovers.add("notes", name)
         return iter(self.entries)
 
 
@@ -102,6 +106,13 @@ def test_every_field_counts(change: dict[str, object]) -> None:
 def test_the_root_is_no_part_of_the_fingerprint() -> None:
     content = (Entry("a"), Entry("b"))
     assert fingerprint(Listed(content, "/elsewhere")) == fingerprint(Listed(content))
+
+
+def test_leftovers_are_returned_and_are_no_part_of_the_fingerprint() -> None:
+    content = (Entry("a"), Entry("b"))
+    found = indexed(Listed(content, passed_over=("x", "y"))).index
+    assert found.leftovers == (Leftover("notes", 2, ("x", "y")),)
+    assert found.fingerprint == fingerprint(Listed(content))
 
 
 def test_the_fingerprint_is_the_same_tomorrow() -> None:

@@ -3,6 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.images import Leftover
 from pipeline.store.layout import RunSpec, units_of
 from tests.store.runs import spec_of
 
@@ -16,8 +17,15 @@ def test_units_cover_every_row_once(rows: int, unit_rows: int) -> None:
 
 
 def test_run_json_round_trip() -> None:
-    spec = spec_of()
-    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    for spec in (spec_of(), spec_of(leftovers=(Leftover("notes", 2, ("a", "b")),))):
+        assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_leftovers_are_written_only_where_there_are_any_and_determine_nothing() -> None:
+    with_some = spec_of(leftovers=(Leftover("notes", 1, ("a",)),))
+    assert with_some.hash == spec_of().hash
+    assert "leftovers" in with_some.to_json()
+    assert "leftovers" not in spec_of().to_json()
 
 
 def test_the_hash_follows_the_data_not_the_code() -> None:

@@ -12,6 +12,7 @@ from pipeline.files.remote import first_line, is_remote, open_url
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.image_files import entries_of, images_below, name_of
 from pipeline.images.sources.labels import Labels, class_names, folder_labels
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.root import Root
 from pipeline.images.sources.source import Entry
 
@@ -47,10 +48,10 @@ class FolderSource:
     def listing(self) -> None:
         """Nothing is cheaper than to look at every file."""
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of their relative posix paths."""
         empty = True
-        for uri, size in images_below(self.root, _is_image):
+        for uri, size in images_below(self.root, _is_image, leftovers):
             empty = False
             parts = uri.split("/")
             split = parts[0] if self.has_splits and len(parts) > 1 else None

@@ -10,6 +10,9 @@ from pipeline.errors import DatasetError
 from pipeline.files.listing import list_files
 from pipeline.files.read_ahead import THREADS
 from pipeline.files.remote import is_remote
+from pipeline.images.sources.leftovers import Leftovers
+
+NOT_IMAGES = "files that are not images"
 
 Images = Iterator[tuple[str, int | None]]
 """Relative posix path and bytes; None for a dangling link and whatever else is no file."""
@@ -21,10 +24,11 @@ class _Listed:
 
     real: str
     named: list[tuple[str, int | None]]
+    others: list[str]
 
 
-def images_below(root: str, wanted: Callable[[str], bool]) -> Images:
-    """Yield the files whose names are ``wanted``, hidden ones passed over.
+def images_below(root: str, wanted: Callable[[str], bool], leftovers: Leftovers) -> Images:
+    """Yield the files whose names are ``wanted``; others are left over, hidden ones not even that.
 
     On a disk 16 folders are listed side by side and symbolic links are followed, each folder at
     most once on a path; memory is that of the 16 largest folders. An object store is listed page by
@@ -38,15 +42,19 @@ def images_below(root: str, wanted: Callable[[str], bool]) -> Images:
     if is_remote(root):
         for file in list_files(root):
             parts = file.uri.split("/")
-            if wanted(parts[-1]) and not any(part.startswith(".") for part in parts):
+            if any(part.startswith(".") for part in parts):
+                continue
+            if wanted(parts[-1]):
                 yield file.uri, file.size
+            else:
+                leftovers.add(NOT_IMAGES, file.uri)
         return
     with ThreadPoolExecutor(THREADS, thread_name_prefix="list") as pool:
 
         def look(prefix: str) -> Future[_Listed]:
             return pool.submit(_listed, root, prefix, wanted)
 
-        yield from _walk(look, look(""), "", ())
+        yield from _walk(look, look(""), "", (), leftovers)
 
 
 def _walk(
@@ -54,6 +62,7 @@ def _walk(
     listing: Future[_Listed],
     prefix: str,
     above: tuple[str, ...],
+    leftovers: Leftovers,
 ) -> Images:
     """Yield what is below ``prefix``; the folders in it are listed a little ahead of their turn.
 
@@ -61,7 +70,10 @@ def _walk(
     """
     folder = listing.result()
     if folder.real in above:
+        leftovers.add("links to a folder above them", prefix.rstrip("/"))
         return
+    for name in folder.others:
+        leftovers.add(NOT_IMAGES, prefix + name)
     coming = iter([name for name, _ in folder.named if name.endswith("/")])
     waiting: deque[Future[_Listed]] = deque()
     for name, size in folder.named:
@@ -70,12 +82,13 @@ def _walk(
             continue
         while len(waiting) < THREADS and (following := next(coming, None)) is not None:
             waiting.append(look(prefix + following))
-        yield from _walk(look, waiting.popleft(), prefix + name, (*above, folder.real))
+        yield from _walk(look, waiting.popleft(), prefix + name, (*above, folder.real), leftovers)
 
 
 def _listed(root: str, prefix: str, wanted: Callable[[str], bool]) -> _Listed:
     folder = os.path.join(root, prefix)
     named: list[tuple[str, int | None]] = []
+    others: list[str] = []
     for entry in entries_of(folder):
         if entry.name[0] == ".":
             continue
@@ -83,7 +96,10 @@ def _listed(root: str, prefix: str, wanted: Callable[[str], bool]) -> _Listed:
             named.append((name_of(entry, folder) + "/", None))
         elif wanted(entry.name):
             named.append((name_of(entry, folder), _size(entry)))
-    return _Listed(os.path.realpath(folder), sorted(named, key=lambda pair: pair[0]))
+        else:
+            others.append(os.fsencode(entry.name).decode("utf-8", "backslashreplace"))
+    named.sort(key=lambda pair: pair[0])
+    return _Listed(os.path.realpath(folder), named, sorted(others))
 
 
 def entries_of(path: str) -> list[os.DirEntry[str]]:

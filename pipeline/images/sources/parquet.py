@@ -17,6 +17,7 @@ from pipeline.files.read_ahead import ahead
 from pipeline.files.remote import first_line
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.labels import Labels, class_names, table_labels
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.root import MARK, location
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.webdataset import check_names, split_of
@@ -65,7 +66,7 @@ class ParquetSource:
             return None
         return listing_hash("parquet", self.files, self.columns, labels)
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all files; the footers and labels of 16 are read side by side."""
         known: dict[Any, int | None] = {}
         look = partial(_rows, self.root, self.columns)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.images.sources.leftovers import Leftovers
+
 Box = tuple[float, float, float, float]
 
 
@@ -45,8 +47,10 @@ class Source(Protocol):
         """
         ...
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """List every image in an order that depends on nothing but the dataset.
+
+        What is there and is not used is added to ``leftovers``, which is complete at the end.
 
         Raises
         ------

@@ -11,6 +11,7 @@ from pipeline.files.remote import is_remote, shown
 from pipeline.files.tabular import Table
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.labels import Labels, class_names, table_labels
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.root import Root, location
 from pipeline.images.sources.source import Entry
 
@@ -40,7 +41,7 @@ class TableSource:
     def listing(self) -> None:
         """Nothing is cheaper than to look at every file."""
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of the table."""
         uri_column = self.table.uri_column()
         label_column, split_column = self.table.column("label"), self.table.column("split")

@@ -15,6 +15,7 @@ from pipeline.files.remote import first_line
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.folder import SPLITS, SUFFIXES
 from pipeline.images.sources.labels import Labels, class_names, table_labels
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.root import MARK, location
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.tar import Member, Windowed, tar_members
@@ -50,7 +51,7 @@ class WebDatasetSource:
         labels = None if self.labels is None else sorted(self.labels.items())
         return None if self.boxes is not NO_BOXES else listing_hash("tar", self.files, labels)
 
-    def scan(self) -> Iterator[Entry]:
+    def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all archives; 16 archives are looked at side by side."""
         known: dict[Any, int | None] = {}
         for file, found in zip(

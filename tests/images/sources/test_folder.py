@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.images.sources.folder import open_folder
+from pipeline.images.sources.leftovers import Leftovers
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -17,13 +18,13 @@ def _touch(root: Path, *names: str) -> None:
 
 
 def _listed(root: Path) -> dict[str, int | None]:
-    return {entry.uri: entry.label for entry in open_folder(str(root), None).scan()}
+    return {entry.uri: entry.label for entry in open_folder(str(root), None).scan(Leftovers())}
 
 
 def test_the_first_folder_is_the_class(tmp_path: Path) -> None:
     _touch(tmp_path, "cat/b.JPG", "cat/more/a.png", "dog/x.webp", "loose.gif", "dog/notes.txt")
     source = open_folder(str(tmp_path), None)
-    entries = list(source.scan())
+    entries = list(source.scan(Leftovers()))
     assert [(entry.uri, entry.label) for entry in entries] == [
         ("cat/b.JPG", 0),
         ("cat/more/a.png", 0),
@@ -39,7 +40,7 @@ def test_the_first_folder_is_the_class(tmp_path: Path) -> None:
 def test_labels_map_folders_to_the_model(tmp_path: Path) -> None:
     _touch(tmp_path, "cat/a.jpg", "junk/a.jpg")
     source = open_folder(str(tmp_path), {"cat": 281, "junk": None})
-    assert [entry.label for entry in source.scan()] == [281, None]
+    assert [entry.label for entry in source.scan(Leftovers())] == [281, None]
     assert source.class_names == {281: "cat"}
     with pytest.raises(ConfigError, match="'junk'"):
         open_folder(str(tmp_path), {"cat": 281})
@@ -48,7 +49,7 @@ def test_labels_map_folders_to_the_model(tmp_path: Path) -> None:
 def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
     _touch(tmp_path, "train/dog/a.jpg", "val/cat/a.jpg", "val/dog/a.jpg")
     source = open_folder(str(tmp_path), None)
-    assert [(entry.uri, entry.label, entry.split) for entry in source.scan()] == [
+    assert [(entry.uri, entry.label, entry.split) for entry in source.scan(Leftovers())] == [
         ("train/dog/a.jpg", 1, "train"),
         ("val/cat/a.jpg", 0, "val"),
         ("val/dog/a.jpg", 1, "val"),
@@ -79,7 +80,9 @@ def test_links_are_followed_once_and_dangling_ones_stay_a_row(tmp_path: Path) ->
     (cat / "b.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")
     (cat / "gone.jpg").symlink_to("nowhere.jpg")
     (cat / "up").symlink_to(cat.parent)
-    entries = {entry.uri: entry.length for entry in open_folder(str(cat.parent), None).scan()}
+    entries = {
+        entry.uri: entry.length for entry in open_folder(str(cat.parent), None).scan(Leftovers())
+    }
     assert entries == {"cat/a.jpg": 13, "cat/b.jpg": 15, "cat/gone.jpg": None}
 
 
@@ -89,7 +92,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     _touch(tmp_path, *(f"{name}/{name}.jpg" for name in flat))
     source = open_folder(str(tmp_path), None)
     assert sorted(source.class_names.values()) == sorted(flat)
-    assert {entry.uri for entry in source.scan()} == {f"{name}/{name}.jpg" for name in flat}
+    assert {entry.uri for entry in source.scan(Leftovers())} == {
+        f"{name}/{name}.jpg" for name in flat
+    }
 
 
 def test_names_that_are_no_text_are_an_error(tmp_path: Path) -> None:

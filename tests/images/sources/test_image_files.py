@@ -5,7 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.images.sources.image_files import images_below
+from pipeline.images.sources.image_files import NOT_IMAGES, images_below
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 
 names = st.text(st.sampled_from("ab-.é/"), min_size=1, max_size=8)
 
@@ -25,7 +26,7 @@ def test_any_tree_is_listed_like_its_sorted_paths(tmp_path_factory, wanted: set[
         except OSError:
             continue
         made.append(str(path.relative_to(root)))
-    found = list(images_below(str(root), lambda name: name.endswith(".jpg")))
+    found = list(images_below(str(root), lambda name: name.endswith(".jpg"), Leftovers()))
     assert [uri for uri, _ in found] == sorted(set(made))
     assert all((root / uri).stat().st_size == size for uri, size in found)
 
@@ -34,5 +35,19 @@ def test_many_folders_are_listed_completely(tmp_path: Path) -> None:
     for number in range(60):
         (tmp_path / f"{number:02d}" / "deep").mkdir(parents=True)
         (tmp_path / f"{number:02d}" / "deep" / "x.jpg").touch()
-    found = [uri for uri, _ in images_below(str(tmp_path), lambda name: True)]
+    found = [uri for uri, _ in images_below(str(tmp_path), lambda name: True, Leftovers())]
     assert found == [f"{number:02d}/deep/x.jpg" for number in range(60)]
+
+
+def test_other_files_and_links_back_are_left_over(tmp_path: Path) -> None:
+    for name in ("cat/a.jpg", "cat/deep/notes.txt", "cat/caf\udce9.xml", "words.txt", ".hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "cat/up").symlink_to(tmp_path)
+    left = Leftovers()
+    found = images_below(str(tmp_path), lambda name: name.endswith(".jpg"), left)
+    assert [uri for uri, _ in found] == ["cat/a.jpg"]
+    assert left.found == (
+        Leftover(NOT_IMAGES, 3, ("words.txt", "cat/caf\\xe9.xml", "cat/deep/notes.txt")),
+        Leftover("links to a folder above them", 1, ("cat/up",)),
+    )

@@ -9,6 +9,7 @@ from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.images import open_source
 from pipeline.images.sources.folder import FolderSource
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.table import TableSource
 from tests.images.gallery import class_folders
 from tests.images.indexed import indexed
@@ -25,14 +26,14 @@ def test_auto_tells_folders_from_tables(images: Path) -> None:
     assert isinstance(open_source(DatasetConfig(source=str(images))), FolderSource)
     source = open_source(DatasetConfig(source=str(table)))
     assert isinstance(source, TableSource)
-    assert [entry.uri for entry in source.scan()] == ["images/cat/0.jpg"]
+    assert [entry.uri for entry in source.scan(Leftovers())] == ["images/cat/0.jpg"]
 
 
 def test_a_table_may_have_its_root_elsewhere(images: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("file\ncat/0.jpg\n")
     source = open_source(DatasetConfig(source=str(table), root=str(images)))
-    assert [entry.uri for entry in source.scan()] == ["cat/0.jpg"]
+    assert [entry.uri for entry in source.scan(Leftovers())] == ["cat/0.jpg"]
     assert source.root == str(images)
 
 
@@ -46,7 +47,7 @@ def test_labels_and_boxes_come_along(images: Path, tmp_path: Path) -> None:
             boxes=str(tmp_path / "boxes.csv"),
         )
     )
-    found = {entry.uri: (entry.label, entry.boxes) for entry in source.scan()}
+    found = {entry.uri: (entry.label, entry.boxes) for entry in source.scan(Leftovers())}
     assert found["dog/1.jpg"] == (207, ((1, 2, 3, 4), (0, 0, 5, 5)))
     assert found["cat/1.jpg"] == (281, ())
     assert source.class_names == {207: "dog", 281: "cat"}

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, DatasetError
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.root import Root
 from pipeline.images.sources.table import TableSource, open_table
 
@@ -30,7 +31,9 @@ def _open(
 
 
 def _rows(source: TableSource) -> list[tuple[str, int | None, str | None, int | None]]:
-    return [(entry.uri, entry.label, entry.split, entry.length) for entry in source.scan()]
+    return [
+        (entry.uri, entry.label, entry.split, entry.length) for entry in source.scan(Leftovers())
+    ]
 
 
 def test_rows_keep_their_order_and_columns(folder: Path) -> None:
