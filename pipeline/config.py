@@ -80,13 +80,18 @@ class ModelConfig(_Section):
 
     name: str
     weights: Uri = "pretrained"
-    """``pretrained``, or a .safetensors file; pickled files only if they load as plain tensors."""
+    """``pretrained``, or a .safetensors file; pickled files only if no code is needed to load."""
+    weights_key: str | None = None
+    """Which weights of a training checkpoint; by default its EMA weights, else ``state_dict``."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
     transform: Literal["sata"] | None = None
     """A change of the model without training; methods then explain the changed model."""
     transform_options: dict[str, Any] = Field(default_factory=dict)
     input: InputConfig = InputConfig()
+
+
+_LATER = ("weights_key",)
 
 
 class ReferencesConfig(_Section):
@@ -186,6 +191,10 @@ class RunConfig(_Section):
         """
         content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
         content["max_pixels"] = self.limits.max_pixels
+        # Fields that came later are left out where they say nothing, so that older runs go on.
+        for name in _LATER:
+            if content["model"][name] == ModelConfig.model_fields[name].default:
+                del content["model"][name]
         return content
 
     def hash(self) -> str:

@@ -88,6 +88,14 @@ def test_the_hash_is_of_what_determines_the_data() -> None:
     assert all(RunConfig.model_validate({**base, **c}).hash() != config.hash() for c in other)
 
 
+def test_fields_that_came_later_do_not_change_the_hash_of_older_runs() -> None:
+    content = {"run": "r", "dataset": {"source": "d"}, "model": {"name": "m"}}
+    config = RunConfig.model_validate(content)
+    assert config.hash() == "147fb0836dab3575b66dd70847f51a44"
+    content["model"] = {"name": "m", "weights_key": "model"}
+    assert RunConfig.model_validate(content).identity()["model"]["weights_key"] == "model"
+
+
 def test_canonical_json_ignores_the_order_of_keys() -> None:
     assert content_hash({"a": 1, "b": [1, 2]}) == content_hash({"b": [1, 2], "a": 1})
     assert content_hash({"a": [1, 2]}) != content_hash({"a": [2, 1]})

@@ -95,7 +95,9 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
 
 def load_configured(model: ModelConfig) -> LoadedModel:
     """Load the model of a configuration, with the change that it asks for."""
-    loaded = load_model(model.name, local_copy(model.weights), model.options)
+    loaded = load_model(
+        model.name, local_copy(model.weights), model.options, weights_key=model.weights_key
+    )
     return transformed(loaded, model.transform, model.transform_options)
 
 

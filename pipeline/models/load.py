@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import importlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,13 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
-
-State = dict[str, Tensor]
+from pipeline.models.checkpoint import Checkpoint, State, first_line, read_checkpoint
 
 _OURS = ("pretrained", "checkpoint_path")
-_NESTED = ("state_dict", "model")
 
 
 @dataclass(frozen=True)
@@ -30,13 +25,14 @@ class LoadedModel:
 
     ``model`` is in evaluation mode and its parameters want no gradients. ``input`` is the
     model's own evaluation transform: size ``[H, W]`` in pixels, mean, std, interpolation,
-    crop_pct, crop_mode, all plain JSON types.
+    crop_pct, crop_mode, all plain JSON types. ``notes`` say in sentences what was assumed.
     """
 
     model: nn.Module
     weights_sha256: str
     input: dict[str, Any]
     num_classes: int
+    notes: tuple[str, ...] = ()
 
 
 def load_model(
@@ -44,6 +40,7 @@ def load_model(
     weights: str = "pretrained",
     options: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
+    weights_key: str | None = None,
 ) -> LoadedModel:
     """Build a timm model and load its weights strictly.
 
@@ -53,13 +50,15 @@ def load_model(
         A timm model name, with or without a pretrained tag.
     weights
         ``pretrained`` (timm's hub) or a local file: ``.safetensors``, or a pickled file that
-        holds plain tensors only. A file is hashed as bytes, hub weights as tensors in the order
+        needs no code to load. A file is hashed as bytes, hub weights as tensors in the order
         of their sorted keys.
     options
         Further arguments of ``timm.create_model``, e.g. ``img_size`` or ``dynamic_img_size``.
     num_classes
         Size of the head. A file says it itself: the rows of its classifier, 0 (no head) where
         it has none. For ``pretrained`` the default is timm's. 0 leaves out a file's classifier.
+    weights_key
+        Which weights of a checkpoint; see :func:`pipeline.models.checkpoint.read_checkpoint`.
 
     Raises
     ------
@@ -72,21 +71,22 @@ def load_model(
     if taken := [key for key in _OURS if key in options]:
         raise ConfigError(f"model.options: {taken[0]} is decided by model.weights; remove it")
     _known(name)
+    notes: tuple[str, ...] = ()
     if weights == "pretrained":
+        if weights_key is not None:
+            raise ConfigError("model.weights_key chooses weights of a file; remove it")
         model = _create(name, options, num_classes, pretrained=True)
         sha256 = tensors_sha256(model.state_dict())
     else:
-        path = Path(weights)
-        state, sha256 = _read(path)
+        checkpoint = read_checkpoint(Path(weights), weights_key)
         if num_classes is None:
-            num_classes = _classes_in(state, name)
-        elif num_classes == 0:
-            heads = tuple(f"{classifier}." for classifier in _classifiers(name))
-            state = {key: value for key, value in state.items() if not key.startswith(heads)}
+            num_classes = _classes_in(checkpoint.state, name)
         model = _create(name, options, num_classes, pretrained=False)
-        _fill(model, state, path)
+        checkpoint = _fill(model, checkpoint, () if num_classes else _classifiers(name))
+        sha256, notes = checkpoint.sha256, checkpoint.notes
     model.eval().requires_grad_(False)
-    return LoadedModel(model, sha256, _input(model), int(getattr(model, "num_classes", 0)))
+    classes = int(getattr(model, "num_classes", 0))
+    return LoadedModel(model, sha256, _input(model), classes, notes)
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
@@ -120,37 +120,16 @@ def _create(
             if pretrained
             else "check model.options"
         )
-        raise ConfigError(f"cannot {what} {name}: {_first_line(error)}; {step}") from error
+        raise ConfigError(f"cannot {what} {name}: {first_line(error)}; {step}") from error
     return model
-
-
-def _read(path: Path) -> tuple[State, str]:
-    """Return the tensors of a weights file and the sha256 of its bytes."""
-    if not path.is_file():
-        raise ConfigError(f"model.weights: there is no file {path}; give a local file")
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path), sha256
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ConfigError(
-            f"{path} does not load as plain tensors ({_first_line(error)}); "
-            "convert it to .safetensors in a place you trust"
-        ) from error
-    for key in _NESTED:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ConfigError(f"{path} holds no dictionary of tensors; save model.state_dict()")
-    return content, sha256
 
 
 def _classes_in(state: State, name: str) -> int:
     """Return the rows of the classifier in a file, 0 if it has none."""
-    weight = state.get(f"{_classifiers(name)[0]}.weight")
-    return 0 if weight is None else len(weight)
+    layer = f"{_classifiers(name)[0]}.weight"
+    # A trainer's own module may hold the network under a name of its own.
+    found = [key for key in state if key == layer or key.endswith(f".{layer}")]
+    return len(state[min(found, key=lambda key: key.count("."))]) if found else 0
 
 
 def _classifiers(name: str) -> tuple[str, ...]:
@@ -159,8 +138,12 @@ def _classifiers(name: str) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else tuple(found)
 
 
-def _fill(model: nn.Module, state: State, path: Path) -> None:
+def _fill(model: nn.Module, checkpoint: Checkpoint, left_out: tuple[str, ...]) -> Checkpoint:
+    """Load a file's weights, but for the layers ``left_out``; return which ones they were."""
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    checkpoint, path = checkpoint.fitted(wanted), checkpoint.path
+    heads = tuple(f"{layer}." for layer in left_out)
+    state = {key: value for key, value in checkpoint.state.items() if not key.startswith(heads)}
     if wanted != {key: tuple(tensor.shape) for key, tensor in state.items()}:
         # timm's own filter resamples position embeddings to another img_size and renames the
         # keys of the original releases.
@@ -183,6 +166,7 @@ def _fill(model: nn.Module, state: State, path: Path) -> None:
             "check model.name and model.options"
         )
     model.load_state_dict(state, strict=True)
+    return checkpoint
 
 
 def _input(model: nn.Module) -> dict[str, Any]:
@@ -197,8 +181,3 @@ def _input(model: nn.Module) -> dict[str, Any]:
         "crop_pct": float(config["crop_pct"]),
         "crop_mode": str(config["crop_mode"]),
     }
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
