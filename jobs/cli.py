@@ -11,6 +11,7 @@ from jobs.export import export
 from jobs.flows import flows
 from jobs.plan import plan
 from jobs.report import report
+from jobs.run import run
 from jobs.submit import submit
 from jobs.verify import verify
 from pipeline.console.command import run_app
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for command in (
     demo,
+    run,
     plan,
     flows,
     submit,

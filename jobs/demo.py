@@ -9,6 +9,7 @@ import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jobs.flows import compute
+from jobs.run import explain
 from pipeline.config import load_config
 from pipeline.console.command import console, run_command, say
 
@@ -42,7 +43,7 @@ def demo(
     trained = _train(shapes, recipe, folder / "models")
     config = load_config(_configure(place, shapes, trained, recipe))
     compute(config)
-    _explain(config.run)
+    explain(config)
 
 
 def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesSet":
@@ -108,29 +109,6 @@ def _configure(place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Re
     path = place / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
-
-
-def _explain(uri: str) -> None:
-    """Aggregate, audit, check, confirm and report the run; print what came out, and where."""
-    from pipeline.atlas import aggregate
-    from pipeline.audit import audit
-    from pipeline.audit.causal.confirm import confirm
-    from pipeline.audit.sanity import check_sanity
-    from pipeline.engine import LocalEngine
-    from pipeline.report import write_report
-    from pipeline.store.reader import open_run
-
-    run = open_run(uri)
-    aggregate(run)
-    findings = audit(run)
-    check_sanity(run)
-    verdicts = confirm(run, LocalEngine())
-    report = write_report(run)
-    first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
-    say(f"first finding: {first}")
-    for sentence in verdicts["sentence"].to_pylist()[:1]:
-        say(f"put to the test: {sentence}")
-    say(f"report: {uri}/{report}")
 
 
 if __name__ == "__main__":

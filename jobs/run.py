@@ -1,0 +1,94 @@
+"""Everything from images to report in one command; run it again to resume."""
+
+import re
+import time
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+import yaml
+
+from jobs.flows import compute
+from pipeline.config import RunConfig, load_config
+from pipeline.console.command import run_command, say
+from pipeline.errors import ConfigError
+
+
+def run(
+    config: Annotated[
+        str, typer.Argument(help="A YAML configuration, or images: a folder, table, archive, URL.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="timm's name of the model, where images are given.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of --model: a file, or pretrained.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run, where images are given.")
+    ] = None,
+) -> None:
+    """Compute flows, aggregate, audit, test what is suspected, and write the report.
+
+    Every step that is done is skipped. Given images instead of a configuration, the configuration
+    is written beside the run, to be edited and used again.
+    """
+    settings = load_config(_configuration(config, model, weights, output))
+    compute(settings)
+    explain(settings)
+
+
+def explain(settings: RunConfig) -> None:
+    """Do the steps after the flows; say what came of each, the first finding and its verdict."""
+    from pipeline.audit.finding import CONFIRMATIONS
+    from pipeline.engine.run import open_engine
+    from pipeline.steps import explain_run
+    from pipeline.store.reader import open_run
+
+    opened, begin = open_run(settings.run), time.monotonic()
+    for outcome in explain_run(opened, lambda: open_engine(settings)):
+        seconds = time.monotonic() - begin
+        took = "" if outcome.skipped else f" ({seconds:.0f} s)"
+        say(f"{outcome.step}: {outcome.sentence}{took}")
+        begin = time.monotonic()
+    findings = opened.findings()
+    first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
+    say(f"first finding: {first}")
+    if opened.exists(CONFIRMATIONS):
+        for sentence in opened.table(CONFIRMATIONS)["sentence"].to_pylist()[:1]:
+            say(f"put to the test: {sentence}")
+
+
+def _configuration(given: str, model: str | None, weights: str | None, output: Path | None) -> Path:
+    """Return the configuration file: the one that is given, or one that is written for images."""
+    if given.lower().endswith((".yaml", ".yml")):
+        if model or weights or output:
+            raise typer.BadParameter(
+                "--model, --weights and --output go with images; a configuration has its own"
+            )
+        return Path(given)
+    if model is None:
+        raise typer.BadParameter(f"{given} is not a .yaml file; for images, add --model NAME")
+    parts = [part for part in PurePosixPath(given).parts if part.strip("./\\:")]
+    stem = "-".join(re.sub(r"[^\w.]+", "_", part) for part in [*parts[-2:], model])
+    place = output or Path("runs") / stem
+    content = {
+        "run": str(place if place.is_absolute() else place.name),
+        "dataset": {"source": given if "://" in given else str(Path(given).resolve())},
+        "model": {"name": model} | ({"weights": weights} if weights else {}),
+    }
+    path = place.with_name(f"{place.name}.yaml")
+    text = yaml.safe_dump(content, sort_keys=False)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise ConfigError(
+            f"{path} is there with other settings: flowatlas run {path} uses it; "
+            "choose another --output for these"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    say(f"configuration: {path}")
+    return path
+
+
+if __name__ == "__main__":
+    run_command(run)

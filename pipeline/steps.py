@@ -1,0 +1,145 @@
+"""The steps from flows to report, in order; each is skipped where it is done.
+
+What a step reads determines what it writes. So a step is done if its output is there and what it
+reads is what it was when the step ended; the run keeps a hash of that for every step.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from pipeline.atlas import aggregate
+from pipeline.atlas.storage.layout import facts_path, folder_of
+from pipeline.audit import audit
+from pipeline.audit.causal.confirm import confirm
+from pipeline.audit.finding import CONFIRMATIONS
+from pipeline.audit.sanity import SANITY, check_sanity
+from pipeline.config import content_hash
+from pipeline.engine import Engine
+from pipeline.errors import FlowatlasError
+from pipeline.report import write_report
+from pipeline.store import Run
+from pipeline.store.layout import MANIFEST
+from pipeline.store.reader import FINDINGS
+
+STEPS = "steps.json"
+"""Step → hash of what it reads, as it was when the step ended."""
+
+OpenEngine = Callable[[], AbstractContextManager[Engine]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the objects it reads, the one that shows that it is done, and what it does.
+
+    ``reads`` are paths, or prefixes that end in ``/``. ``work`` returns a sentence on what came
+    out. A step that is ``optional`` may be impossible for a run (no class to lose, no model that
+    can be loaded); its error is then the sentence.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    output: str
+    work: Callable[[Run, OpenEngine], str]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: ``sentence`` says it; ``skipped`` if it was done before."""
+
+    step: str
+    sentence: str
+    skipped: bool = False
+
+
+def _aggregate(run: Run, _: OpenEngine) -> str:
+    aggregate(run)
+    return "class statistics written"
+
+
+def _audit(run: Run, _: OpenEngine) -> str:
+    findings = audit(run)
+    return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
+
+
+def _baselines(run: Run, _: OpenEngine) -> str:
+    sentences = check_sanity(run)["sentence"].to_pylist()
+    return sentences[0] if sentences else "no baselines"
+
+
+def _confirm(run: Run, open_engine: OpenEngine) -> str:
+    with open_engine() as engine:
+        verdicts = confirm(run, engine)
+    tested = verdicts.num_rows
+    return f"{tested} place{'s' * (tested != 1)} tested" if tested else "no place to test"
+
+
+def _report(run: Run, _: OpenEngine) -> str:
+    return f"{run.uri.rstrip('/')}/{write_report(run)}"
+
+
+_ATLAS = facts_path(folder_of(None))
+
+AFTER_FLOWS = (
+    Step("aggregate", (MANIFEST,), _ATLAS, _aggregate),
+    Step("audit", (MANIFEST, _ATLAS), FINDINGS, _audit),
+    Step("baselines", (MANIFEST,), SANITY, _baselines, optional=True),
+    Step("confirm", (MANIFEST, FINDINGS), CONFIRMATIONS, _confirm, optional=True),
+    Step("report", (MANIFEST, _ATLAS, "audit/"), "report/index.html", _report),
+)
+"""Everything after the flows, in order."""
+
+
+def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
+    """Do every step after the flows that is not done, in order; yield what became of each.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    open_engine
+        Opens the engine on which suspected places are tested, where there are any.
+
+    Raises
+    ------
+    RunIncomplete
+        The run is not finished.
+    """
+    run.require_finished()
+    for step in AFTER_FLOWS:
+        if run.exists(step.output) and _notes(run).get(step.name) == _hash(run, step):
+            yield Outcome(step.name, "done earlier", skipped=True)
+            continue
+        try:
+            sentence = step.work(run, open_engine)
+        except FlowatlasError as error:
+            if not step.optional:
+                raise
+            yield Outcome(step.name, f"skipped: {error}")
+            continue
+        notes = _notes(run) | {step.name: _hash(run, step)}
+        run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
+        yield Outcome(step.name, sentence)
+
+
+def _hash(run: Run, step: Step) -> str:
+    """Return the hash of what a step reads: the run itself, and the objects with their content."""
+    paths = [
+        path
+        for read in step.reads
+        for path in (run.list(read.rstrip("/")) if read.endswith("/") else [read])
+        if run.exists(path)
+    ]
+    content = [[path, hashlib.blake2b(run.read(path)).hexdigest()] for path in paths]
+    return content_hash([run.spec.hash, content])
+
+
+def _notes(run: Run) -> dict[str, str]:
+    try:
+        notes = json.loads(run.read(STEPS))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return notes if isinstance(notes, dict) else {}

@@ -1,0 +1,68 @@
+"""Every step is done once, and again only if what it reads has changed."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import LocalEngine
+from pipeline.errors import RunIncomplete
+from pipeline.steps import AFTER_FLOWS, STEPS, explain_run
+from pipeline.store import Run
+from tests.audit.trained import trained_run
+
+NAMES = [step.name for step in AFTER_FLOWS]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained_run(tmp_path_factory.mktemp("steps"))
+
+
+def engine() -> "nullcontext[LocalEngine]":
+    return nullcontext(LocalEngine())
+
+
+def done(run: Run) -> list[str]:
+    """Return the steps that had to be done."""
+    return [outcome.step for outcome in explain_run(run, engine) if not outcome.skipped]
+
+
+def test_each_step_is_done_once_and_the_report_is_there(run: Run) -> None:
+    assert done(run) == NAMES
+    assert (Path(run.uri) / "report" / "index.html").is_file()
+    assert done(run) == []
+
+
+def test_a_step_whose_output_is_gone_is_done_again_with_what_depends_on_it(run: Run) -> None:
+    done(run)
+    run.delete("audit/findings.parquet")
+    again = done(run)
+    assert again[0] == "audit"
+    assert "aggregate" not in again
+    assert run.findings().num_rows > 0
+    assert done(run) == []
+
+
+def test_the_report_follows_what_another_command_adds_to_the_audit(run: Run) -> None:
+    done(run)
+    run.write("audit/compare-other.txt", b"changed")
+    assert done(run) == ["report"]
+    run.delete("audit/compare-other.txt")
+    assert done(run) == ["report"]
+
+
+def test_a_damaged_note_costs_a_step_and_harms_nothing(run: Run) -> None:
+    done(run)
+    run.write(STEPS, b"[]")
+    assert done(run) == NAMES
+    assert set(json.loads(run.read(STEPS))) == set(NAMES)
+
+
+def test_an_unfinished_run_is_refused(run: Run) -> None:
+    kept = run.read("_SUCCESS")
+    run.delete("_SUCCESS")
+    with pytest.raises(RunIncomplete, match="is not finished"):
+        next(explain_run(run, engine))
+    run.write("_SUCCESS", kept)
