@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
 from pipeline.models import Anatomy, Layer
+from pipeline.models.sharing import of_this_thread
 
 SLAB = 2**23  # elements of attention that may exist at a time on a CPU: 32 MiB of float32
 
@@ -121,12 +122,15 @@ def record(
     recorder = _Recorder(graph)
     with ExitStack() as hooks:
         for layer in anatomy.layers:
-            hooks.callback(layer.block.register_forward_pre_hook(recorder.enter).remove)
-            hooks.callback(layer.block.register_forward_hook(recorder.leave).remove)
+            enter, leave = of_this_thread(recorder.enter), of_this_thread(recorder.leave)
+            hooks.callback(layer.block.register_forward_pre_hook(enter).remove)
+            hooks.callback(layer.block.register_forward_hook(leave).remove)
             if verify and layer.direct:
                 projection = layer.attention.get_submodule("proj")
-                hooks.callback(projection.register_forward_pre_hook(recorder.compare).remove)
-        hooks.callback(anatomy.last.register_forward_hook(recorder.keep_tokens).remove)
+                compare = of_this_thread(recorder.compare)
+                hooks.callback(projection.register_forward_pre_hook(compare).remove)
+        keep_tokens = of_this_thread(recorder.keep_tokens)
+        hooks.callback(anatomy.last.register_forward_hook(keep_tokens).remove)
         with recorder:
             result = forward(images)
     grid = anatomy.grid(*images.shape[-2:])

@@ -1,17 +1,24 @@
 """The time in which a method may touch a model: parameters frozen, then as they were."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
+from pipeline.flows.flow import Flow
 from pipeline.models import check_images, check_ready
+from pipeline.models.sharing import held, lock_of
 
 
 class Session:
     """What every method is: a context in which its model is frozen, and outside of which it rests.
+
+    Threads may share a method or a model: a batch is explained under the model's lock
+    (:func:`pipeline.models.sharing.lock_of`), so batches of one model wait for each other, and
+    those of different models do not. A pass of the model that no method makes needs no lock.
 
     Parameters
     ----------
@@ -21,14 +28,19 @@ class Session:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._session = ExitStack()
-        self._open = False
+        self._lock = lock_of(model)
+        self._sessions: list[ExitStack] = []
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let every method's call hold the model's lock, so that none can forget to."""
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls):
+            cls.__call__ = _alone(cls.__call__)  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
-        with ExitStack() as session:
+        with self._lock, ExitStack() as session:
             self.prepare(session)
-            self._session = session.pop_all()
-        self._open = True
+            self._sessions.append(session.pop_all())
         return self
 
     def __exit__(
@@ -37,8 +49,8 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open = False
-        self._session.close()
+        with self._lock:
+            self._sessions.pop().close()
 
     def prepare(self, session: ExitStack) -> None:
         """Enter what the model needs while it is explained; ``session`` undoes it."""
@@ -46,9 +58,20 @@ class Session:
 
     def require_open(self, images: Tensor) -> None:
         """Raise ``ValueError`` outside the method's context, or if images do not fit the model."""
-        if not self._open:
+        if not self._sessions:
             raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
         check_images(self._model, images)
+
+
+def _alone(explain: Callable[..., Flow]) -> Callable[..., Flow]:
+    """Let a method's call wait until no other thread explains a batch of its model."""
+
+    @wraps(explain)
+    def explained(method: Any, *args: Any, **named: Any) -> Flow:
+        with method._lock:
+            return explain(method, *args, **named)
+
+    return explained
 
 
 @contextmanager
@@ -61,24 +84,13 @@ def frozen(model: nn.Module) -> Iterator[None]:
         The model is in no state to be explained; see :func:`pipeline.models.check_ready`.
     """
     check_ready(model)
-    wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in wanting:
-            parameter.requires_grad_(False)
+    with held(model.parameters(), "requires_grad", False):
         yield
-    finally:
-        for parameter in wanting:
-            parameter.requires_grad_(True)
 
 
 @contextmanager
 def fused(model: nn.Module) -> Iterator[None]:
     """Switch every timm attention to ``scaled_dot_product_attention`` and back at the end."""
-    manual = [module for module in model.modules() if getattr(module, "fused_attn", None) is False]
-    try:
-        for module in manual:
-            module.fused_attn = True  # type: ignore[assignment]
+    attentions = [module for module in model.modules() if hasattr(module, "fused_attn")]
+    with held(attentions, "fused_attn", True):
         yield
-    finally:
-        for module in manual:
-            module.fused_attn = False  # type: ignore[assignment]

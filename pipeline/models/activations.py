@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.models.anatomy import feature_size
 from pipeline.models.embedding import Kind, channels_last, pooled
+from pipeline.models.sharing import of_this_thread
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _last_attention(model: nn.Module, images: Tensor) -> LastActivations:
         leaves.append(inputs[0].detach().requires_grad_())
         return (leaves[0], *inputs[1:])
 
-    hook = attention.register_forward_pre_hook(read)
+    hook = attention.register_forward_pre_hook(of_this_thread(read))
     try:
         with torch.enable_grad():
             features = model.forward_features(images)  # type: ignore[operator]

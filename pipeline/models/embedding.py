@@ -6,6 +6,7 @@ between its last activations and its classifier (a norm, a projector); a model w
 classifier returns it as its output. ``pooled`` embeddings leave that neck out.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -61,11 +62,10 @@ def channels_last(model: nn.Module) -> bool:
     return str(getattr(model, "output_fmt", "NCHW")) == "NHWC"
 
 
-class EmbeddingRecorder:
-    """Holds ``last``, the embeddings (B, C) float32 of the model's last forward pass."""
+class EmbeddingRecorder(threading.local):
+    """Holds ``last``, the embeddings (B, C) float32 of this thread's last pass of the model."""
 
-    def __init__(self) -> None:
-        self._last: Tensor | None = None
+    _last: Tensor | None = None
 
     @property
     def last(self) -> Tensor:

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.sharing import held, of_this_thread
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,14 @@ def recording(model: nn.Module, image: Tensor) -> Iterator[list[Op]]:
     recorder = _Recorder(image)
     with ExitStack() as session:
         for name, module in model.named_modules():
-            session.callback(module.register_forward_pre_hook(recorder.entering(name)).remove)
-            session.callback(module.register_forward_hook(recorder.leave).remove)
-            if getattr(module, "inplace", None) is True:
-                module.inplace = False
-                session.callback(setattr, module, "inplace", True)
+            entering, leave = (
+                of_this_thread(recorder.entering(name)),
+                of_this_thread(recorder.leave),
+            )
+            session.callback(module.register_forward_pre_hook(entering).remove)
+            session.callback(module.register_forward_hook(leave).remove)
+        eager = [module for module in model.modules() if getattr(module, "inplace", None) is True]
+        session.enter_context(held(eager, "inplace", False))
         session.enter_context(recorder)
         yield recorder.ops
 

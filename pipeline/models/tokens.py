@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.sharing import of_this_thread
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
     blocks: Any = model.blocks
     with ExitStack() as hooks:
         for block in blocks:
-            hooks.callback(block.norm1.register_forward_hook(leave).remove)
+            hooks.callback(block.norm1.register_forward_hook(of_this_thread(leave)).remove)
         logits = model(images)
     grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
     # The class token of CaiT joins only behind the blocks.
