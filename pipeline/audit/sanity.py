@@ -151,7 +151,7 @@ def centre(grid: tuple[int, int]) -> Float:
 
 
 def _draw(context: Context, images: int) -> _Sample:
-    run, config = context.run, context.run.config
+    run = context.run
     table = run.summary().to_table(columns=["row", "status", "target", "mass_flow"]).sort_by("row")
     fine = (table["status"].to_numpy() == Status.OK) & (
         np.nan_to_num(table["mass_flow"].to_numpy()) > 0
@@ -162,8 +162,7 @@ def _draw(context: Context, images: int) -> _Sample:
     pixels, flows, cover, kept = [], [], [], []
     for row, target in zip(table["row"].to_numpy()[chosen].tolist(), targets, strict=True):
         (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
-        most = config.limits.max_pixels
-        loaded = load_image(image, context.fetcher, context.transform, most, (), Clock())
+        loaded = load_image(image, context.images, (), Clock())
         if loaded.pixels is None:
             continue
         boxes = torch.from_numpy(np.asarray(loaded.boxes, np.float32).reshape(1, -1, 4))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engine.clock import Clock
-from pipeline.images import Fetcher, InputTransform, Unusable, decode
+from pipeline.images import ImageReader, Place, Reason
 
 _AHEAD = 2
 """Batches being read while one is computed."""
@@ -24,9 +24,7 @@ class IndexedImage:
     """One row of the index with its boxes (K, 4) in pixels of the upright image."""
 
     row: int
-    uri: str
-    offset: int | None
-    length: int | None
+    place: Place
     label: int | None
     boxes: Boxes
 
@@ -41,7 +39,7 @@ class LoadedImage:
     image: IndexedImage
     pixels: NDArray[np.uint8] | None
     boxes: Boxes
-    reason: str | None
+    reason: Reason | None
     width: int | None
     height: int | None
 
@@ -54,9 +52,7 @@ def indexed_images(index: pa.Table, boxes: pa.Table) -> list[IndexedImage]:
     return [
         IndexedImage(
             row=item["row"],
-            uri=item["uri"],
-            offset=item["offset"],
-            length=item["length"],
+            place=Place(item["uri"], item["offset"], item["length"]),
             label=item["label"],
             boxes=np.array(by_row.get(item["row"], []), dtype=np.float32).reshape(-1, 4),
         )
@@ -65,36 +61,22 @@ def indexed_images(index: pa.Table, boxes: pa.Table) -> list[IndexedImage]:
 
 
 def load_image(
-    image: IndexedImage,
-    fetcher: Fetcher,
-    transform: InputTransform,
-    max_pixels: int,
-    crashing: Collection[int],
-    clock: Clock,
+    image: IndexedImage, reader: ImageReader, crashing: Collection[int], clock: Clock
 ) -> LoadedImage:
-    """Fetch, decode and transform one image; a bad image becomes a reason, never an error.
+    """Load one image and its boxes; a bad image becomes a reason, never an error.
 
     Rows in ``crashing`` are known to kill their reader and are left alone. Only what may pass (a
     store that does not answer) is raised, so that the unit is tried again.
     """
     nothing = np.empty((0, 4), np.float32)
     if image.row in crashing:
-        return LoadedImage(image, None, nothing, "crashed", None, None)
-    try:
-        with clock("fetch"):
-            content = fetcher.fetch(image.uri, image.offset, image.length)
-    except FileNotFoundError:
-        return LoadedImage(image, None, nothing, "missing", None, None)
-    except Unusable as verdict:
-        return LoadedImage(image, None, nothing, verdict.reason, None, None)
-    with clock("decode"):
-        decoded = decode(content, max_pixels)
-    if decoded.image is None:
-        return LoadedImage(image, None, nothing, decoded.reason, decoded.width, decoded.height)
-    width, height = decoded.image.size
-    with clock("transform"):
-        boxes = transform.boxes(image.boxes, width, height) if len(image.boxes) else nothing
-        return LoadedImage(image, transform(decoded.image), boxes, None, width, height)
+        return LoadedImage(image, None, nothing, Reason.CRASHED, None, None)
+    crop = reader.load(image.place, clock)
+    boxes = nothing
+    if crop.width and crop.height and crop.pixels is not None and len(image.boxes):
+        with clock("transform"):
+            boxes = reader.transform.boxes(image.boxes, crop.width, crop.height)
+    return LoadedImage(image, crop.pixels, boxes, crop.reason, crop.width, crop.height)
 
 
 def read_ahead(

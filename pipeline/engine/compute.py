@@ -15,6 +15,7 @@ from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
 from pipeline.engine.explain import Explained, explain
 from pipeline.flows import Flow
+from pipeline.images import Reason
 from pipeline.measures import (
     measure,
     measure_pixels,
@@ -34,7 +35,7 @@ class ComputedBatch:
     """
 
     images: Sequence[LoadedImage]
-    reasons: tuple[str | None, ...]
+    reasons: tuple[Reason | None, ...]
     maps: NDArray[np.float32]
     values: dict[str, NDArray[np.generic]]
     label_maps: NDArray[np.float32] | None = None
@@ -99,22 +100,22 @@ def _padded(batch: Sequence[LoadedImage], device: torch.device) -> Tensor:
 
 def _reasons(
     batch: Sequence[LoadedImage], explained: Explained, context: Context
-) -> tuple[str | None, ...]:
+) -> tuple[Reason | None, ...]:
     found = (explained.flow.maps, explained.flow.logits, explained.label_maps, explained.features)
     finite = torch.stack([v.isfinite().flatten(1).all(1) for v in found if v is not None]).all(0)
     return tuple(
-        loaded.reason or _unexplainable(loaded, context) or (None if fine else "non_finite")
+        loaded.reason or _unexplainable(loaded, context) or (None if fine else Reason.NON_FINITE)
         for loaded, fine in zip(batch, finite.tolist(), strict=True)
     )
 
 
-def _unexplainable(loaded: LoadedImage, context: Context) -> str | None:
+def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
     """Return why there is nothing to explain in a good image, if so."""
     references = context.references
     if context.run.config.flow.target == "label" and loaded.image.label is None:
-        return "no_label"
+        return Reason.NO_LABEL
     if references is not None and references.pairs is not None:
-        return None if references.pairs.get(loaded.image.uri) else "no_reference"
+        return None if references.pairs.get(loaded.image.place.uri) else Reason.NO_REFERENCE
     return None
 
 

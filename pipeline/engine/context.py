@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError, RunConflict
 from pipeline.files.node_cache import local_copy
 from pipeline.flows import create_flow
 from pipeline.flows.flow import Method
-from pipeline.images import Fetcher, InputTransform
+from pipeline.images import ImageReader, InputTransform
 from pipeline.models import (
     EmbeddingRecorder,
     LoadedModel,
@@ -21,6 +21,7 @@ from pipeline.models import (
     transformed,
 )
 from pipeline.store import Run
+from pipeline.store.crops import image_reader
 from pipeline.store.reader import open_run
 
 
@@ -35,10 +36,14 @@ class Context:
     flow: Method
     recorder: EmbeddingRecorder | None
     references: References | None
-    transform: InputTransform
-    fetcher: Fetcher
+    images: ImageReader
     device: torch.device
     threads: int
+
+    @property
+    def transform(self) -> InputTransform:
+        """What the model does to an image first."""
+        return self.images.transform
 
     @property
     def autocast(self) -> torch.autocast:
@@ -86,8 +91,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
             flow=flow,
             recorder=recorder,
             references=references,
-            transform=InputTransform.from_dict(run.spec.input),
-            fetcher=Fetcher(run.spec.root),
+            images=image_reader(run),
             device=place,
             threads=threads,
         )

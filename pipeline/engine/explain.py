@@ -39,14 +39,14 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
     target, references = context.run.config.flow.target, context.references
     targets = None
     if references is not None and references.pairs is not None:
-        targets = references.listed([item.image.uri for item in batch]).to(inputs.device)
+        targets = references.listed([item.image.place.uri for item in batch]).to(inputs.device)
     elif target == "label":
         targets = labels.clamp(min=0)
     elif target not in WORDS:
         targets = torch.full_like(labels, explained_class(target, context.run.spec.classes))
     own = None
     if references is not None:
-        places = [(item.image.uri, item.image.offset) for item in batch]
+        places = [(item.image.place.uri, item.image.place.offset) for item in batch]
         own = references.own(places).to(inputs.device)
     with context.autocast:
         flow = _call(context, inputs, targets, own)

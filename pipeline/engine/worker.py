@@ -57,9 +57,7 @@ class FlowWorker:
         images = indexed_images(run.index_rows(unit.lo, unit.hi), run.box_rows(unit.lo, unit.hi))
         load = partial(
             load_image,
-            fetcher=self._context.fetcher,
-            transform=self._context.transform,
-            max_pixels=self._config.limits.max_pixels,
+            reader=self._context.images,
             crashing=crashing_rows(run.uri, unit) if attempt.careful else (),
             clock=clock,
         )

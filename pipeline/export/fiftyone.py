@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.errors import FlowatlasError
 from pipeline.export.selection import select_images
 from pipeline.flows import render
-from pipeline.report.pictures.crops import CropReader, read_places
 from pipeline.store import Run
+from pipeline.store.crops import CropReader
 
 SAMPLES = "samples.jsonl"
 
@@ -32,14 +32,14 @@ def export_fiftyone(run: Run, folder: Path, most: int) -> int:
     """
     folder = folder.resolve()
     images = select_images(run, most).to_pylist()
-    places, crops = read_places(run, (image["row"] for image in images)), CropReader(run)
+    crops = CropReader(run, (image["row"] for image in images))
     for name in ("images", "flows"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     written = 0
     with (folder / SAMPLES).open("w", encoding="ascii") as lines:
         for image in images:
             row = image["row"]
-            crop = crops.read(places[row])
+            crop = crops.show(row)
             if crop.pixels is None:
                 continue
             photo = folder / "images" / f"{row}.png"

@@ -15,8 +15,8 @@ from pipeline.audit.patterns.spectral import spectrum
 from pipeline.errors import FlowatlasError
 from pipeline.export.selection import select_images
 from pipeline.flows import accumulate
-from pipeline.report.pictures.crops import CropReader, read_places
 from pipeline.store import Run
+from pipeline.store.crops import CropReader
 
 PROJECT = "project.yaml"
 _METHOD = "spectral"
@@ -77,14 +77,14 @@ def _write_images(
 
     The flows, on the model's own grid (n, h, w), are small enough to be kept for the analysis.
     """
-    places, reader = read_places(run, rows), CropReader(run)
+    reader = CropReader(run, rows)
     size = tuple(run.spec.input["size"])
     crops = _growing(data, "data", (3, *size), np.uint8)
     large = _growing(attribution, "attribution", (1, *size), np.float32)
     kept: list[int] = []
     flows: list[NDArray[np.float32]] = []
     for place, row in enumerate(rows):
-        pixels = reader.read(places[row]).pixels
+        pixels = reader.show(row).pixels
         if pixels is None:
             continue
         flow = accumulate(torch.from_numpy(run.read_maps(row, row + 1)))[:, -1:]

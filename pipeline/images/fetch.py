@@ -9,7 +9,7 @@ import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
 from pipeline.files.remote import Objects, first_line, is_remote, local
-from pipeline.images.decoding.formats import Unusable
+from pipeline.images.reasons import Reason, Unusable
 from pipeline.images.row_groups import Rows
 from pipeline.images.sources.root import MARK, absent, location
 
@@ -104,7 +104,7 @@ def _file(path: str, offset: int | None, length: int | None) -> bytes:
 
 def _check_size(size: int | None) -> None:
     if size is not None and size > _LARGEST:
-        raise Unusable("bomb")
+        raise Unusable(Reason.BOMB)
 
 
 def _read(descriptor: int, length: int | None) -> bytes:

@@ -10,7 +10,7 @@ from obstore.exceptions import BaseError
 
 from pipeline.files.listing import open_file
 from pipeline.files.remote import first_line
-from pipeline.images.decoding.formats import Unusable
+from pipeline.images.reasons import Reason, Unusable
 
 _KEPT = 2
 """Row groups in memory: units read rows in order, and one batch may reach into the next group."""
@@ -78,16 +78,16 @@ def _read(place: str, group: int, column: str) -> pa.ChunkedArray:
                 raise FileNotFoundError(f"{place} has no row group {group} of column {column}")
             chunk = content.metadata.row_group(group).column(paths.index(leaf))
             if chunk.total_uncompressed_size > _LARGEST:
-                raise Unusable("bomb")
+                raise Unusable(Reason.BOMB)
             images = _decoded(content, group, leaf)
     except BaseError as error:
         raise OSError(f"cannot read {place}: {first_line(error)}") from error
     except OSError as error:
         if error.errno is None and not isinstance(error, FileNotFoundError):  # Arrow's own
-            raise Unusable("corrupt") from error
+            raise Unusable(Reason.CORRUPT) from error
         raise
     except pa.ArrowException as error:
-        raise Unusable("corrupt") from error
+        raise Unusable(Reason.CORRUPT) from error
     if not pa.types.is_struct(images.type):
         return images
     return pa.chunked_array([chunk.field("bytes") for chunk in images.chunks])
@@ -99,5 +99,5 @@ def _decoded(content: pq.ParquetFile, group: int, leaf: str) -> pa.ChunkedArray:
     for piece in content.iter_batches(_PIECE, [group], [leaf], use_threads=False):
         pieces.append(piece.column(0))
         if (size := size + piece.nbytes) > _LARGEST:
-            raise Unusable("bomb")
+            raise Unusable(Reason.BOMB)
     return pa.chunked_array(pieces)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.atlas import Atlas, choose_atlas
+from pipeline.images.reasons import explain
 from pipeline.report.pages.clusters import Clusters, read_clusters
 from pipeline.report.pages.comparison import Comparison, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
@@ -13,7 +14,6 @@ from pipeline.report.pages.outcomes import open_outcomes
 from pipeline.report.pages.overview import (
     ClassFacts,
     RunFacts,
-    explain,
     rank_classes,
     read_facts,
 )

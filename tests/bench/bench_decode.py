@@ -15,7 +15,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from pipeline.images import Fetcher, build_index, decode
+from pipeline.images import build_index
+from pipeline.images.decoding.decode import decode
+from pipeline.images.fetch import Fetcher
 from pipeline.images.sources.parquet import open_parquet
 from pipeline.images.sources.webdataset import open_webdataset
 from pipeline.store import Spool

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.images import InputTransform, decode
+from pipeline.images import InputTransform
+from pipeline.images.decoding.decode import decode
 from pipeline.models import load_model
 from pipeline.models.sata import sata
 

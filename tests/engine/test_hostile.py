@@ -3,13 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.engine import run_flows
+from pipeline.export.fiftyone import export_fiftyone
 from pipeline.report import write_report
-from pipeline.store import open_run
+from pipeline.report.pictures.overlays import draw_pictures
+from pipeline.store import Status, open_run
 from tests.engine.datasets import small_config, write_images
-from tests.images.archives import tar_of
+from tests.images.archives import parquet_of, tar_of
 from tests.images.gallery import png
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -60,3 +65,38 @@ def test_names_end_as_text_and_a_bomb_as_a_row(tmp_path: Path) -> None:
     assert len(pages) > 3
     assert not [page for page in pages if MARKUP in page]
     assert any("&lt;img src=x" in page for page in pages)
+
+
+def test_damaged_row_groups_end_as_rows_and_are_shown_grey(tmp_path: Path) -> None:
+    """One is damaged before the run and quarantined, one after it: the report finds it so."""
+    pictures = sorted(write_images(tmp_path / "images", images=24).rglob("*.png"))
+    content = [picture.read_bytes() for picture in pictures]
+    file = parquet_of(tmp_path / "data/a.parquet", content, [n % 3 for n in range(24)])
+    damage(file, group=0)
+    config = small_config(
+        tmp_path, dataset={"source": str(file.parent)}, limits={"quarantine": 0.2}
+    )
+    assert run_flows(config).reasons == {"corrupt": 4}
+    damage(file, group=1)
+    run = open_run(config.run)
+    aggregate(run)
+    audit(run)
+    write_report(run)
+    (page,) = Path(config.run, "report").glob("index.html")
+    assert "The image data are damaged." in page.read_text()
+    pictures_of = draw_pictures(run, range(24))
+    assert [row for row, drawn in pictures_of.items() if drawn.problem] == list(range(8))
+    assert {drawn.problem for drawn in pictures_of.values()} == {"corrupt", None}
+    assert [np.ptp(np.asarray(run.show(row))[:, :32]) == 0 for row in (0, 7, 8)] == [1, 1, 0]
+    assert run.status[:].tolist() == [Status.QUARANTINED] * 4 + [Status.OK] * 20
+    assert export_fiftyone(run, tmp_path / "exported", 24) == 16
+
+
+def damage(path: Path, group: int) -> None:
+    """Overwrite the beginning of a row group's images."""
+    content = bytearray(path.read_bytes())
+    with pq.ParquetFile(path) as file:
+        chunk = file.metadata.row_group(group).column(0)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + 400] = bytes(400)
+    path.write_bytes(content)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images.decoding.formats import Unusable
 from pipeline.images.fetch import Fetcher
+from pipeline.images.reasons import Unusable
 
 
 @pytest.fixture

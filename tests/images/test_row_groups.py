@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.images import row_groups as module
-from pipeline.images.decoding.formats import Unusable
+from pipeline.images.reasons import Unusable
 from pipeline.images.row_groups import Rows
 from tests.images.archives import parquet_of
 

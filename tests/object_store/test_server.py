@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import FlowatlasError
 from pipeline.files import remote
 from pipeline.files.remote import open_url
-from pipeline.images import Fetcher
+from pipeline.images.fetch import Fetcher
 from pipeline.store.objects import delete, exists, read, write, write_once
 from tests.object_store.server import FAULTS, FaultyProxy, environment
 

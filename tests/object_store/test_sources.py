@@ -9,7 +9,8 @@ from pipeline.config import DatasetConfig
 from pipeline.engine import prepare, run_flows
 from pipeline.errors import DatasetError, RunConflict
 from pipeline.files.remote import open_url
-from pipeline.images import Fetcher, open_source
+from pipeline.images import open_source
+from pipeline.images.fetch import Fetcher
 from pipeline.store.objects import write
 from tests.engine.datasets import write_images
 from tests.images.archives import tar_of

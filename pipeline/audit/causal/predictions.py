@@ -2,28 +2,21 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.engine.context import Context
-from pipeline.images import decode
+from pipeline.store.crops import CropReader
 
 
 def load_rows(rows: Sequence[int], context: Context) -> Tensor:
     """Return the model's inputs of some rows, (n, 3, H, W) uint8; what is gone is left out."""
     height, width = context.run.spec.input["size"]
-    pixels = [torch.empty(0, 3, height, width, dtype=torch.uint8)]
-    most = context.run.config.limits.max_pixels
-    for row in rows:
-        (item,) = context.run.index_rows(row, row + 1).to_pylist()
-        try:
-            content = context.fetcher.fetch(item["uri"], item["offset"], item["length"])
-        except FileNotFoundError:
-            continue
-        image = decode(content, most).image
-        if image is not None:
-            pixels.append(torch.from_numpy(context.transform(image))[None])
-    return torch.cat(pixels)
+    crops = CropReader(context.run, rows, context.images)
+    found = [pixels for row in rows if (pixels := crops.load(row).pixels) is not None]
+    stacked = np.stack(found) if found else np.empty((0, 3, height, width), np.uint8)
+    return torch.from_numpy(stacked)
 
 
 def predict(images: Tensor, context: Context) -> Tensor:

@@ -6,8 +6,8 @@ import sys
 
 from pipeline.engine.batch import indexed_images, load_image
 from pipeline.engine.clock import Clock
-from pipeline.images import Fetcher, InputTransform
 from pipeline.store import Unit
+from pipeline.store.crops import image_reader
 from pipeline.store.reader import open_run
 
 
@@ -45,11 +45,10 @@ def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:
 
 def _read(uri: str, lo: int, hi: int) -> None:
     run, clock = open_run(uri), Clock()
-    fetcher, transform = Fetcher(run.spec.root), InputTransform.from_dict(run.spec.input)
-    max_pixels = run.config.limits.max_pixels
+    reader = image_reader(run)
     for image in indexed_images(run.index_rows(lo, hi), run.box_rows(lo, hi)):
         print(image.row, flush=True)
-        load_image(image, fetcher, transform, max_pixels, (), clock)
+        load_image(image, reader, (), clock)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from PIL import (
 )
 
 from pipeline.images.decoding.formats import (
-    Unusable,
     essential_png,
     jpeg_exif,
     orientation,
@@ -33,18 +32,7 @@ from pipeline.images.decoding.formats import (
     webp_size,
 )
 from pipeline.images.decoding.pixels import to_rgb
-
-REASONS = (
-    "empty",
-    "not_an_image",
-    "truncated",
-    "corrupt",
-    "bomb",
-    "unsupported",
-    "animated",
-    "missing",
-)
-"""Why an image cannot be used. ``missing`` is for whoever fetches; decoding never says it."""
+from pipeline.images.reasons import Reason, Unusable
 
 # What decoders think of a file's metadata is neither printed (it may hold terminal escapes) nor,
 # with warnings turned into errors, a verdict. Set once: all threads share these switches.
@@ -87,7 +75,7 @@ class Decoded:
     """An upright RGB image or a reason, never both; width and height in pixels, 0 if unknown."""
 
     image: Image.Image | None
-    reason: str | None
+    reason: Reason | None
     width: int
     height: int
 
@@ -105,21 +93,21 @@ def decode(data: bytes, max_pixels: int) -> Decoded:
     except Unusable as verdict:
         return Decoded(None, verdict.reason, verdict.width, verdict.height)
     except (Image.DecompressionBombError, MemoryError):
-        return Decoded(None, "bomb", 0, 0)
+        return Decoded(None, Reason.BOMB, 0, 0)
     except Exception as error:  # decoders raise anything on hostile bytes
         early = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        return Decoded(None, "truncated" if early else "corrupt", 0, 0)
+        return Decoded(None, Reason.TRUNCATED if early else Reason.CORRUPT, 0, 0)
     return Decoded(image, None, *image.size)
 
 
 def _decode(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
-        raise Unusable("empty")
+        raise Unusable(Reason.EMPTY)
     kind = sniff(data)
     if kind is None:
-        raise Unusable("not_an_image")
+        raise Unusable(Reason.NOT_AN_IMAGE)
     if kind == "other":
-        raise Unusable("unsupported")
+        raise Unusable(Reason.UNSUPPORTED)
     if kind == "jpeg":
         return _jpeg(data, max_pixels)
     if kind == "png":
@@ -131,9 +119,10 @@ def _decode(data: bytes, max_pixels: int) -> Image.Image:
 
 def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
     """Decode strictly with libjpeg-turbo; leave to Pillow what that has no words for."""
-    broken = "corrupt" if data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0 else "truncated"
+    ended = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
+    broken = Reason.CORRUPT if ended else Reason.TRUNCATED
     if data.count(b"\xff\xda") > _MOST_SCANS:
-        raise Unusable("bomb")
+        raise Unusable(Reason.BOMB)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (ValueError, KeyError):  # damaged, or a rare subsampling
@@ -144,18 +133,18 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
         pixels = simplejpeg.decode_jpeg(data, "CMYK" if four else "RGB", strict=True)
     except ValueError as error:
         if "unsupported" in str(error).lower():
-            return _rare_jpeg(data, max_pixels, "unsupported")
+            return _rare_jpeg(data, max_pixels, Reason.UNSUPPORTED)
         raise Unusable(broken, width, height) from error
     if four:  # sound; Pillow knows whose inks are inverted
         return _with_pillow(data, "jpeg", max_pixels)
     return _upright(Image.fromarray(pixels), jpeg_exif(data))
 
 
-def _rare_jpeg(data: bytes, max_pixels: int, otherwise: str) -> Image.Image:
+def _rare_jpeg(data: bytes, max_pixels: int, otherwise: Reason) -> Image.Image:
     try:
         return _with_pillow(data, "jpeg", max_pixels)
     except Unusable as verdict:
-        reason = otherwise if verdict.reason == "corrupt" else verdict.reason
+        reason = otherwise if verdict.reason is Reason.CORRUPT else verdict.reason
         raise Unusable(reason, verdict.width, verdict.height) from verdict
     except Exception as error:  # decoders raise anything on hostile bytes
         raise Unusable(otherwise) from error
@@ -165,7 +154,7 @@ def _with_pillow(data: bytes, kind: str, max_pixels: int) -> Image.Image:
     with _PLUGINS[kind](io.BytesIO(data)) as image:
         _check_size(*image.size, max_pixels)
         if kind in ("gif", "webp", "avif") and image.is_animated:  # type: ignore[attr-defined]
-            raise Unusable("animated", *image.size)
+            raise Unusable(Reason.ANIMATED, *image.size)
         image.load()
         # Pillow turns TIFF images itself.
         exif = b"" if kind == "tiff" else image.info.get("exif", b"")
@@ -174,9 +163,9 @@ def _with_pillow(data: bytes, kind: str, max_pixels: int) -> Image.Image:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width <= 0 or height <= 0:
-        raise Unusable("corrupt")
+        raise Unusable(Reason.CORRUPT)
     if width * height > max_pixels:
-        raise Unusable("bomb", width, height)
+        raise Unusable(Reason.BOMB, width, height)
 
 
 def _upright(image: Image.Image, exif: bytes) -> Image.Image:

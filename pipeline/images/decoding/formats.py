@@ -7,6 +7,8 @@ import re
 import struct
 import zlib
 
+from pipeline.images.reasons import Reason, Unusable
+
 _SIGNATURES = (
     ("jpeg", re.compile(rb"\xff\xd8\xff")),
     ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),
@@ -31,14 +33,6 @@ PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"})
 """Chunks of a PNG file that determine its pixels; text and profiles (zip bombs) are not."""
 
 
-class Unusable(Exception):
-    """A file cannot be used; carries the reason and, where known, width and height in pixels."""
-
-    def __init__(self, reason: str, width: int = 0, height: int = 0) -> None:
-        super().__init__(reason)
-        self.reason, self.width, self.height = reason, width, height
-
-
 def sniff(data: bytes) -> str | None:
     """Return the format by signature: ``other`` is an image that is not read, None no image."""
     head = data[:1024].removeprefix(b"\xef\xbb\xbf")
@@ -57,20 +51,20 @@ def essential_png(data: bytes) -> bytes:
     position = 8
     while True:
         if position + 12 > len(data):
-            raise Unusable("truncated")
+            raise Unusable(Reason.TRUNCATED)
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
-            raise Unusable("truncated")
+            raise Unusable(Reason.TRUNCATED)
         if kind == b"acTL" and data[position + 8 : position + 12] > b"\0\0\0\1":
-            raise Unusable("animated")
+            raise Unusable(Reason.ANIMATED)
         if kind in PIXEL_CHUNKS:
             chunk = data[position:end]
             if zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-                raise Unusable("corrupt")
+                raise Unusable(Reason.CORRUPT)
             pieces.append(chunk)
         elif not kind[0] & 0x20:  # upper case: a critical chunk that nobody knows
-            raise Unusable("corrupt")
+            raise Unusable(Reason.CORRUPT)
         if kind == b"IEND":
             return b"".join(pieces)
         position = end
@@ -85,7 +79,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         ``truncated``: the file is shorter than it says.
     """
     if len(data) < 30 or int.from_bytes(data[4:8], "little") + 8 > len(data):
-        raise Unusable("truncated")
+        raise Unusable(Reason.TRUNCATED)
     kind = data[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.images.decoding.formats import Unusable
+from pipeline.images.reasons import Reason, Unusable
 
 Float = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -37,7 +37,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         return _grey(_scaled(np.asarray(image, np.float64)))
     if image.mode == "LAB":
-        raise Unusable("unsupported", *image.size)
+        raise Unusable(Reason.UNSUPPORTED, *image.size)
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
     image.info.pop("transparency", None)  # else Pillow looks for a colour to keep, and warns
@@ -50,7 +50,7 @@ def _grey(values: np.ndarray) -> Image.Image:
 
 def _scaled(values: Float) -> Float:
     if not np.isfinite(values).all():
-        raise Unusable("unsupported", values.shape[1], values.shape[0])
+        raise Unusable(Reason.UNSUPPORTED, values.shape[1], values.shape[0])
     low, high = values.min(), values.max()
     if low < 0 or high > 255:
         return _stretched(values)

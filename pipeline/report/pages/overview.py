@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.atlas import Atlas
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.stats.intervals import Rate
+from pipeline.images.reasons import explain
 from pipeline.report.pages.findings import Finding
 from pipeline.store import Run, Status
 
@@ -18,20 +19,6 @@ _CORNERS = ("tl", "tr", "bl", "br")
 _VAGUE = {"images", "data", "train", "val", "valid", "validation", "test", "labels", "index"}
 _EXAMPLES = 3  # quarantined images named per reason
 _CLASSLESS = {"activation", "attention", "rollout"}  # their maps are the same for any class
-
-_REASONS = {
-    "empty": "The file is empty.",
-    "not_an_image": "The file is no image.",
-    "truncated": "The file ends early.",
-    "corrupt": "The image data are damaged.",
-    "bomb": "More pixels than limits.max_pixels allows.",
-    "unsupported": "An image format or mode that is not read.",
-    "animated": "The file holds several frames.",
-    "missing": "The file is not there.",
-    "non_finite": "The map has values that are not finite.",
-    "no_label": "The flow needs a label and the image has none.",
-    "unreachable": "The storage could not be read.",
-}
 
 
 @dataclass(frozen=True)
@@ -217,7 +204,7 @@ def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
     )
     rows: dict[str, list[int]] = {}
     for row, reason in zip(*(unusable.column(i).to_pylist() for i in (0, 1)), strict=True):
-        rows.setdefault(reason or "unknown", []).append(row)
+        rows.setdefault(reason, []).append(row)
     examples = {reason: sorted(found)[:_EXAMPLES] for reason, found in rows.items()}
     named = run.index_take(row for some in examples.values() for row in some)
     uris = dict(zip(named["row"].to_pylist(), named["uri"].to_pylist(), strict=True))
@@ -230,8 +217,3 @@ def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
         )
         for reason, found in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0]))
     )
-
-
-def explain(reason: str) -> str:
-    """Return a sentence for the reason of a quarantine."""
-    return _REASONS.get(reason, "")

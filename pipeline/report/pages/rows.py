@@ -96,7 +96,7 @@ def _row(
     width, height = entry["width"], entry["height"]
     return Row(
         number=entry["row"],
-        reason=None if used else entry["reason"] or "unknown",
+        reason=None if used else entry["reason"],
         label=entry["label"],
         predicted=entry["pred"],
         class_id=entry[by],

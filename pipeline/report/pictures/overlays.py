@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.flows import render
-from pipeline.report.pictures.crops import Crop, CropReader, Place, read_places
+from pipeline.images import Crop
 from pipeline.report.pictures.palettes import INFERNO
 from pipeline.report.pictures.sprites import Sprite, webp
 from pipeline.store import Run
+from pipeline.store.crops import CropReader
 
 PHOTO_SIDE = 160
 """Longest side of a shown crop, in pixels."""
@@ -54,17 +55,17 @@ def draw_pictures(run: Run, rows: Iterable[int], large: Container[int] = ()) -> 
     wanted = sorted(set(rows))
     if not wanted:
         return {}
-    places, crops = read_places(run, wanted), CropReader(run)
+    crops = CropReader(run, wanted)
 
-    def draw(row: int, place: Place, maps: NDArray[np.float32]) -> Picture:
-        crop = crops.read(place)
+    def draw(row: int, maps: NDArray[np.float32]) -> Picture:
+        crop = crops.show(row)
         photo = _keep(run, f"assets/rows/{row}.webp", _photo(crop, PHOTO_SIDE))
         finer = row in large and crop.pixels is not None and max(crop.pixels.shape) > PHOTO_SIDE
         return Picture(
             row=row,
             photo=photo,
             heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps)),
-            problem=crop.problem,
+            problem=crop.reason,
             large=_keep(run, f"assets/rows/{row}-large.webp", _photo(crop, LARGE_SIDE))
             if finer
             else photo,
@@ -75,7 +76,7 @@ def draw_pictures(run: Run, rows: Iterable[int], large: Container[int] = ()) -> 
         for group in _groups(wanted):
             maps = run.read_maps(group[0], group[-1] + 1)
             inside = [maps[row - group[0]] for row in group]
-            drawn = pool.map(draw, group, [places[row] for row in group], inside)
+            drawn = pool.map(draw, group, inside)
             pictures |= {picture.row: picture for picture in drawn}
     return pictures
 

@@ -7,9 +7,9 @@ from PIL import Image
 
 from pipeline.errors import ConfigError
 from pipeline.flows import render
-from pipeline.report.pictures.crops import CropReader, read_places
 from pipeline.report.pictures.palettes import INFERNO
 from pipeline.store import Run
+from pipeline.store.crops import CropReader
 
 _STRONGEST = 0.75
 """Opacity of the strongest cell: the photograph stays visible below it."""
@@ -43,7 +43,7 @@ def show(run: Run, row: int, layer: int | None = None) -> Image.Image:
         raise ConfigError(f"there is no row {row}; the run has rows 0 to {rows - 1}")
     if layer is not None and not -layers <= layer < layers:
         raise ConfigError(f"there is no layer {layer}; the run has layers 0 to {layers - 1}")
-    crop = CropReader(run).read(read_places(run, [row])[row])
+    crop = CropReader(run, [row]).show(row)
     photo = _photo(run, crop.pixels)
     height, width = photo.shape[:2]
     maps = torch.from_numpy(run.read_maps(row, row + 1))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.images.decoding.formats import (
-    Unusable,
     essential_png,
     jpeg_exif,
     orientation,
     sniff,
     webp_size,
 )
+from pipeline.images.reasons import Reason, Unusable
 from tests.images.gallery import encode, kinds, picture, png_chunk
 
 
@@ -69,7 +69,7 @@ def test_every_bit_of_a_png_is_guarded(position: int, bit: int) -> None:
 def _decoded_png(data: bytes) -> None:
     essential = essential_png(data)
     if essential.count(b"IDAT") == 0 or b"IHDR" not in essential:
-        raise Unusable("corrupt")
+        raise Unusable(Reason.CORRUPT)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.images.decoding.formats import Unusable
 from pipeline.images.decoding.pixels import to_rgb
+from pipeline.images.reasons import Unusable
 from tests.images.gallery import picture
 
 

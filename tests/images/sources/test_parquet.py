@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.images import Fetcher, open_source
+from pipeline.images import open_source
+from pipeline.images.fetch import Fetcher
 from pipeline.images.sources.parquet import ParquetSource, open_parquet
 from pipeline.images.sources.table import TableSource
 from tests.images.archives import parquet_of

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.images import Fetcher, open_source
+from pipeline.images import open_source
+from pipeline.images.fetch import Fetcher
 from pipeline.images.sources.webdataset import WebDatasetSource, open_webdataset
 from tests.images.archives import samples, tar_of
 from tests.images.indexed import indexed

@@ -8,7 +8,6 @@ from pipeline.report.pages.findings import read_findings
 from pipeline.report.pages.overview import (
     _explained,
     dataset_name,
-    explain,
     rank_classes,
     read_facts,
     read_quarantine,
@@ -111,10 +110,6 @@ def test_quarantine_names_reasons_and_the_first_files(run, summary):
 )
 def test_dataset_name_says_what_is_in_it(source, name):
     assert dataset_name(source) == name
-
-
-def test_reasons_without_a_sentence_stay_words():
-    assert explain("something_new") == ""
 
 
 def test_predictions_stand_in_for_labels(tmp_path):

@@ -1,0 +1,73 @@
+"""``ImageReader``: one image fetched, decoded and transformed, or the reason why it is unusable.
+
+The only way to an image's pixels: the engine, the audit, the report and the exports all take it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images.decoding.decode import decode
+from pipeline.images.fetch import Fetcher
+from pipeline.images.reasons import Reason, Unusable
+from pipeline.images.transform import InputTransform
+
+Timed = Callable[[str], AbstractContextManager[None]]
+"""Gives a context for each stage: ``fetch``, ``decode``, ``transform``."""
+
+
+class Place(NamedTuple):
+    """Where the index says an image is; see ``Entry``."""
+
+    uri: str
+    offset: int | None
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The model's input, or the reason why there is none; never both.
+
+    ``pixels`` is uint8 (3, H, W) before normalisation; ``width`` and ``height`` are those of the
+    upright image, 0 or None where they are not known.
+    """
+
+    pixels: NDArray[np.uint8] | None
+    reason: Reason | None
+    width: int | None = None
+    height: int | None = None
+
+
+class ImageReader:
+    """Reads images of one dataset as one model gets them; safe to share between threads."""
+
+    def __init__(self, root: str, transform: InputTransform, max_pixels: int) -> None:
+        self.transform = transform
+        self._fetcher = Fetcher(root)
+        self._max_pixels = max_pixels
+
+    def load(self, place: Place, timed: Timed = lambda _: nullcontext()) -> Crop:
+        """Fetch, decode and transform one image; a bad image is a reason, never an error.
+
+        Raises
+        ------
+        OSError
+            What may pass, such as a store that does not answer: trying again may help.
+        """
+        try:
+            with timed("fetch"):
+                content = self._fetcher.fetch(*place)
+        except FileNotFoundError:
+            return Crop(None, Reason.MISSING)
+        except Unusable as verdict:
+            return Crop(None, verdict.reason)
+        with timed("decode"):
+            decoded = decode(content, self._max_pixels)
+        if decoded.image is None:
+            return Crop(None, decoded.reason, decoded.width, decoded.height)
+        with timed("transform"):
+            return Crop(self.transform(decoded.image), None, *decoded.image.size)

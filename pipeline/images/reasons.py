@@ -1,0 +1,45 @@
+"""``Reason``: why an image is quarantined or cannot be shown, each with its sentence."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Every reason there is; the member's value is what summaries, receipts and logs store."""
+
+    sentence: str
+    """What the report says of it."""
+
+    def __new__(cls, value: str, sentence: str) -> "Reason":
+        """Make a member of its stored value and its sentence."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    EMPTY = "empty", "The file is empty."
+    NOT_AN_IMAGE = "not_an_image", "The file is no image."
+    TRUNCATED = "truncated", "The file ends early."
+    CORRUPT = "corrupt", "The image data are damaged."
+    BOMB = "bomb", "More pixels than limits.max_pixels allows, or too many bytes to hold in memory."
+    UNSUPPORTED = "unsupported", "An image format or mode that is not read."
+    ANIMATED = "animated", "The file holds several frames."
+    MISSING = "missing", "The file is not there."
+    CRASHED = "crashed", "Decoding the file kills the process, so it is not read again."
+    NON_FINITE = "non_finite", "The map has values that are not finite."
+    NO_LABEL = "no_label", "The flow needs a label and the image has none."
+    NO_REFERENCE = "no_reference", "The table of references lists none for the image."
+    UNREACHABLE = "unreachable", "The storage could not be read."
+
+
+def explain(reason: str) -> str:
+    """Return the sentence of a stored reason; nothing of one that a later version has stored."""
+    known = Reason._value2member_map_.get(reason)
+    return known.sentence if isinstance(known, Reason) else ""
+
+
+class Unusable(Exception):
+    """A file cannot be used; carries the reason and, where known, width and height in pixels."""
+
+    def __init__(self, reason: Reason, width: int = 0, height: int = 0) -> None:
+        super().__init__(reason)
+        self.reason, self.width, self.height = reason, width, height
