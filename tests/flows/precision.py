@@ -3,9 +3,13 @@
 Real weights and photographs; ViT-Ti at 224 pixels, MobileNetV2 at 128. Every method runs in float32
 and under autocast for the same classes; compared are ranks of a map's cells (Spearman's, ties at
 their mean rank). The table in pipeline/flows/README.md is what this prints.
+
+How delicate a method's maps are is read on the same machine: the yardstick is the same method in
+float32, for images and weights that were rounded to the half once.
 """
 
 import argparse
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,7 @@ from PIL import Image
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from pipeline.flows import accumulate, create_flow
+from pipeline.flows import Flow, accumulate, create_flow
 from pipeline.images.transform import InputTransform
 from pipeline.models import embed, load_model
 
@@ -76,20 +80,47 @@ def subject(data: Path, name: str, count: int) -> tuple[nn.Module, Tensor]:
     return loaded.model, transform.normalise(images)
 
 
-def compare(model: nn.Module, images: Tensor, method: str, **options: Any) -> list[Agreement]:
-    """Run a method in float32 and in both halves, for what float32 predicts."""
+def compare(
+    model: nn.Module, images: Tensor, method: str, **options: Any
+) -> list[tuple[Agreement, Agreement]]:
+    """Return for both halves how well autocast agrees with float32, and the yardstick does."""
     if prefix := options.pop("bank", None):
         options |= _near(model, images, prefix)
     with create_flow(method, model, **options) as flow:
-        wanted, found = flow(images), []
+        wanted = flow(images)
+        layers = wanted.layers if wanted.maps.shape[1] > 1 else ("–",)
+        pairs = []
         for half in HALVES:
             with torch.autocast("cpu", dtype=half):
-                found.append(flow(images, wanted.target))
-    assert all(rough.maps.dtype == rough.logits.dtype == torch.float32 for rough in found)
-    return [
-        _agreement(rough.maps, wanted.maps, wanted.layers if wanted.maps.shape[1] > 1 else ("–",))
-        for rough in found
-    ]
+                rough = flow(images, wanted.target)
+            assert rough.maps.dtype == rough.logits.dtype == torch.float32
+            once = flow_of_rounded(model, images, wanted.target, half, method, **options)
+            pairs.append(
+                tuple(_agreement(maps, wanted.maps, layers) for maps in (rough.maps, once.maps))
+            )
+    return pairs
+
+
+def flow_of_rounded(
+    model: nn.Module,
+    images: Tensor,
+    target: Tensor,
+    half: torch.dtype,
+    method: str,
+    **options: Any,
+) -> Flow:
+    """Run a method in float32 on weights and images that were rounded to a half.
+
+    Autocast rounds both, and then what the layers say; all roundings are of one relative size. So
+    a method that keeps float32 where it must strays from float32's maps not much further.
+    """
+    rounded = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in rounded.parameters():
+            if weight.ndim > 1:  # autocast leaves norms in float32
+                weight.copy_(weight.to(half))
+    with create_flow(method, rounded, **options) as flow:
+        return flow(images.to(half).float(), target)
 
 
 def rank_correlation(found: Tensor, wanted: Tensor) -> Tensor:
@@ -138,7 +169,7 @@ def main() -> None:
         for title, (method, options) in methods.items():
             words = [
                 f"{found.mean:.3f} | {found.lowest:.3f} ({found.layer}) | {found.flow:.3f}"
-                for found in compare(model, images, method, **options)
+                for found, _ in compare(model, images, method, **options)
             ]
             print(f"| {name} | {title} | {' | '.join(words)} |", flush=True)
 

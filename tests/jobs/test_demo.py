@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def test_the_planted_class_is_the_first_finding(folder):
     accuracy = sum(summary) / len(summary)
     assert len(summary) == 800
     assert accuracy > 0.88
-    assert f"{accuracy:.1%} of the images right" in said
+    # Training and run compute the logits in different ways: images on the border may cross it.
+    (printed,) = re.findall(r"trained from scratch: ([\d.]+)% of the images right", said)
+    assert float(printed) / 100 == pytest.approx(accuracy, abs=0.01)
 
 
 def test_a_second_demo_trains_and_computes_nothing(folder):

@@ -4,7 +4,6 @@ import platform
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from pipeline.errors import RunConflict
 from pipeline.store import RunLock, open_store
 from tests.chaos.trouble import failing_at_random
+from tests.waiting import PATIENCE, until
 
 
 def test_one_driver_at_a_time(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_dead_process_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as zombie:
         assert zombie.stdout is not None
         assert zombie.stdout.read() == b"locked\n"
-        time.sleep(0.2)
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)  # dead, and left unwaited for
         with RunLock(open_store(str(tmp_path))):
             assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
 
@@ -79,10 +79,9 @@ def test_a_driver_that_slept_learns_that_it_was_replaced(
 ) -> None:
     monkeypatch.setattr("pipeline.store.lock._BEAT_SECONDS", 0.05)
     with RunLock(open_store(str(tmp_path))) as lock:
-        time.sleep(0.2)
+        _wait_for_a_beat(tmp_path)
         lock.check()
-        (tmp_path / "lock.json").write_text(json.dumps({"token": "another"}))
-        time.sleep(0.3)
+        until(lambda: _is_lost(lock, by=tmp_path))
         with pytest.raises(RunConflict, match="taken this run over"):
             lock.check()
         assert json.loads((tmp_path / "lock.json").read_text()) == {"token": "another"}
@@ -93,12 +92,28 @@ def test_a_lock_that_cannot_be_written_for_a_while_is_kept(
 ) -> None:
     monkeypatch.setattr("pipeline.store.lock._BEAT_SECONDS", 0.05)
     with RunLock(open_store(str(tmp_path))) as lock:
-        with failing_at_random(1, seed=0):
-            time.sleep(0.2)
-        before = (tmp_path / "lock.json").stat().st_mtime_ns
-        time.sleep(0.3)
+        with failing_at_random(1, seed=0) as trouble:
+            until(lambda: trouble.count >= 3)
+        _wait_for_a_beat(tmp_path)
         lock.check()
-        assert (tmp_path / "lock.json").stat().st_mtime_ns > before
+
+
+def _wait_for_a_beat(folder: Path) -> None:
+    """Return when the heartbeat has renewed the lock."""
+    file = folder / "lock.json"
+    before = file.stat().st_mtime_ns
+    until(lambda: file.stat().st_mtime_ns > before)
+
+
+def _is_lost(lock: RunLock, by: Path) -> bool:
+    """Take the lock over, as often as a heartbeat that was under way undoes it; did it notice?"""
+    (by / "theirs").write_text(json.dumps({"token": "another"}))
+    (by / "theirs").replace(by / "lock.json")  # whole at once: the heartbeat never sees a half
+    try:
+        lock.check()
+    except RunConflict:
+        return True
+    return False
 
 
 def test_of_two_that_take_over_at_once_one_remains(tmp_path: Path) -> None:
@@ -106,14 +121,18 @@ def test_of_two_that_take_over_at_once_one_remains(tmp_path: Path) -> None:
     lock.write_text(json.dumps({"host": "elsewhere", "pid": 1, "token": "t"}))
     os.utime(lock, (0, 0))
     held: list[bool] = []
+    ready, refused = threading.Barrier(2), threading.Event()
 
     def take() -> None:
+        store = open_store(str(tmp_path))
+        ready.wait()
         try:
-            with RunLock(open_store(str(tmp_path))):
+            with RunLock(store):
                 held.append(True)
-                time.sleep(1)
+                refused.wait(PATIENCE)  # or the loser might come when the winner has gone
         except RunConflict:
             held.append(False)
+            refused.set()
 
     threads = [threading.Thread(target=take) for _ in range(2)]
     for thread in threads:
