@@ -37,11 +37,11 @@ def audit(
         int, typer.Option(min=0, help="Images for the baselines, which need the model; 0: none.")
     ] = 32,
 ) -> None:
-    """Turn a run's atlas into findings, the gravest first."""
+    """Turn a run's atlas into findings, the most severe first."""
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
-    from pipeline.audit.shortcuts.sensitivity import REACH, reach_sentence
+    from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
     from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
@@ -49,7 +49,7 @@ def audit(
     opened = open_run(run)
     findings = find(opened)
     say(FORMATS[output](findings))
-    typer.echo(f"reach: {reach_sentence(opened.table(REACH))}", err=True)
+    typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
     if sanity:
         _say_sanity(opened, sanity)
     gate.check(findings)
@@ -60,10 +60,10 @@ def _say_sanity(run: "Run", images: int) -> None:
     from pipeline.audit.sanity import check_sanity
 
     try:
-        said = check_sanity(run, images)["sentence"].to_pylist()
+        sentences = check_sanity(run, images)["sentence"].to_pylist()
     except FlowatlasError as error:
-        said = [f"no baselines: {error}"]
-    for sentence in said:
+        sentences = [f"no baselines: {error}"]
+    for sentence in sentences:
         typer.echo(f"baseline: {sentence}", err=True)
 
 

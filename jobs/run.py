@@ -40,7 +40,7 @@ def run(
 
 def explain(settings: RunConfig) -> None:
     """Do the steps after the flows; say what came of each, the first finding and its verdict."""
-    from pipeline.audit.finding import CONFIRMATIONS
+    from pipeline.audit.findings_table import CONFIRMATIONS
     from pipeline.engine.run import open_engine
     from pipeline.steps import explain_run
     from pipeline.store.reader import open_run

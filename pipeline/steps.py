@@ -14,7 +14,7 @@ from pipeline.atlas import aggregate
 from pipeline.atlas.storage.layout import facts_path, folder_of
 from pipeline.audit import audit
 from pipeline.audit.causal.confirm import confirm
-from pipeline.audit.finding import CONFIRMATIONS
+from pipeline.audit.findings_table import CONFIRMATIONS
 from pipeline.audit.sanity import SANITY, check_sanity
 from pipeline.config import content_hash
 from pipeline.engine import Engine

@@ -1,9 +1,7 @@
-"""``Entry``: one finding of any kind, as it is stored; and the tables that entries become."""
+"""``Finding``: what stands out in a run, from its detection to its page in the report."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-
-import pyarrow as pa
 
 KINDS = (
     "shortcut",
@@ -16,102 +14,81 @@ KINDS = (
     "fault",
     "drift",
 )
-"""What a finding can be, and what ``--fail-on`` can name."""
+"""What a finding can be, and what ``--fail-on`` can name.
+
+A ``lead`` is a candidate too rare to prove by counting, tested by transplanting: it is a finding
+once ``confirm`` has proven that it works."""
 
 SEVERITIES = ("high", "medium", "low")
-
-CONFIRMATIONS = "audit/confirmations.parquet"
-"""Verdicts on findings, by their number."""
 
 SHOWN = 16
 """Images of evidence per finding."""
 
-FINDINGS_SCHEMA = pa.schema(
-    [
-        pa.field("finding", pa.int32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("class", pa.int32()),
-        pa.field("class_name", pa.string()),
-        pa.field("statistic", pa.string(), nullable=False),
-        pa.field("layer", pa.int32()),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("control", pa.float64()),
-        pa.field("effect", pa.float64()),
-        pa.field("z", pa.float64()),
-        pa.field("q", pa.float64()),
-        pa.field("images", pa.int64(), nullable=False),
-        pa.field("severity", pa.string(), nullable=False),
-        pa.field("supporting", pa.string(), nullable=False),
-        pa.field("sentence", pa.string(), nullable=False),
-    ]
-)
-
-EVIDENCE_SCHEMA = pa.schema(
-    [
-        pa.field("finding", pa.int32(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("value", pa.float32(), nullable=False),
-    ]
-)
+_NUMBERS = ("value", "control", "effect", "z", "q", "images", "layer")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Finding:
     """A finding with its evidence.
 
-    ``number`` is the class, None where a finding is about the whole run. ``control`` is what
-    ``value`` would be without the finding, ``effect`` how far apart the two are (the sentence says
-    in which unit), ``q`` the false discovery rate; None where a fact needs no test. ``evidence``
-    are rows with the value that puts them there, the most telling first.
+    Attributes
+    ----------
+    kind, severity
+        One of ``KINDS``, one of ``SEVERITIES``.
+    class_id, class_name
+        None where a finding is about the whole run.
+    statistic
+        What was measured: a column and an aspect of it, or a fact.
+    value, control, effect, z, q
+        ``control`` is what ``value`` would be without the finding, ``effect`` how far apart the
+        two are (the sentence says in which unit), ``q`` the false discovery rate; None where a
+        fact needs no test.
+    images
+        Images that ``value`` rests on.
+    layer
+        None where a finding is about the flow accumulated over all layers.
+    columns
+        Columns of the summary that it was read from, those of ``statistic`` first.
+    place
+        A key of :data:`pipeline.audit.places.PLACES`, None where there is nothing to paste.
+    supporting
+        The other statistics in which the same class stands out, strongest first.
+    evidence
+        Rows with the value that puts them there, the most telling first.
+    number
+        Its place in the audit, from 0, the most severe first; -1 before they are put in order.
     """
 
     kind: str
-    number: int | None
+    class_id: int | None
     statistic: str
     value: float
     images: int
     severity: str
     sentence: str
+    class_name: str | None = None
     control: float | None = None
     effect: float | None = None
     z: float | None = None
     q: float | None = None
     layer: int | None = None
+    columns: tuple[str, ...] = ()
+    place: str | None = None
     supporting: tuple[str, ...] = ()
     evidence: tuple[tuple[int, float], ...] = ()
+    number: int = -1
+
+    @property
+    def numbers(self) -> tuple[tuple[str, float], ...]:
+        """(name, value) of what the sentence rests on, as far as it is defined."""
+        named = ((name, getattr(self, name)) for name in _NUMBERS)
+        return tuple((name, float(value)) for name, value in named if _defined(value))
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The rows of the evidence."""
+        return tuple(row for row, _ in self.evidence)
 
 
-def findings_table(entries: Sequence[Entry], names: Sequence[str]) -> pa.Table:
-    """Return the entries as the table of findings, in their order."""
-    rows = [
-        {
-            "finding": rank,
-            "kind": entry.kind,
-            "class": entry.number,
-            "class_name": None if entry.number is None else names[entry.number],
-            "statistic": entry.statistic,
-            "layer": entry.layer,
-            "value": entry.value,
-            "control": entry.control,
-            "effect": entry.effect,
-            "z": entry.z,
-            "q": entry.q,
-            "images": entry.images,
-            "severity": entry.severity,
-            "supporting": ", ".join(entry.supporting),
-            "sentence": entry.sentence,
-        }
-        for rank, entry in enumerate(entries)
-    ]
-    return pa.Table.from_pylist(rows, schema=FINDINGS_SCHEMA)
-
-
-def evidence_table(entries: Sequence[Entry]) -> pa.Table:
-    """Return the rows that show the entries, at most ``SHOWN`` each."""
-    rows = [
-        {"finding": number, "rank": rank, "row": row, "value": value}
-        for number, entry in enumerate(entries)
-        for rank, (row, value) in enumerate(entry.evidence[:SHOWN])
-    ]
-    return pa.Table.from_pylist(rows, schema=EVIDENCE_SCHEMA)
+def _defined(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -9,14 +9,14 @@ from pipeline.audit.finding import KINDS
 from pipeline.errors import ConfigError, GateClosed
 
 AUDITED = tuple(kind for kind in KINDS if kind != "drift")
-"""What one run can have; drift takes two, and ``compare``."""
+"""Kinds of findings of a single run; drift needs two, and ``compare``."""
 
-_MEANT = {"shortcut": ("shortcut", "rare", "lead"), "any": KINDS}
+_GROUPS = {"shortcut": ("shortcut", "rare", "lead"), "any": KINDS}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Kinds of findings that close it."""
+    """The kinds of findings that close the gate."""
 
     kinds: frozenset[str]
 
@@ -27,13 +27,13 @@ class Gate:
         unknown = [name for name in asked if name not in (*kinds, "any")]
         if unknown:
             raise ConfigError(
-                f"there is no kind of finding called {', '.join(unknown)} here; choose from "
+                f"unknown kind of finding: {', '.join(unknown)}; choose from "
                 f"{', '.join(kinds)}, any"
             )
-        return cls(frozenset(kind for name in asked for kind in _MEANT.get(name, (name,))))
+        return cls(frozenset(kind for name in asked for kind in _GROUPS.get(name, (name,))))
 
     def check(self, findings: pa.Table) -> None:
-        """Raise GateClosed with the gravest finding of these kinds, if there is one."""
+        """Raise GateClosed with the most severe finding of these kinds, if there is one."""
         closing = [row for row in findings.to_pylist() if row["kind"] in self.kinds]
         if closing:
             more = f" (and {len(closing) - 1} more)" if len(closing) > 1 else ""

@@ -8,21 +8,27 @@ import pyarrow.compute as pc
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.explained_class import explained_atlas
 from pipeline.audit.faults.detection import find_faults
-from pipeline.audit.finding import CONFIRMATIONS, SEVERITIES, Entry, evidence_table, findings_table
+from pipeline.audit.finding import SEVERITIES, Finding
+from pipeline.audit.findings_table import (
+    CONFIRMATIONS,
+    findings_table,
+    numbered,
+    read_findings,
+    write_findings,
+)
 from pipeline.audit.patterns.cluster_findings import clusters_table, find_clusters
-from pipeline.audit.patterns.clustering import group_images
+from pipeline.audit.patterns.clustering import cluster_classes
 from pipeline.audit.patterns.outliers import find_outliers, outliers_table
 from pipeline.audit.patterns.wrong_versus_right import compare_wrong, find_wrong, wrong_table
-from pipeline.audit.shortcuts.detection import Finding, find_shortcuts
-from pipeline.audit.shortcuts.evidence import extreme_images
-from pipeline.audit.shortcuts.sensitivity import REACH, find_reach
+from pipeline.audit.shortcuts.detection import Shortcut, find_shortcuts
+from pipeline.audit.shortcuts.evidence import Evidence, extreme_images
+from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_table
 from pipeline.audit.shortcuts.sentences import sentence
-from pipeline.audit.stats.estimates import Reading, read_all
+from pipeline.audit.stats.estimates import Estimates, estimate_all
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
-EVIDENCE = "audit/evidence.parquet"
 CLUSTERS = "audit/clusters.parquet"
 OUTLIERS = "audit/outliers.parquet"
 WRONG = "audit/wrong_vs_right.parquet"
@@ -31,89 +37,89 @@ WRONG = "audit/wrong_vs_right.parquet"
 def audit(run: Run) -> pa.Table:
     """Write ``audit/findings.parquet`` and what it rests on; return the findings.
 
-    The gravest come first, and shortcuts before what else there is. Classes are the labels, or the
-    predictions where no image is labelled. Of shortcuts the table has one row per class that
-    stands out; the other statistics that speak of the same class are named in ``supporting``,
-    strongest first. ``layer`` is null where a finding is about the flow accumulated over all
-    layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm``
-    has added, verdicts and proven leads, stays if the findings are still the same, else it is
-    removed.
+    The most severe come first, and shortcuts before what else there is. Classes are the labels, or
+    the predictions where no image is labelled. Of shortcuts the table has one row per class that
+    stands out; the other statistics in which the same class does are in ``supporting``, strongest
+    first. ``layer`` is null where a finding is about the flow accumulated over all layers,
+    ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has added,
+    verdicts and proven leads, stays if the findings are still the same, else it is removed.
 
     Raises
     ------
     RunIncomplete
         The run was not aggregated.
     """
-    atlas = choose_atlas(run)
-    readings = read_all(atlas)
-    groups, gaps = group_images(run, explained_atlas(run, atlas)), compare_wrong(run)
-    entries = [
-        *_shortcuts(run, atlas, readings),
-        *find_clusters(groups, run.spec.classes),
-        *find_outliers(groups, run.spec.classes),
-        *find_wrong(run, gaps, run.spec.classes),
+    atlas, names = choose_atlas(run), run.spec.classes
+    estimates = estimate_all(atlas)
+    clustered, gaps = cluster_classes(run, explained_atlas(run, atlas)), compare_wrong(run)
+    found = [
+        *_shortcuts(run, atlas, estimates),
+        *find_clusters(clustered, names),
+        *find_outliers(clustered, names),
+        *find_wrong(run, gaps, names),
         *find_faults(run),
     ]
-    entries.sort(key=lambda entry: SEVERITIES.index(entry.severity))
-    table = findings_table(entries, atlas.names)
-    run.write(REACH, parquet_bytes(find_reach(readings, atlas.names)))
-    run.write(CLUSTERS, parquet_bytes(clusters_table(groups, run.spec.classes)))
-    run.write(OUTLIERS, parquet_bytes(outliers_table(groups, run.spec.classes)))
-    run.write(WRONG, parquet_bytes(wrong_table(gaps, run.spec.classes)))
-    if run.exists(FINDINGS) and audited(run).equals(table):
-        return run.findings()
+    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    findings = numbered(found)
+    table = findings_table(findings)
+    run.write(REACH, parquet_bytes(sensitivity_table(estimates, atlas.names)))
+    run.write(CLUSTERS, parquet_bytes(clusters_table(clustered, names)))
+    run.write(OUTLIERS, parquet_bytes(outliers_table(clustered, names)))
+    run.write(WRONG, parquet_bytes(wrong_table(gaps, names)))
+    if run.exists(FINDINGS):
+        before = run.findings()
+        if before.filter(pc.field("kind") != "lead").equals(table):
+            return before
     run.delete(CONFIRMATIONS)  # its verdicts are on findings that have other numbers now
-    run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
-    run.write(FINDINGS, parquet_bytes(table))
+    write_findings(run, findings)
     return table
 
 
-def audited(run: Run) -> pa.Table:
-    """Return the findings without the leads that ``confirm`` proved; those have higher numbers."""
-    return run.findings().filter(pc.field("kind") != "lead")
+def audited(run: Run) -> tuple[Finding, ...]:
+    """Return the findings without the leads that ``confirm`` proved; those have higher numbers.
+
+    Raises
+    ------
+    RunIncomplete
+        The run has no audit yet, or one of an earlier version.
+    """
+    return tuple(finding for finding in read_findings(run) if finding.kind != "lead")
 
 
-def add_leads(run: Run, leads: Sequence[Entry], names: Sequence[str]) -> int:
+def add_leads(run: Run, leads: Sequence[Finding]) -> int:
     """Write findings and evidence with these leads and without earlier ones.
 
     Returns the number of the first; the others follow.
     """
     before = audited(run)
-    if not leads and len(before) == len(run.findings()):
-        return len(before)
-    evidence = run.table(EVIDENCE).filter(pc.field("finding") < len(before))
-    for path, kept, added in (
-        (EVIDENCE, evidence, evidence_table(leads)),
-        (FINDINGS, before, findings_table(leads, names)),
-    ):
-        numbers = pc.add(added["finding"], pa.scalar(len(before), pa.int32()))
-        added = added.set_column(0, added.schema.field("finding"), numbers)
-        run.write(path, parquet_bytes(pa.concat_tables([kept, added])))
+    if leads or len(before) < len(run.findings()):
+        write_findings(run, numbered([*before, *leads]))
     return len(before)
 
 
-def _shortcuts(run: Run, atlas: Atlas, readings: Sequence[Reading]) -> list[Entry]:
-    found = find_shortcuts(readings)
-    shown = extreme_images(run, atlas.table, [finding.headline for finding in found])
-    return [
-        _entry(finding, atlas, evidence) for finding, evidence in zip(found, shown, strict=True)
-    ]
+def _shortcuts(run: Run, atlas: Atlas, estimates: Sequence[Estimates]) -> list[Finding]:
+    found = find_shortcuts(estimates)
+    shown = extreme_images(run, atlas.table, [shortcut.headline for shortcut in found])
+    return [_finding(*pair, atlas.names) for pair in zip(found, shown, strict=True)]
 
 
-def _entry(finding: Finding, atlas: Atlas, evidence: tuple[tuple[int, float], ...]) -> Entry:
-    signal = finding.headline
-    return Entry(
-        kind=finding.kind,
-        number=signal.number,
+def _finding(shortcut: Shortcut, evidence: Evidence, names: Sequence[str]) -> Finding:
+    signal = shortcut.headline
+    return Finding(
+        kind=shortcut.kind,
+        class_id=signal.class_id,
+        class_name=names[signal.class_id],
         statistic=signal.statistic.name,
+        columns=shortcut.columns,
+        place=shortcut.place,
         value=signal.value,
         control=signal.control,
         effect=signal.effect,
         z=signal.z,
         q=signal.q,
         images=signal.images,
-        severity=finding.severity,
-        supporting=tuple(item.statistic.name for item in finding.supporting),
-        sentence=sentence(finding, atlas.names),
+        severity=shortcut.severity,
+        supporting=tuple(item.statistic.name for item in shortcut.supporting),
+        sentence=sentence(shortcut, names),
         evidence=evidence,
     )

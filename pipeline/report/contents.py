@@ -1,22 +1,19 @@
 """Everything a report draws on, read from the run once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.atlas import Atlas, choose_atlas
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import read_findings
 from pipeline.images.reasons import explain
-from pipeline.report.pages.clusters import Clusters, read_clusters
-from pipeline.report.pages.comparison import Comparison, read_comparisons
+from pipeline.report.pages.classes import ClassFacts, rank_classes
+from pipeline.report.pages.clusters import ClassClusters, read_clusters
+from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
-from pipeline.report.pages.findings import Finding, read_findings
-from pipeline.report.pages.mistakes import Ranked, read_mistakes
+from pipeline.report.pages.facts import RunFacts, read_facts
+from pipeline.report.pages.mistakes import ScoredRows, read_mistakes
 from pipeline.report.pages.outcomes import open_outcomes
-from pipeline.report.pages.overview import (
-    ClassFacts,
-    RunFacts,
-    rank_classes,
-    read_facts,
-)
 from pipeline.report.pages.rows import Row, read_rows
 from pipeline.report.pages.verdicts import Verdict, read_verdicts
 from pipeline.report.pictures.captions import Caption, read_captions
@@ -24,18 +21,16 @@ from pipeline.report.pictures.overlays import GUTTER, Picture, draw_pictures, he
 from pipeline.store import Run
 
 SHOWN = 6
-"""Typical, untypical and wrong images of a class."""
-EVIDENCE = 24
-"""Images on a finding's own page; elsewhere it shows the first ``SHOWN``."""
+"""Typical, untypical and wrong images of a class; images of a finding except on its own page."""
 FINDINGS = 40
-"""Findings with a page of their own; each class's page has all of its own."""
+"""Findings with a page of their own; the page of a class has all of its findings."""
 
 
 @dataclass(frozen=True)
 class Volume:
     """The contents of a report; ``typical``, ``untypical`` and ``mistakes`` are by class id.
 
-    No image is typical and untypical; of a class of few images none is untypical.
+    No image is both typical and untypical; in a class of few images none is untypical.
     """
 
     run: Run
@@ -44,20 +39,20 @@ class Volume:
     classes: tuple[ClassFacts, ...]
     findings: tuple[Finding, ...]
     depths: Depths
-    typical: dict[int, Ranked]
-    untypical: dict[int, Ranked]
-    mistakes: dict[int, Ranked]
+    typical: dict[int, ScoredRows]
+    untypical: dict[int, ScoredRows]
+    mistakes: dict[int, ScoredRows]
     pictures: dict[int, Picture]
     captions: dict[int, Caption]
     rows: dict[int, Row]
-    """Those with a page of their own, by number: evidence of the findings that have one."""
+    """Rows with a page of their own, by number: the evidence of findings with a page."""
     verdicts: dict[int, Verdict]
     """By finding."""
-    comparisons: tuple[Comparison, ...]
-    clusters: dict[int, Clusters]
+    comparisons: tuple[ComparisonPage, ...]
+    clusters: dict[int, ClassClusters]
     """By class id."""
     outcomes: Atlas | None
-    """Statistics of the right and the wrong images of every label, where there are some."""
+    """Statistics of the right and the wrong images of every label; None without labels."""
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -79,17 +74,19 @@ class Volume:
 
 def gather(run: Run) -> Volume:
     """Read a run that has an atlas and an audit, and draw the pictures of the rows it shows."""
-    found = read_findings(run, EVIDENCE)
-    atlas = choose_atlas(run)
     findings = tuple(
-        finding if finding.rank < FINDINGS else finding.shortened(SHOWN) for finding in found
+        finding
+        if finding.number < FINDINGS
+        else replace(finding, evidence=finding.evidence[:SHOWN])
+        for finding in read_findings(run)
     )
+    atlas = choose_atlas(run)
     classes = rank_classes(atlas, findings)
-    typical = {fact.id: _ranked(atlas.typical(fact.id, SHOWN)) for fact in classes}
+    typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
     own = read_rows(run, atlas, findings[:FINDINGS])
-    rows = {row for finding in findings for row in finding.evidence}
+    rows = {row for finding in findings for row in finding.rows}
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}
     return Volume(
@@ -112,13 +109,13 @@ def gather(run: Run) -> Volume:
     )
 
 
-def _untypical(atlas: Atlas, fact: ClassFacts, typical: Ranked) -> Ranked:
+def _untypical(atlas: Atlas, fact: ClassFacts, typical: ScoredRows) -> ScoredRows:
     if fact.few:
         return ()
     near = {row for row, _ in typical}
-    far = _ranked(atlas.atypical(fact.id, 2 * SHOWN))
+    far = _scored(atlas.atypical(fact.id, 2 * SHOWN))
     return tuple((row, distance) for row, distance in far if row not in near)[:SHOWN]
 
 
-def _ranked(found: tuple[Iterable[int], Iterable[float]]) -> Ranked:
+def _scored(found: tuple[Iterable[int], Iterable[float]]) -> ScoredRows:
     return tuple((int(row), float(distance)) for row, distance in zip(*found, strict=True))

@@ -7,10 +7,11 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.audit.finding import CONFIRMATIONS
-from pipeline.report.pages.findings import Finding
-from pipeline.report.pages.overview import ClassFacts
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import CONFIRMATIONS
+from pipeline.report.pages.classes import ClassFacts
 from pipeline.report.pages.verdicts import Verdict, state_of
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
@@ -21,6 +22,17 @@ FINDINGS = f"{FOLDER}/findings.json"
 CLASSES_TABLE = f"{FOLDER}/classes.parquet"
 FINDINGS_TABLE = f"{FOLDER}/findings.parquet"
 
+_TEXTS = (
+    "kind",
+    "severity",
+    "class_id",
+    "class_name",
+    "statistic",
+    "columns",
+    "place",
+    "supporting",
+    "sentence",
+)
 _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -36,15 +48,17 @@ def write_data(
     audit, each with its ``verdict`` (a key of :data:`pipeline.report.pages.verdicts.STATES`).
     """
     run.write(CLASSES, _json([asdict(fact) for fact in classes]))
-    run.write(FINDINGS, _json([_record(found, verdicts.get(found.rank)) for found in findings]))
+    run.write(FINDINGS, _json([_record(found, verdicts.get(found.number)) for found in findings]))
     run.write(CLASSES_TABLE, parquet_bytes(_classes_table(classes)))
     run.write(FINDINGS_TABLE, parquet_bytes(_findings_table(run, findings, verdicts)))
 
 
 def _record(finding: Finding, verdict: Verdict | None) -> dict[str, Any]:
-    record = asdict(finding) | {
-        "finding": finding.rank,
+    record = {
+        "finding": finding.number,
+        **{name: getattr(finding, name) for name in _TEXTS},
         "numbers": dict(finding.numbers),
+        "evidence": finding.rows,
         "verdict": state_of(finding, verdict),
     }
     if verdict is None:
@@ -72,17 +86,20 @@ def _findings_table(
     run: Run, findings: Sequence[Finding], verdicts: Mapping[int, Verdict]
 ) -> pa.Table:
     """Return the audit's findings with their verdicts and, where tested, all of their rates."""
-    states = {found.rank: state_of(found, verdicts.get(found.rank)) for found in findings}
+    states = {found.number: state_of(found, verdicts.get(found.number)) for found in findings}
     table = run.findings()
     words = [states.get(number) for number in table["finding"].to_pylist()]
     table = table.append_column("verdict", pa.array(words, pa.string()))
     if not run.exists(CONFIRMATIONS):
         return table
     tested = run.table(CONFIRMATIONS)
-    tested = tested.drop_columns(["class", "class_name", "verdict"])
-    names = ["verdict_sentence" if name == "sentence" else name for name in tested.column_names]
-    joined = table.join(tested.rename_columns(names), "finding", join_type="left outer")
-    return joined.sort_by("finding")
+    tested = tested.take(pc.index_in(table["finding"], tested["finding"]))
+    for name in tested.column_names:
+        if name == "sentence":
+            table = table.append_column("verdict_sentence", tested[name])
+        elif name not in table.column_names:
+            table = table.append_column(name, tested[name])
+    return table
 
 
 def _json(records: list[dict[str, Any]]) -> bytes:
@@ -96,7 +113,7 @@ def _text(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no NaN: what is undefined becomes null."""
+    """Return a value as JSON can hold it: there is no NaN, what is undefined becomes null."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -2,13 +2,13 @@
 
 from collections import Counter
 
+from pipeline.audit.finding import Finding
 from pipeline.report.contents import FINDINGS, Volume, gather
 from pipeline.report.json_data import write_data
-from pipeline.report.pages.checks import read_gates
+from pipeline.report.pages.checks import read_checks
 from pipeline.report.pages.depth import class_charts, run_charts
-from pipeline.report.pages.findings import Finding
 from pipeline.report.pages.outcomes import CHANCE, read_outcome
-from pipeline.report.pages.overview import read_quarantine
+from pipeline.report.pages.quarantine import read_quarantine
 from pipeline.report.pages.templates import (
     ASSETS,
     INDEX,
@@ -37,7 +37,7 @@ def write_report(run: Run) -> str:
     Raises
     ------
     RunIncomplete
-        The run is not finished, or has no atlas or no audit yet.
+        The run is not finished, or has no atlas or no audit of this version yet.
     """
     run.require_finished()
     volume = gather(run)
@@ -73,12 +73,12 @@ def _write_index(volume: Volume) -> None:
         "findings": listed,
         "kinds": Counter(finding.kind for finding in listed),
         "states": Counter(
-            state_of(finding, volume.verdicts.get(finding.rank)) for finding in listed
+            state_of(finding, volume.verdicts.get(finding.number)) for finding in listed
         ),
         "severities": Counter(finding.severity for finding in listed),
         "quarantine": read_quarantine(run),
         "comparisons": volume.comparisons,
-        "gates": read_gates(run, volume.facts, volume.classes),
+        "checks": read_checks(run, volume.facts, volume.classes),
     }
     _write(run, INDEX, contents)
 
@@ -123,10 +123,10 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
         "found": finding,
         "mine": _film(volume, finding.class_id),
         "everybody": dict(zip(("film", "strip"), run_strip(volume.atlas), strict=True)),
-        "before": listed[finding.rank - 1] if finding.rank else None,
-        "after": listed[finding.rank + 1] if finding.rank + 1 < len(listed) else None,
+        "before": listed[finding.number - 1] if finding.number else None,
+        "after": listed[finding.number + 1] if finding.number + 1 < len(listed) else None,
     }
-    _write(volume.run, finding_page(finding.rank), contents)
+    _write(volume.run, finding_page(finding.number), contents)
 
 
 def _write_rows(volume: Volume) -> None:
@@ -174,7 +174,7 @@ def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:
 def _sweep(volume: Volume) -> None:
     """Remove the pages of an earlier report that has other classes, findings or evidence."""
     kept = {f"report/{class_page(fact.id).path}" for fact in volume.classes}
-    kept |= {f"report/{finding_page(found.rank).path}" for found in volume.findings[:FINDINGS]}
+    kept |= {f"report/{finding_page(found.number).path}" for found in volume.findings[:FINDINGS]}
     kept |= {f"report/{comparison_page(n).path}" for n in range(len(volume.comparisons))}
     kept |= {f"report/{row_page(number).path}" for number in volume.rows}
     for folder in ("classes", "findings", "rows", "comparisons"):

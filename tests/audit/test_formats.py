@@ -4,17 +4,27 @@ import json
 
 import pytest
 
-from pipeline.audit.finding import Entry, findings_table
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import findings_table
 from pipeline.audit.formats import FORMATS, as_csv, as_json, as_markdown, as_text
 
 HOSTILE = "a|b `c`\n<img> [x](y) \\ *d*"
 FOUND = findings_table(
     [
-        Entry("rare", 0, "corner_tl_flow_share", 0.1 + 0.2, 40, "high", f"“{HOSTILE}” looks."),
-        Entry("fault", None, "phash", 2, 4, "medium", 'He said "no", twice.'),
-    ],
-    (HOSTILE,),
+        Finding(
+            *("rare", 0, "corner_tl_flow_share", 0.1 + 0.2, 40, "high", f"“{HOSTILE}” looks."),
+            class_name=HOSTILE,
+            columns=("corner_tl_flow",),
+            supporting=("corner_tl_flow_tail", "mass_confident_level"),
+        ),
+        Finding("fault", None, "phash", 2, 4, "medium", 'He said "no", twice.'),
+    ]
 )
+
+
+def named(name):
+    """The table of a finding of a class with a name."""
+    return findings_table([Finding("rare", 0, "x", 0.1, 40, "high", "A sentence.", name)])
 
 
 def test_text_is_a_line_each():
@@ -38,17 +48,13 @@ def test_json_and_csv_give_the_table_back():
     assert [row["sentence"] for row in rows] == told
     assert float(rows[0]["value"]) == 0.1 + 0.2
     assert rows[1]["class"] == ""
+    assert [row["supporting"] for row in rows] == ["corner_tl_flow_tail, mass_confident_level", ""]
 
 
 @pytest.mark.parametrize("name", ["json", "csv"])
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\u202etxt", "two\nlines", "\x9b31m"])
 def test_no_terminal_obeys_a_name(name, hostile):
-    said, plain = (
-        FORMATS[name](
-            findings_table([Entry("rare", 0, "x", 0.1, 40, "high", "A sentence.")], (own,))
-        )
-        for own in (hostile, "plain")
-    )
+    said, plain = (FORMATS[name](named(own)) for own in (hostile, "plain"))
     assert hostile not in said
     assert said.count("\n") == plain.count("\n")
     if name == "json":
@@ -57,8 +63,7 @@ def test_no_terminal_obeys_a_name(name, hostile):
 
 @pytest.mark.parametrize("name", ["=1+1|cmd", "+1", "-1", "@x"])
 def test_no_spreadsheet_computes_a_name(name):
-    found = findings_table([Entry("rare", 0, "x", 0.1, 40, "high", "A sentence.")], (name,))
-    (row,) = csv.DictReader(io.StringIO(as_csv(found)))
+    (row,) = csv.DictReader(io.StringIO(as_csv(named(name))))
     assert row["class_name"] == f"'{name}"
 
 

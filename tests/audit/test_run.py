@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.finding import CONFIRMATIONS, FINDINGS_SCHEMA
+from pipeline.audit.findings_table import CONFIRMATIONS, FINDINGS_SCHEMA, read_findings
 from pipeline.audit.run import OUTLIERS
 from pipeline.errors import RunIncomplete
 from tests.atlas.synthetic import draw, synthetic_run
@@ -32,6 +32,9 @@ def test_a_planted_tag_is_the_first_finding(tmp_path, seed):
     shown = evidence.loc[evidence["finding"] == 0, "row"]
     assert tagged[shown].mean() > 0.9
     assert run.findings().equals(found)
+    (shown,) = read_findings(run)
+    assert (shown.place, shown.columns[0]) == ("tl", "corner_tl_flow")
+    assert list(shown.rows) == evidence["row"].tolist()
 
 
 @pytest.mark.parametrize("seed", range(100, 105))

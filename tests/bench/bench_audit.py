@@ -32,9 +32,10 @@ from torch.nn import functional
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.causal.confirm import confirm
-from pipeline.audit.causal.confirmation import MARGIN, examine, gather
+from pipeline.audit.causal.confirmation import MARGIN, examine, load_trial
 from pipeline.audit.causal.predictions import predict
 from pipeline.audit.causal.suspects import suspect
+from pipeline.audit.places import LIFT_COLUMNS
 from pipeline.audit.stats.intervals import Rate
 from pipeline.config import RunConfig
 from pipeline.engine import LocalEngine, run_flows
@@ -199,12 +200,11 @@ def judged(folder: Path, case: Case, method: str) -> Outcome:
     outcome = Outcome(case.name, case.seed, method, bool(ours), alarms, len(echoes), kind)
     if planted is None or method != "daam":
         return outcome
-    column = f"corner_{planted.corner}_flow"
     with open_context(run.uri, threads=1) as context:
-        accused = suspect(run, "label", planted.label, column)
-        images = gather(accused, context)
-        confirmation = examine(accused, images, context)
-        truth = stamped(images.recipients, planted, context)
+        accused = suspect(run, "label", planted.label, planted.corner)
+        trial = load_trial(accused, context)
+        confirmation = examine(trial, context)
+        truth = stamped(trial.recipients, planted, context)
     return replace(
         outcome,
         lit=lit(run, drawn(folder, case, case.images, case.fresh), planted),
@@ -215,16 +215,16 @@ def judged(folder: Path, case: Case, method: str) -> Outcome:
 
 
 def _is_tag(row: dict[str, Any], planted: Tag) -> bool:
-    said = f"{row['statistic']}, {row['supporting']}"
     kind = row["kind"] in ("shortcut", "rare", "lead")
-    return kind and row["class"] == planted.label and f"corner_{planted.corner}" in said
+    column = LIFT_COLUMNS[planted.corner]
+    return kind and row["class"] == planted.label and column in row["columns"]
 
 
 def lit(run: Run, shapes: ShapesSet, planted: Tag) -> float:
     """Return how surely the flow in the tag's corner tells images with it from those without."""
     with shapes.tagged.open(newline="") as file:
         tagged = {row["file"] for row in csv.DictReader(file)}
-    column = f"corner_{planted.corner}_flow"
+    column = LIFT_COLUMNS[planted.corner]
     images = run.summary().to_table(columns=["row", "label", column]).to_pandas()
     own = images[images["label"] == planted.label].dropna()
     uris = run.index()["uri"].to_numpy()[own["row"]]

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.causal.confirm import CONFIRMATIONS_SCHEMA
-from pipeline.audit.finding import CONFIRMATIONS, Entry, findings_table
+from pipeline.audit.causal.confirmations_table import CONFIRMATIONS_SCHEMA
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import CONFIRMATIONS, numbered, write_findings
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
-from pipeline.store.parquet import parquet_bytes
-from pipeline.store.reader import FINDINGS
 from tests.engine.datasets import small_config
 
 
@@ -29,16 +28,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def accuse(run: Run, *statistics: str) -> None:
-    entries = [
-        Entry("shortcut", 1, name, 3.0, 13, "high", "It looks there.") for name in statistics
+def accuse(run: Run, *places: str | None) -> None:
+    findings = [
+        Finding("shortcut", 1, "x", 3.0, 13, "high", "It looks there.", place=place)
+        for place in places
     ]
-    run.write(FINDINGS, parquet_bytes(findings_table(entries, run.spec.classes)))
+    write_findings(run, numbered(findings))
 
 
 @pytest.mark.parametrize("engine", [["--local"], ["--actors", "1"]])
 def test_every_verdict_is_told(run: Run, engine: list[str]) -> None:
-    accuse(run, "corner_tl_flow_level", "border_flow_level")
+    accuse(run, "tl", "border")
     done = confirm(run.uri, *engine)
     assert done.returncode == 0, done.stderr
     verdicts = run.table(CONFIRMATIONS)
@@ -50,7 +50,7 @@ def test_every_verdict_is_told(run: Run, engine: list[str]) -> None:
 
 
 def test_where_nothing_has_a_place_that_is_said(run: Run) -> None:
-    accuse(run, "mass_confident_level")
+    accuse(run, None)
     done = confirm(run.uri, "--local")
     assert done.returncode == 0, done.stderr
     assert "nothing to test" in done.stdout

@@ -4,22 +4,25 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.causal.confirm import CONFIRMATIONS_SCHEMA, _row
 from pipeline.audit.causal.confirmation import LEVEL, Confirmation
+from pipeline.audit.causal.confirmations_table import confirmations_table
 from pipeline.audit.causal.suspects import find_suspects
 from pipeline.audit.compare.comparison import compare
-from pipeline.audit.finding import CONFIRMATIONS, Entry, evidence_table, findings_table
-from pipeline.audit.run import EVIDENCE
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import (
+    CONFIRMATIONS,
+    numbered,
+    read_findings,
+    write_findings,
+)
 from pipeline.audit.stats.intervals import Rate
 from pipeline.report import write_report
 from pipeline.store import Run, Status, open_run
 from pipeline.store.parquet import parquet_bytes
-from pipeline.store.reader import FINDINGS
 from tests.atlas.synthetic import synthetic_run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -85,16 +88,13 @@ def noticed(run: Run) -> None:
 
     Its evidence are images of every fate (see ``fates``).
     """
-    last, rows = run.findings(), tuple((row, 0.0) for row in fates(run).values())
-    fault = Entry("fault", None, "brightness", 2.0, 2, "low", "2 images are dark.", evidence=rows)
-    rank = pa.array([len(last)], pa.int32())
-    found = findings_table([fault], run.spec.classes)
-    found = found.set_column(0, found.schema.field(0), rank)
-    run.write(FINDINGS, parquet_bytes(pa.concat_tables([last, found])))
-    shown = evidence_table([fault])
-    ranks = pa.array([len(last)] * len(shown), pa.int32())
-    shown = shown.set_column(0, shown.schema.field(0), ranks)
-    run.write(EVIDENCE, parquet_bytes(pa.concat_tables([run.table(EVIDENCE), shown])))
+    rows = tuple((row, 0.0) for row in fates(run).values())
+    fault = Finding(
+        *("fault", None, "brightness", 2.0, 2, "low", "2 images are dark."),
+        columns=("brightness",),
+        evidence=rows,
+    )
+    write_findings(run, numbered([*read_findings(run), fault]))
 
 
 def fates(run: Run) -> dict[str, int]:
@@ -114,10 +114,9 @@ def fates(run: Run) -> dict[str, int]:
 
 def tested(run: Run) -> None:
     """Write a verdict on the first finding, as of a test that ran on no carrier of the class."""
-    (first, *_) = find_suspects(run, "label", run.findings())
+    (first, *_) = find_suspects(run, "label", read_findings(run))
     counts = ((30, 40), (22, 30), (1, 40), (2, 40), (0, 0), (1, 20))
     rates = (Rate(*pair, LEVEL) for pair in counts)
-    name = run.spec.classes[first.number]
-    rows = [_row(Confirmation(first, *rates), first.finding, name)]
-    table = pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
+    confirmation = Confirmation(first, *rates)
+    table = confirmations_table([confirmation], [first.finding], run.spec.classes)
     run.write(CONFIRMATIONS, parquet_bytes(table))

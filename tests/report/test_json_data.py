@@ -2,10 +2,9 @@ import json
 
 import pytest
 
-from pipeline.audit.finding import CONFIRMATIONS
+from pipeline.audit.findings_table import CONFIRMATIONS, read_findings
 from pipeline.report.json_data import CLASSES, CLASSES_TABLE, FINDINGS, FINDINGS_TABLE, write_data
-from pipeline.report.pages.findings import read_findings
-from pipeline.report.pages.overview import ClassFacts
+from pipeline.report.pages.classes import ClassFacts
 
 PATHS = (CLASSES, CLASSES_TABLE, FINDINGS, FINDINGS_TABLE)
 
@@ -55,6 +54,6 @@ def test_tables_say_what_the_records_say(run):
 
 
 def test_findings_keep_their_numbers(run):
-    findings = read_findings(run, 24)
+    findings = read_findings(run)
     written = json.loads(run.read(FINDINGS))
     assert [entry["numbers"] for entry in written] == [dict(found.numbers) for found in findings]

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.finding import Entry, evidence_table, findings_table
-from pipeline.audit.run import EVIDENCE
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import EVIDENCE, numbered, write_findings
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
 from pipeline.report.contents import FINDINGS
@@ -19,7 +19,6 @@ from pipeline.report.pages.templates import figure
 from pipeline.store import open_run
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
-from pipeline.store.reader import FINDINGS as FINDINGS_PATH
 from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import HOSTILE, NAMES, TAGGED, drawn_run, fates
 
@@ -154,12 +153,11 @@ def test_only_findings_with_a_page_have_pages_of_their_rows(tmp_path):
     run = drawn_run(tmp_path / "run", images=64)
     aggregate(run)
     audit(run)
-    entries = [
-        Entry("fault", None, "odd", 1.0, 1, "low", "It is odd.", evidence=((row, 0.0),))
+    findings = [
+        Finding("fault", None, "odd", 1.0, 1, "low", "It is odd.", evidence=((row, 0.0),))
         for row in range(FINDINGS + 3)
     ]
-    run.write(FINDINGS_PATH, parquet_bytes(findings_table(entries, run.spec.classes)))
-    run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
+    write_findings(run, numbered(findings))
     write_report(run)
     written = {path.stem for path in (tmp_path / "run/report/rows").iterdir()}
     assert written == {str(row) for row in range(FINDINGS)}

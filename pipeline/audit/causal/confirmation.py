@@ -1,11 +1,11 @@
-"""``examine``: does the model *use* what it is suspected of, or only see it?
+"""``examine``: does the model *use* the place it is suspected of using, or only see it?
 
-The hot cells of the place are pasted from the images that look there onto images of other classes:
-how many become the class, more than with the cells on the other side of the same images (what any
-corner of the class brings), and more than with the same cells of random images (any patch)? And
-they are erased from the images that look there: how many stop being the class, more than of images
-that do not look there? Images of the class that do not look there are no control of pasting: where
-half of a class has a tag, many that have it look elsewhere.
+The focus cells of the place are pasted from the images that look there onto images of other
+classes: how many become the class, more than with the cells on the other side of the same images
+(what any corner of the class brings), and more than with the same cells of random images (any
+patch)? And they are erased from the images that look there: how many stop being the class, more
+than of images that do not look there? Images of the class that do not look there are no control of
+pasting: where half of a class has a tag, many that have it look elsewhere.
 """
 
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ LEVEL = 0.975
 one family share these 5 % (Bonferroni)."""
 
 MARGIN = 0.1
-"""Flip rate above that of the controls which is worth a person's time: what must be proven for
-``used``, and excluded for ``seen``. A hint among others flips a few images in a hundred."""
+"""Least gain in the flip rate over the controls that matters: it must be proven for ``used``, and
+excluded for ``seen``. A weak cue flips a few images in a hundred."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Confirmation:
         """Interval of how many more images became the class than with the better control.
 
         Its lower end is to hold for other images with such a patch too, so patches count as a
-        sample. Its upper end speaks of the carriers at hand, and they are all that there are or
+        sample. Its upper end is about the carriers themselves, which are all that there are or
         those that look there most: only the images they are pasted onto are a sample.
         """
         controls = [rate for rate in (self.mirrored, self.random) if rate.images]
@@ -77,7 +77,7 @@ class Confirmation:
     def works(self) -> bool:
         """Whether pasting is proven to gain anything, and not by one image's patch alone.
 
-        One image may have its very object there; what several have in common is worth a look.
+        In one image the object itself may be there; what several have in common is worth a look.
         """
         others = replace(self, pasted=self.rest)
         return self.paste_gain[0] > 0 and others.paste_gain[0] > 0
@@ -91,24 +91,25 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Material:
-    """The images of an experiment as the model gets them, (n, 3, H, W) uint8 each."""
+class Trial:
+    """A suspect and its images as the model gets them, (n, 3, H, W) uint8 each."""
 
+    suspect: Suspect
     carriers: Tensor
     plain: Tensor
     recipients: Tensor
     donors: Tensor
 
 
-def gather(suspect: Suspect, context: Context) -> Material:
-    """Fetch, decode and transform the images of an experiment."""
+def load_trial(suspect: Suspect, context: Context) -> Trial:
+    """Fetch, decode and transform the images of a suspect."""
     rows = (suspect.carriers, suspect.plain, suspect.recipients, suspect.donors)
-    return Material(*(load_rows(part, context) for part in rows))
+    return Trial(suspect, *(load_rows(part, context) for part in rows))
 
 
-def examine(suspect: Suspect, images: Material, context: Context) -> Confirmation:
+def examine(trial: Trial, context: Context) -> Confirmation:
     """Run the experiment on one suspect with the run's own model and input transform."""
-    spec = context.run.spec
+    spec, suspect = context.run.spec, trial.suspect
     height, width = spec.input["size"]
     mask = place_mask(suspect.place, (height, width), spec.grid)
     level = 1 - (1 - LEVEL) / suspect.family
@@ -116,36 +117,36 @@ def examine(suspect: Suspect, images: Material, context: Context) -> Confirmatio
 
     def gained(source: Tensor, where: Tensor) -> tuple[Rate, Rate]:
         """Return the rate of all patches, and without the best one."""
-        if not len(source) or not len(images.recipients):
+        if not len(source) or not len(trial.recipients):
             return Rate(0, 0, level), Rate(0, 0, level)
-        now = predict(paste(images.recipients, source, where), context) == suspect.number
+        now = predict(paste(trial.recipients, source, where), context) == suspect.class_id
         hits, patch = now.numpy(), np.arange(len(now)) % len(source)
         rates = np.bincount(patch, hits) / np.bincount(patch)
         others = patch != rates.argmax()
         return _rate(hits, patch, level), _rate(hits[others], patch[others], level)
 
     def lost(whole: Tensor) -> Rate:
-        """Count an image only if neither filling leaves it its class."""
+        """Count the images that lose the class with both fillings."""
         gone = torch.ones(len(whole), dtype=torch.bool)
         for erase in (erase_mean, erase_blur):
-            gone &= predict(erase(whole, mask), context) != suspect.number
+            gone &= predict(erase(whole, mask), context) != suspect.class_id
         return Rate(int(gone.sum()), len(whole), level)
 
-    pasted, rest = gained(images.carriers, mask)
-    other_side = images.carriers[: 0 if suspect.place == "border" else None]
+    pasted, rest = gained(trial.carriers, mask)
+    other_side = trial.carriers[: 0 if suspect.place == "border" else None]
     return Confirmation(
         suspect=suspect,
         pasted=pasted,
         rest=rest,
         mirrored=gained(other_side, mask.flip(1))[0],
-        random=gained(images.donors, mask)[0],
-        erased=lost(images.carriers),
-        plain=lost(images.plain),
+        random=gained(trial.donors, mask)[0],
+        erased=lost(trial.carriers),
+        plain=lost(trial.plain),
     )
 
 
 def _rate(hits: NDArray[np.bool_], patch: NDArray[np.int64], level: float) -> Rate:
-    """Return the rate of hits; images with the same patch are no news."""
+    """Return the rate of hits; images with the same patch are not independent."""
     if not len(hits):
         return Rate(0, 0, level)
     numbered = np.unique(patch, return_inverse=True)[1]

@@ -1,79 +1,79 @@
-"""Leads: corners that a few images of a class look at, too few to tell by counting.
+"""Leads: candidates too rare to prove by counting, tested by transplanting.
 
-Three images with a quarter of their flow in one corner may be chance, and in a large data set some
-class always has them. What they have there can be pasted onto other images, though, and a tag that
-a model uses draws those to the class while chance draws none. So a lead is no finding: it becomes
-one when ``confirm`` has proven that it works.
+Three images of a class with a quarter of their flow in one corner may be chance, and in a large
+data set some class always has them. But what they have there can be pasted onto other images: a tag
+that the model uses makes it predict the class, and chance does not. So a lead is no finding: it
+becomes one when ``confirm`` has proven that it works.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-import pyarrow as pa
 
 from pipeline.atlas import Atlas
 from pipeline.audit.causal.confirmation import Confirmation
-from pipeline.audit.finding import Entry
+from pipeline.audit.finding import Finding
+from pipeline.audit.places import PLACES
 from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.shortcuts.evidence import Evidence
 from pipeline.audit.stats.beta_binomial import contrast_shares
-from pipeline.audit.stats.estimates import CORNERS, Statistic, column_of, read
+from pipeline.audit.stats.estimates import corner_statistics, estimate
 from pipeline.audit.text.numbers import percent, rate
 from pipeline.audit.text.quoting import quote
 
 LEADS = 16
-"""Leads tested at most, the least likely by chance first; they share the error of one verdict."""
+"""Most leads that are tested, the least likely by chance first; they share the error of one
+verdict."""
 
 LEAST_LOOKING = 3
-"""Images that look there below which their patch says nothing of the class."""
+"""Images that look there below which their patches say nothing about the class."""
 
-_STATISTICS = tuple(
-    Statistic(column, "corner", place, "lead", upwards=True, effect=1.0)
-    for column, place in CORNERS.items()
-)
+_STATISTICS = corner_statistics("lead", 1.0)
 
 
-def find_leads(atlas: Atlas, findings: pa.Table, most: int = LEADS) -> tuple[Signal, ...]:
-    """Return at most ``most`` leads that no finding speaks of, the least likely first.
+def find_leads(atlas: Atlas, findings: Sequence[Finding], most: int = LEADS) -> tuple[Signal, ...]:
+    """Return at most ``most`` leads that no finding covers, the least likely by chance first.
 
     ``value`` is the share of images that look there, ``control`` the share that the other classes
     and the other corners of the class lead one to expect, ``q`` the uncorrected p-value.
     """
-    known = {
-        (row["class"], column_of(name))
-        for row in findings.to_pylist()
-        for name in (row["statistic"], *row["supporting"].split(", "))
-    }
-    read_here = [read(atlas, item) for item in _STATISTICS if item.column in atlas.columns]
+    known = {(finding.class_id, column) for finding in findings for column in finding.columns}
+    family = [estimate(atlas, item) for item in _STATISTICS if item.column in atlas.columns]
     found = []
-    for item in contrast_shares(read_here, LEAST_LOOKING) if read_here else ():
-        column = item.reading.statistic.column
-        for number in np.flatnonzero(item.p < 1):
-            value, control = float(item.reading.value[number]), float(item.control[number])
-            if value > control and (int(number), column) not in known:
+    for item in contrast_shares(family, LEAST_LOOKING) if family else ():
+        estimates = item.estimates
+        for class_id in np.flatnonzero(item.p < 1).tolist():
+            value, control = float(estimates.value[class_id]), float(item.control[class_id])
+            if value > control and (class_id, estimates.statistic.column) not in known:
                 found.append(
                     Signal(
-                        statistic=item.reading.statistic,
-                        number=int(number),
+                        statistic=estimates.statistic,
+                        class_id=class_id,
                         value=value,
                         control=control,
                         effect=value / control,
-                        z=float(item.z[number]),
-                        q=float(item.p[number]),
-                        images=int(item.reading.images[number]),
+                        z=float(item.z[class_id]),
+                        q=float(item.p[class_id]),
+                        images=int(estimates.images[class_id]),
                     )
                 )
-    found.sort(key=lambda signal: (-signal.z, signal.number, signal.statistic.column))
+    found.sort(key=lambda signal: (-signal.z, signal.class_id, signal.statistic.column))
     return tuple(found[:most])
 
 
-def lead_entry(lead: Signal, tested: Confirmation, name: str, evidence: Evidence) -> Entry:
+def lead_finding(lead: Signal, tested: Confirmation, name: str, evidence: Evidence) -> Finding:
     """Return the finding that a proven lead becomes; ``evidence`` are the images that look there.
 
-    It weighs less than what counting tells: ``medium`` if its use is proven, else ``low``.
+    It is less severe than what counting proves: ``medium`` if its use is proven, else ``low``.
     """
-    return Entry(
+    place = lead.statistic.place
+    return Finding(
         kind="lead",
-        number=lead.number,
+        class_id=lead.class_id,
+        class_name=name,
         statistic=lead.statistic.name,
+        columns=(lead.statistic.column,),
+        place=place,
         value=lead.value,
         control=lead.control,
         effect=lead.effect,
@@ -82,7 +82,7 @@ def lead_entry(lead: Signal, tested: Confirmation, name: str, evidence: Evidence
         severity="medium" if tested.verdict == "used" else "low",
         sentence=_SENTENCE.format(
             name=quote(name),
-            place=lead.statistic.place,
+            place=PLACES[place] if place else "",
             share=percent(lead.value),
             images=lead.images,
             expected=percent(lead.control),
@@ -94,7 +94,7 @@ def lead_entry(lead: Signal, tested: Confirmation, name: str, evidence: Evidence
 
 _SENTENCE = (
     "{name} has a few images that look at the {place}: {share} of {images} have a quarter of their "
-    "flow there or more, where {expected} would be expected ({effect} times more). Too few to tell "
-    "by counting, but what several of them have there draws other images to {name}; whether it is "
-    "the object itself, the images show."
+    "flow there or more, where {expected} would be expected ({effect} times more). Too few to "
+    "prove by counting, but what several of them have there, pasted onto other images, makes these "
+    "{name}; look at the images to see whether it is the object itself."
 )

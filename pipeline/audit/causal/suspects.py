@@ -1,6 +1,6 @@
 """Suspects: shortcuts with a place, and the images on which their use can be tested."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,25 +10,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.atlas import TABLES
-from pipeline.audit.causal.hot_cells import hot_cells
+from pipeline.audit.causal.focus_cells import focus_cells
+from pipeline.audit.finding import Finding
+from pipeline.audit.places import LIFT_COLUMNS
 from pipeline.audit.shortcuts.detection import Signal
-from pipeline.audit.stats.estimates import CORNERS, LOOKING, column_of
+from pipeline.audit.stats.estimates import LOOKING
 from pipeline.store import Run, Status
 
-PLACES = {**{column: column.split("_")[1] for column in CORNERS}, "border_flow": "border"}
-"""Column → the place it measures: a corner (``tl``, ``tr``, ``bl``, ``br``) or the ``border``."""
-
 RECIPIENTS = 200
-"""Images of other classes onto which the place is pasted, and as many that give random patches."""
+"""Images of other classes onto which the place is pasted; as many others give random patches."""
 
 CARRIERS = 64
-"""Images of the class at most from which the place is taken and erased."""
+"""Most images of the class from which the place is taken and erased."""
 
 _SURE_CARRIERS = 4
 
-_ENOUGH = 2.0
-"""Lift from which an image is a carrier, however far into the place others look: the farthest
-alone are those whose patch works best, which would flatter it."""
+_CARRIER_LIFT = 2.0
+"""Lift from which an image is a carrier, however large that of others is: the images with the
+largest lift alone have the patches that work best, which would exaggerate the effect."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,15 @@ class Suspect:
 
     ``carriers`` are rows of the class that look there most; ``plain`` rows of it that do not;
     ``recipients`` and ``donors`` rows of other classes, for pasting onto and for random patches.
-    ``cells`` are the hot cells of the place (:mod:`pipeline.audit.causal.hot_cells`): the patch.
-    ``finding`` is the number of the finding, None without one. ``family`` is how many suspects
-    share the error that one verdict is allowed: several where only the test speaks for them.
+    ``cells`` are the focus cells of the place (:mod:`pipeline.audit.causal.focus_cells`): the
+    patch. ``finding`` is the number of the finding, None without one. ``family`` is how many
+    suspects share the error that one verdict is allowed: several where the test is the only
+    evidence.
     """
 
     finding: int | None
-    number: int
-    column: str
+    class_id: int
+    place: str
     carriers: tuple[int, ...]
     plain: tuple[int, ...]
     recipients: tuple[int, ...]
@@ -52,17 +52,12 @@ class Suspect:
     cells: tuple[int, ...]
     family: int = 1
 
-    @property
-    def place(self) -> str:
-        """A corner, or the border."""
-        return PLACES[self.column]
-
 
 def suspect(
     run: Run,
     table: str,
-    number: int,
-    column: str,
+    class_id: int,
+    place: str,
     finding: int | None = None,
     least: float | None = None,
     family: int = 1,
@@ -73,65 +68,55 @@ def suspect(
     and plain images are predicted as the class, recipients and donors are not. Carriers look at
     the place with a lift of ``least``: by default half of that of the fourth of them, or 2.
     """
-    group = TABLES[table]
+    group, column = TABLES[table], LIFT_COLUMNS[place]
     images = run.summary().to_table(
         columns=["row", "pred", column, *({group} - {"pred"})],
         filter=(pc.field("status") == int(Status.OK)) & pc.field(column).is_valid(),
     )
     images = images.sort_by("row")
-    of_class = _integers(images, group) == number
-    taken = _integers(images, "pred") == number
+    of_class = _integers(images, group) == class_id
+    taken = _integers(images, "pred") == class_id
     rows, values = images["row"].to_numpy(), images[column].to_numpy()
     own = np.flatnonzero(of_class & taken)
     own = own[np.argsort(-values[own], kind="stable")]
     if least is None:
-        strong = values[own] >= np.minimum(values[own[:_SURE_CARRIERS]][-1:] / 2, _ENOUGH)
+        strong = values[own] >= np.minimum(values[own[:_SURE_CARRIERS]][-1:] / 2, _CARRIER_LIFT)
     else:
         strong = values[own] >= least
-    random = np.random.default_rng(number)
+    random = np.random.default_rng(class_id)
     others = random.permutation(rows[~of_class & ~taken])
     plain = own[len(own) // 2 :]  # the half of the class that looks there least
     carriers = _tuple(rows[own[strong][:CARRIERS]])
     ordinary = _tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]])
     return Suspect(
         finding=finding,
-        number=number,
-        column=column,
+        class_id=class_id,
+        place=place,
         carriers=carriers,
         plain=ordinary,
         recipients=_tuple(others[::2][:RECIPIENTS]),
         donors=_tuple(others[1::2][:RECIPIENTS]),
-        cells=hot_cells(run, PLACES[column], carriers, ordinary),
+        cells=focus_cells(run, place, carriers, ordinary),
         family=family,
     )
 
 
-def find_suspects(run: Run, table: str, findings: pa.Table) -> tuple[Suspect, ...]:
+def find_suspects(run: Run, table: str, findings: Sequence[Finding]) -> tuple[Suspect, ...]:
     """Return a suspect for every finding that names a place."""
-    found = []
-    for finding in findings.to_pylist():
-        statistics = (finding["statistic"], *finding["supporting"].split(", "))
-        if column := place_of(finding["kind"], statistics):
-            found.append(suspect(run, table, finding["class"], column, finding["finding"]))
-    return tuple(found)
+    return tuple(
+        suspect(run, table, finding.class_id, finding.place, finding.number)
+        for finding in findings
+        if finding.class_id is not None and finding.place is not None
+    )
 
 
 def lead_suspects(run: Run, table: str, leads: Sequence[Signal]) -> tuple[Suspect, ...]:
     """Return a suspect for every lead; only images that look there are its carriers."""
     return tuple(
-        suspect(run, table, lead.number, lead.statistic.column, least=LOOKING, family=len(leads))
+        suspect(run, table, lead.class_id, place, least=LOOKING, family=len(leads))
         for lead in leads
+        if (place := lead.statistic.place) is not None
     )
-
-
-def place_of(kind: str, statistics: Iterable[str]) -> str | None:
-    """Return the column of the first place that a finding's statistics speak of, None without.
-
-    The headline comes first: it may be a depth or a mass, and a place what supports it.
-    """
-    columns = map(column_of, statistics)
-    shortcut = kind in ("shortcut", "rare", "echo", "lead")
-    return next((column for column in columns if shortcut and column in PLACES), None)
 
 
 def _integers(images: pa.Table, name: str) -> NDArray[np.int64]:

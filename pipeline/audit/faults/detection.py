@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
-from pipeline.audit.finding import Entry
+from pipeline.audit.finding import Finding
 from pipeline.audit.text.numbers import percent
 from pipeline.store import Run, Status
 
@@ -33,17 +33,17 @@ _PIXELS = ("brightness", "contrast", "sharpness")
 Images = dict[str, NDArray[np.float64]]
 
 
-def find_faults(run: Run) -> list[Entry]:
+def find_faults(run: Run) -> list[Finding]:
     """Return a finding for every kind of fault that some images have, with these images."""
     schema = run.summary().schema
     names = [name for name in (*_COLUMNS, *_PIXELS) if name in schema.names]
     table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
     found = [*_of_hashes(table)] if "phash" in names else []
-    checks: tuple[Callable[[pa.Table], Entry | None], ...] = (_dark, _blurred, _odd, _quarantined)
-    return found + [entry for check in checks if (entry := check(table)) is not None]
+    checks: tuple[Callable[[pa.Table], Finding | None], ...] = (_dark, _blurred, _odd, _quarantined)
+    return found + [finding for check in checks if (finding := check(table)) is not None]
 
 
-def _of_hashes(table: pa.Table) -> list[Entry]:
+def _of_hashes(table: pa.Table) -> list[Finding]:
     """Return near duplicates, and among them those that are labelled differently."""
     known = table.filter(table["phash"].is_valid())
     rows, labels = _floats(known, "row"), _floats(known, "label")
@@ -58,11 +58,11 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
         return []
     groups = groups_of(pairs)
     images = sum(len(group) for group in groups)
-    told = tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group)
+    evidence = tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group)
     found = [
-        Entry(
+        Finding(
             kind="fault",
-            number=None,
+            class_id=None,
             statistic="near_duplicates",
             value=float(len(groups)),
             control=0.0,
@@ -70,16 +70,16 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
             severity="medium",
             sentence=f"{images} images are near duplicates of another one; they form "
             f"{_groups(len(groups))}.",
-            evidence=told,
+            evidence=evidence,
         )
     ]
     mixed = [group for group in groups if len(np.unique(labels[group])) > 1]
     if mixed and not np.isnan(labels).all():
         count = sum(len(group) for group in mixed)
         found.append(
-            Entry(
+            Finding(
                 kind="fault",
-                number=None,
+                class_id=None,
                 statistic="duplicates_with_other_labels",
                 value=float(len(mixed)),
                 control=0.0,
@@ -93,15 +93,15 @@ def _of_hashes(table: pa.Table) -> list[Entry]:
     return found
 
 
-def _dark(table: pa.Table) -> Entry | None:
+def _dark(table: pa.Table) -> Finding | None:
     return _below(table, "brightness", DARK, "almost black: a mean brightness below")
 
 
-def _blurred(table: pa.Table) -> Entry | None:
+def _blurred(table: pa.Table) -> Finding | None:
     return _below(table, "sharpness", BLURRED, "blurred: a sharpness below")
 
 
-def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | None:
+def _below(table: pa.Table, column: str, limit: float, words: str) -> Finding | None:
     if column not in table.column_names:
         return None
     values, rows = _floats(table, column), _floats(table, "row")
@@ -109,10 +109,11 @@ def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | No
     chosen = chosen[np.argsort(values[chosen], kind="stable")]
     if not len(chosen):
         return None
-    return Entry(
+    return Finding(
         kind="fault",
-        number=None,
+        class_id=None,
         statistic=column,
+        columns=(column,),
         value=float(values[chosen].max()),
         control=limit,
         images=len(chosen),
@@ -124,7 +125,7 @@ def _below(table: pa.Table, column: str, limit: float, words: str) -> Entry | No
     )
 
 
-def _odd(table: pa.Table) -> Entry | None:
+def _odd(table: pa.Table) -> Finding | None:
     """Find sizes and shapes that are several times off the middle of the data set."""
     width, height, rows = (_floats(table, name) for name in ("width", "height", "row"))
     known = (width > 0) & (height > 0)  # what could not be decoded has no size to be odd
@@ -139,9 +140,9 @@ def _odd(table: pa.Table) -> Entry | None:
     chosen = chosen[np.argsort(-times[chosen], kind="stable")]
     if not len(chosen):
         return None
-    return Entry(
+    return Finding(
         kind="fault",
-        number=None,
+        class_id=None,
         statistic="odd_size",
         value=float(times[chosen].min()),
         control=ODD,
@@ -153,15 +154,15 @@ def _odd(table: pa.Table) -> Entry | None:
     )
 
 
-def _quarantined(table: pa.Table) -> Entry | None:
+def _quarantined(table: pa.Table) -> Finding | None:
     status, rows = table["status"].to_numpy(), _floats(table, "row")
     chosen = np.flatnonzero(status == Status.QUARANTINED)
     share = len(chosen) / max(1, len(status))
     if share < QUARANTINED:
         return None
-    return Entry(
+    return Finding(
         kind="fault",
-        number=None,
+        class_id=None,
         statistic="quarantined",
         value=share,
         control=QUARANTINED,

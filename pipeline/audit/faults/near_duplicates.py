@@ -23,7 +23,7 @@ def near_duplicates(hashes: Rows) -> Rows:
 
     Exact: of two hashes that differ in three bits, at least one of four bands of 16 bits is the
     same, so only those with a common band are compared. Where more than 64 images share a band,
-    each is compared with its next 64 only: a crowd of duplicates is told by its neighbours.
+    each is compared with its next 64 only: in a crowd of duplicates these are enough.
     """
     found = [np.empty((0, 2), np.int64)]
     for band in range(_BANDS):

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.finding import Entry
-from pipeline.audit.patterns.clustering import Cluster, Group
+from pipeline.audit.finding import Finding
+from pipeline.audit.patterns.clustering import Cluster, ClusteredClass
 from pipeline.audit.shortcuts.detection import Q_LIMIT
 from pipeline.audit.text.numbers import percent, rate
 from pipeline.audit.text.quoting import quote
 
 LEAST_IMAGES = 8
 LEAST_ERROR = 0.3
-"""By how much the error rate of a cluster must exceed that of the rest of its class."""
+"""Least excess of the error rate of a cluster over that of the rest of its class."""
 
 
 CLUSTERS_SCHEMA = pa.schema(
@@ -32,28 +32,29 @@ CLUSTERS_SCHEMA = pa.schema(
 )
 
 
-def find_clusters(groups: Sequence[Group], names: Sequence[str]) -> list[Entry]:
+def find_clusters(classes: Sequence[ClusteredClass], names: Sequence[str]) -> list[Finding]:
     """Return the clusters that are wrong far more often than the rest of their class."""
     return [
-        _entry(group, cluster, names[group.number])
-        for group in groups
-        for cluster in group.clusters
-        if _bad(group, cluster)
+        _finding(own, cluster, names[own.class_id])
+        for own in classes
+        for cluster in own.clusters
+        if _goes_wrong(own, cluster)
     ]
 
 
-def _bad(group: Group, cluster: Cluster) -> bool:
-    inside, outside = group.rates(cluster)
+def _goes_wrong(own: ClusteredClass, cluster: Cluster) -> bool:
+    inside, outside = own.rates(cluster)
     return (
         cluster.images >= LEAST_IMAGES and cluster.q <= Q_LIMIT and inside - outside >= LEAST_ERROR
     )
 
 
-def _entry(group: Group, cluster: Cluster, name: str) -> Entry:
-    inside, outside = group.rates(cluster)
-    return Entry(
+def _finding(own: ClusteredClass, cluster: Cluster, name: str) -> Finding:
+    inside, outside = own.rates(cluster)
+    return Finding(
         kind="cluster",
-        number=group.number,
+        class_id=own.class_id,
+        class_name=name,
         statistic="error_rate",
         value=inside,
         control=outside,
@@ -61,31 +62,31 @@ def _entry(group: Group, cluster: Cluster, name: str) -> Entry:
         q=cluster.q,
         images=cluster.images,
         severity="medium",
-        sentence=f"{quote(name)} has a way of being looked at that goes wrong: {percent(inside)} "
-        f"of the {cluster.images} images of one cluster are wrong, {percent(outside)} of the "
-        f"others (q = {rate(cluster.q)}).",
+        sentence=f"{quote(name)} has a cluster of images that are often wrong: {percent(inside)} "
+        f"of its {cluster.images} images are wrong, {percent(outside)} of the other images of the "
+        f"class (q = {rate(cluster.q)}).",
         evidence=tuple((row, 1.0) for row in cluster.rows),
     )
 
 
-def clusters_table(groups: Sequence[Group], names: Sequence[str]) -> pa.Table:
+def clusters_table(classes: Sequence[ClusteredClass], names: Sequence[str]) -> pa.Table:
     """Return a row per class and cluster; ``mean_map`` is on the pooled grid, row by row."""
     rows = []
-    for group in groups:
-        everything = sum(cluster.images for cluster in group.clusters)
-        for number, cluster in enumerate(group.clusters):
-            inside, outside = group.rates(cluster)
+    for own in classes:
+        images = sum(cluster.images for cluster in own.clusters)
+        for number, cluster in enumerate(own.clusters):
+            inside, outside = own.rates(cluster)
             mean = cluster.total / max(1, cluster.images)
             rows.append(
                 {
-                    "class": group.number,
-                    "class_name": names[group.number],
+                    "class": own.class_id,
+                    "class_name": names[own.class_id],
                     "cluster": number,
                     "images": cluster.images,
-                    "share": cluster.images / max(1, everything),
+                    "share": cluster.images / max(1, images),
                     "error_rate": _known(inside),
                     "other_error_rate": _known(outside),
-                    "eigengap": group.eigengap,
+                    "eigengap": own.eigengap,
                     "q": _known(cluster.q),
                     "mean_map": mean.reshape(-1).tolist(),
                 }

@@ -1,6 +1,6 @@
-"""Groups: the ways in which the images of a class are looked at, and how far out each image is.
+"""Clusters of every class by where the model looks, and how far each image is from its class.
 
-The class is the one that the flows explain: flows of different targets are not alike.
+The class is the one that the flows explain: flows of different targets are not comparable.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scipy.stats import fisher_exact
 
 from pipeline.atlas import Atlas
 from pipeline.audit.finding import SHOWN
-from pipeline.audit.patterns.landmarks import choose_landmarks, nearest, walk_members
+from pipeline.audit.patterns.landmarks import choose_landmarks, flows_by_class, nearest
 from pipeline.audit.patterns.spectral import spectrum
 from pipeline.audit.stats.contrast import benjamini_hochberg
 from pipeline.store import Run
@@ -25,7 +25,10 @@ LEAST_LANDMARKS = 40
 
 @dataclass
 class Cluster:
-    """What is added up of one cluster; ``rows`` are its first wrong images."""
+    """Sums over one cluster: its images, those of ``known`` outcome, their flows.
+
+    ``rows`` are its first wrong images.
+    """
 
     images: int = 0
     known: int = 0
@@ -37,10 +40,10 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Group:
-    """A class with its clusters, the largest first, and how far out each image is."""
+class ClusteredClass:
+    """A class with its clusters, the largest first, and how far each of its images is from it."""
 
-    number: int
+    class_id: int
     eigengap: float
     clusters: tuple[Cluster, ...]
     rows: NDArray[np.int64]
@@ -61,22 +64,22 @@ class Group:
         return (logs - np.median(logs)) / spread if spread > 0 else np.zeros(len(logs))
 
 
-def group_images(run: Run, atlas: Atlas) -> tuple[Group, ...]:
-    """Cluster the landmarks of every class and lead every image to the nearest one's cluster."""
+def cluster_classes(run: Run, atlas: Atlas) -> tuple[ClusteredClass, ...]:
+    """Cluster the landmarks of every class; assign every image to the nearest one's cluster."""
     landmarks = choose_landmarks(atlas)
-    large = {n: item for n, item in landmarks.items() if len(item.rows) >= LEAST_LANDMARKS}
-    spectra = {number: spectrum(item.maps) for number, item in large.items()}
-    clusters = {n: tuple(Cluster() for _ in range(s.clusters)) for n, s in spectra.items()}
-    rows: dict[int, list[NDArray[np.int64]]] = {number: [] for number in large}
-    distances: dict[int, list[Float]] = {number: [] for number in large}
-    for part in walk_members(run, atlas):
-        if part.number not in large:
+    large = {c: item for c, item in landmarks.items() if len(item.rows) >= LEAST_LANDMARKS}
+    spectra = {class_id: spectrum(item.maps) for class_id, item in large.items()}
+    clusters = {c: tuple(Cluster() for _ in range(s.clusters)) for c, s in spectra.items()}
+    rows: dict[int, list[NDArray[np.int64]]] = {class_id: [] for class_id in large}
+    distances: dict[int, list[Float]] = {class_id: [] for class_id in large}
+    for part in flows_by_class(run, atlas):
+        if part.class_id not in large:
             continue
-        place, distance = nearest(large[part.number], part.maps)
-        rows[part.number].append(part.rows)
-        distances[part.number].append(distance)
-        for label, cluster in enumerate(clusters[part.number]):
-            chosen = spectra[part.number].labels[place] == label
+        place, distance = nearest(large[part.class_id], part.maps)
+        rows[part.class_id].append(part.rows)
+        distances[part.class_id].append(distance)
+        for label, cluster in enumerate(clusters[part.class_id]):
+            chosen = spectra[part.class_id].labels[place] == label
             cluster.images += int(chosen.sum())
             cluster.known += int((part.wrong[chosen] >= 0).sum())
             cluster.wrong += int((part.wrong[chosen] == 1).sum())
@@ -84,14 +87,14 @@ def group_images(run: Run, atlas: Atlas) -> tuple[Group, ...]:
             first = part.rows[chosen & (part.wrong == 1)][: SHOWN - len(cluster.rows)]
             cluster.rows += first.tolist()
     found = tuple(
-        Group(
-            number=number,
-            eigengap=_gap(spectra[number].values, spectra[number].clusters),
-            clusters=clusters[number],
-            rows=np.concatenate(rows[number]),
-            distances=np.concatenate(distances[number]),
+        ClusteredClass(
+            class_id=class_id,
+            eigengap=_gap(spectra[class_id].values, spectra[class_id].clusters),
+            clusters=clusters[class_id],
+            rows=np.concatenate(rows[class_id]),
+            distances=np.concatenate(distances[class_id]),
         )
-        for number in sorted(large)
+        for class_id in sorted(large)
     )
     _test(found)
     return found
@@ -101,17 +104,17 @@ def _gap(values: Float, clusters: int) -> float:
     return float(values[clusters] - values[clusters - 1]) if clusters < len(values) else 0.0
 
 
-def _test(groups: Sequence[Group]) -> None:
+def _test(classes: Sequence[ClusteredClass]) -> None:
     """Test every cluster's errors against the rest of its class (Fisher), all in one family."""
     tested = [
-        (group, cluster)
-        for group in groups
-        for cluster in group.clusters
-        if len(group.clusters) > 1 and cluster.known
+        (own, cluster)
+        for own in classes
+        for cluster in own.clusters
+        if len(own.clusters) > 1 and cluster.known
     ]
-    for group, cluster in tested:
-        known = sum(item.known for item in group.clusters) - cluster.known
-        wrong = sum(item.wrong for item in group.clusters) - cluster.wrong
+    for own, cluster in tested:
+        known = sum(item.known for item in own.clusters) - cluster.known
+        wrong = sum(item.wrong for item in own.clusters) - cluster.wrong
         inside = (cluster.wrong, cluster.known - cluster.wrong)
         counts = np.array([inside, (wrong, known - wrong)])
         cluster.p = float(fisher_exact(counts, alternative="greater").pvalue)

@@ -18,23 +18,23 @@ Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
 
 NEIGHBOURS = 5
-"""An image is as far out as its fifth nearest landmark is away."""
+"""The distance of an image from its class is that to its fifth nearest landmark."""
 
 
 @dataclass(frozen=True)
 class Landmarks:
     """The landmarks of one class: rows (n,), and pooled, normalised flows (n, cells)."""
 
-    number: int
+    class_id: int
     rows: Integer
     maps: Float
 
 
 @dataclass(frozen=True)
-class Members:
+class ClassFlows:
     """Some images of one class: ``wrong`` is 1, 0, or -1 for unknown; flows are (n, cells)."""
 
-    number: int
+    class_id: int
     rows: Integer
     wrong: Integer
     maps: Float
@@ -43,14 +43,14 @@ class Members:
 def choose_landmarks(atlas: Atlas) -> dict[int, Landmarks]:
     """Return the landmarks of every class with images: the random sample that its atlas holds."""
     found = {}
-    for number in np.flatnonzero(atlas.count).tolist():
-        rows, maps = atlas.sample(number)
+    for class_id in np.flatnonzero(atlas.count).tolist():
+        rows, maps = atlas.sample(class_id)
         if len(rows):
-            found[number] = Landmarks(number, rows, maps.reshape(len(rows), -1))
+            found[class_id] = Landmarks(class_id, rows, maps.reshape(len(rows), -1))
     return found
 
 
-def walk_members(run: Run, atlas: Atlas) -> Iterator[Members]:
+def flows_by_class(run: Run, atlas: Atlas) -> Iterator[ClassFlows]:
     """Yield the images with any mass, unit by unit and class by class."""
     for unit in run.units:
         part = run.summary_part(unit.id)
@@ -59,9 +59,9 @@ def walk_members(run: Run, atlas: Atlas) -> Iterator[Members]:
         wrong = np.where(right < 0, -1, 1 - right)
         flows = atlas.pooled(unit.lo, unit.hi).reshape(len(unit), -1)
         used = (part["status"].to_numpy() == Status.OK) & (flows.sum(1) > 0)
-        for number in np.unique(group[used & (group >= 0)]):
-            own = used & (group == number)
-            yield Members(int(number), part["row"].to_numpy()[own], wrong[own], flows[own])
+        for class_id in np.unique(group[used & (group >= 0)]).tolist():
+            own = used & (group == class_id)
+            yield ClassFlows(class_id, part["row"].to_numpy()[own], wrong[own], flows[own])
 
 
 def nearest(landmarks: Landmarks, maps: Float) -> tuple[Integer, Float]:

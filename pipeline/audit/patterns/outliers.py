@@ -1,4 +1,4 @@
-"""Outliers: images that are looked at as no other of their class."""
+"""Outliers: images where the model looks unlike it does in any other of their class."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.audit.finding import SHOWN, Entry
-from pipeline.audit.patterns.clustering import Group
+from pipeline.audit.finding import SHOWN, Finding
+from pipeline.audit.patterns.clustering import ClusteredClass
 from pipeline.audit.text.numbers import figure
 from pipeline.audit.text.quoting import quote
 
@@ -27,49 +27,51 @@ OUTLIERS_SCHEMA = pa.schema(
 )
 
 
-def find_outliers(groups: Sequence[Group], names: Sequence[str]) -> list[Entry]:
+def find_outliers(classes: Sequence[ClusteredClass], names: Sequence[str]) -> list[Finding]:
     """Return the classes that have images far outside, with these images."""
     found = []
-    for group in groups:
-        order = np.lexsort((group.rows, -group.z))
-        far = order[group.z[order] >= FAR_OUT]
+    for own in classes:
+        order = np.lexsort((own.rows, -own.z))
+        far = order[own.z[order] >= FAR_OUT]
         if len(far):
-            found.append(_entry(group, far, names[group.number]))
+            found.append(_finding(own, far, names[own.class_id]))
     return found
 
 
-def _entry(group: Group, far: NDArray[np.int64], name: str) -> Entry:
-    middle = float(np.median(group.distances))
-    return Entry(
+def _finding(own: ClusteredClass, far: NDArray[np.int64], name: str) -> Finding:
+    middle, nearest = float(np.median(own.distances)), float(own.distances[far].min())
+    z = float(own.z[far].min())
+    return Finding(
         kind="outlier",
-        number=group.number,
+        class_id=own.class_id,
+        class_name=name,
         statistic="neighbour_distance",
-        value=float(group.distances[far].min()),
+        value=nearest,
         control=middle,
-        effect=float(group.distances[far].min()) / middle,
-        z=float(group.z[far].min()),
+        effect=nearest / middle,
+        z=z,
         images=len(far),
         severity="medium",
-        sentence=f"{len(far)} images of {quote(name)} are looked at as no other: their distance to "
-        f"the class is at least {figure(float(group.distances[far].min()))} (1 is the largest "
-        f"there is), its median is {figure(middle)} (z = {float(group.z[far].min()):.1f}).",
-        evidence=tuple((int(group.rows[i]), float(group.distances[i])) for i in far),
+        sentence=f"{len(far)} images of {quote(name)} are looked at unlike any other: their "
+        f"distance to the class is at least {figure(nearest)} (1 is the largest possible), its "
+        f"median is {figure(middle)} (z = {z:.1f}).",
+        evidence=tuple((int(own.rows[i]), float(own.distances[i])) for i in far),
     )
 
 
-def outliers_table(groups: Sequence[Group], names: Sequence[str]) -> pa.Table:
+def outliers_table(classes: Sequence[ClusteredClass], names: Sequence[str]) -> pa.Table:
     """Return the images of every class that are farthest from its landmarks."""
     rows = []
-    for group in groups:
-        z, middle = group.z, float(np.median(group.distances))
-        for rank, i in enumerate(np.lexsort((group.rows, -group.distances))[:SHOWN]):
+    for own in classes:
+        z, middle = own.z, float(np.median(own.distances))
+        for rank, i in enumerate(np.lexsort((own.rows, -own.distances))[:SHOWN]):
             rows.append(
                 {
-                    "class": group.number,
-                    "class_name": names[group.number],
+                    "class": own.class_id,
+                    "class_name": names[own.class_id],
                     "rank": rank,
-                    "row": int(group.rows[i]),
-                    "distance": float(group.distances[i]),
+                    "row": int(own.rows[i]),
+                    "distance": float(own.distances[i]),
                     "median_distance": middle,
                     "z": float(z[i]),
                 }

@@ -1,11 +1,11 @@
-"""Wrong versus right: in what do the images differ that a class's answers are wrong on?
+"""Wrong versus right: how do the images that a class goes wrong on differ from the others?
 
 Every column of every class is compared between the images the model gets wrong and those it gets
-right: Hedges' g (how many standard deviations apart), AUROC (how well the column alone would tell
-them apart) and its Mann–Whitney p-value; all p-values share one Benjamini–Hochberg correction.
+right: Hedges' g (how many standard deviations apart), AUROC (how well the column alone
+separates them) and its Mann–Whitney p-value; all p-values share one Benjamini–Hochberg correction.
 A class's images are those whose flow explains it: right and wrong answers of the same kind.
 Most models look differently where they err, so this is a table; a finding is only a class in which
-the two differ as they do in no other class.
+the two differ unlike they do in any other class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ from scipy.stats import norm, rankdata
 
 from pipeline.atlas import TABLES
 from pipeline.audit.explained_class import explained_table
-from pipeline.audit.finding import SHOWN, Entry
+from pipeline.audit.finding import SHOWN, Finding
 from pipeline.audit.stats.contrast import benjamini_hochberg, contrast
-from pipeline.audit.stats.estimates import Reading, Statistic
+from pipeline.audit.stats.estimates import Estimates, Statistic
 from pipeline.audit.text.numbers import figure, rate
 from pipeline.audit.text.quoting import quote
 from pipeline.store import Run, Status
@@ -58,7 +58,7 @@ WRONG_SCHEMA = pa.schema(
 class Gap:
     """One column of one class: ``auroc`` above ½ where wrong images have larger values."""
 
-    number: int
+    class_id: int
     column: str
     wrong: int
     right: int
@@ -73,7 +73,7 @@ class Gap:
 def compare_wrong(run: Run) -> tuple[Gap, ...]:
     """Return the gap of every class with enough wrong and right images, in every column.
 
-    But for the divergence between the flows of answer and label, which is 0 where both are one.
+    Except for the divergence between the flows of answer and label, which is 0 in right images.
     """
     columns = [column.name for column in run.spec.columns]
     columns = [name for name in columns if not name.startswith("label_jsd_")]
@@ -89,12 +89,12 @@ def compare_wrong(run: Run) -> tuple[Gap, ...]:
 
 
 def wrong_table(gaps: Sequence[Gap], names: Sequence[str]) -> pa.Table:
-    """Return the gaps as a table, the clearest first."""
-    ordered = sorted(gaps, key=lambda gap: (-abs(gap.auroc - 0.5), gap.number, gap.column))
+    """Return the gaps as a table, the largest first."""
+    ordered = sorted(gaps, key=lambda gap: (-abs(gap.auroc - 0.5), gap.class_id, gap.column))
     rows = [
         {
-            "class": gap.number,
-            "class_name": names[gap.number],
+            "class": gap.class_id,
+            "class_name": names[gap.class_id],
             **{name: getattr(gap, name) for name in WRONG_SCHEMA.names[2:]},
         }
         for gap in ordered
@@ -102,26 +102,26 @@ def wrong_table(gaps: Sequence[Gap], names: Sequence[str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=WRONG_SCHEMA)
 
 
-def find_wrong(run: Run, gaps: Sequence[Gap], names: Sequence[str]) -> list[Entry]:
-    """Return the classes whose wrong images stand out as those of no other class do."""
+def find_wrong(run: Run, gaps: Sequence[Gap], names: Sequence[str]) -> list[Finding]:
+    """Return the classes whose wrong images stand out unlike those of any other class."""
     families = [[gap for gap in gaps if gap.column == column] for column in _PLACES]
     families = [own for own in families if own]
     if not families:
         return []
-    judged = [contrast([_reading(own, own[0].column, len(names))])[0] for own in families]
+    judged = [contrast([_estimates(own, own[0].column, len(names))])[0] for own in families]
     q = benjamini_hochberg(np.stack([item.p for item in judged]))
     found = []
     for own, item, row in zip(families, judged, q, strict=True):
         for gap in own:
-            sure = row[gap.number] <= LARGEST_Q and gap.q <= LARGEST_Q  # NaN is not
-            if sure and max(gap.auroc, 1 - gap.auroc) >= LEAST_AUROC:
-                z, control = float(item.z[gap.number]), float(item.control[gap.number])
-                entry = _entry(run, gap, names, control=control, z=z, q=float(row[gap.number]))
-                found.append(entry)
+            significant = row[gap.class_id] <= LARGEST_Q and gap.q <= LARGEST_Q  # NaN is not
+            if significant and max(gap.auroc, 1 - gap.auroc) >= LEAST_AUROC:
+                z, control = float(item.z[gap.class_id]), float(item.control[gap.class_id])
+                q_of_class = float(row[gap.class_id])
+                found.append(_finding(run, gap, names, control=control, z=z, q=q_of_class))
     return found
 
 
-def _reading(gaps: Sequence[Gap], column: str, classes: int) -> Reading:
+def _estimates(gaps: Sequence[Gap], column: str, classes: int) -> Estimates:
     """Score how far a class's AUROC is from ½, in logits (error: Hanley and McNeil 1982)."""
     value, error = np.full(classes, np.nan), np.full(classes, np.nan)
     images = np.zeros(classes, np.int64)
@@ -129,22 +129,24 @@ def _reading(gaps: Sequence[Gap], column: str, classes: int) -> Reading:
         a = float(np.clip(max(gap.auroc, 1 - gap.auroc), 0.5, 1 - 0.5 / (gap.wrong * gap.right)))
         one, two = a / (2 - a), 2 * a * a / (1 + a)
         spread = a * (1 - a) + (gap.wrong - 1) * (one - a * a) + (gap.right - 1) * (two - a * a)
-        value[gap.number] = a
-        error[gap.number] = np.sqrt(spread / (gap.wrong * gap.right)) / (a * (1 - a))
-        images[gap.number] = gap.wrong
-    statistic = Statistic(column, "wrong", "wrong images", "auroc", upwards=True, effect=0.0)
-    return Reading(statistic, value, np.log(value / (1 - value)), error, images)
+        value[gap.class_id] = a
+        error[gap.class_id] = np.sqrt(spread / (gap.wrong * gap.right)) / (a * (1 - a))
+        images[gap.class_id] = gap.wrong
+    statistic = Statistic(column, "wrong", "auroc", upwards=True, effect=0.0)
+    return Estimates(statistic, value, np.log(value / (1 - value)), error, images)
 
 
-def _entry(
+def _finding(
     run: Run, gap: Gap, names: Sequence[str], *, control: float, z: float, q: float
-) -> Entry:
+) -> Finding:
     auroc = max(gap.auroc, 1 - gap.auroc)
-    more = "more" if gap.auroc > 0.5 else "less"
-    return Entry(
+    higher = "higher" if gap.auroc > 0.5 else "lower"
+    return Finding(
         kind="wrong_vs_right",
-        number=gap.number,
+        class_id=gap.class_id,
+        class_name=names[gap.class_id],
         statistic=gap.column,
+        columns=(gap.column,),
         value=auroc,
         control=control,
         effect=abs(gap.g),
@@ -152,9 +154,9 @@ def _entry(
         q=q,
         images=gap.wrong + gap.right,
         severity="medium",
-        sentence=f"{quote(names[gap.number])} goes wrong where {gap.column} is {more}: it tells "
-        f"wrong from right images with an AUROC of {figure(auroc)}, in other classes "
-        f"{figure(control)} (Hedges g {rate(abs(gap.g))}, z = {z:.1f}, q = {rate(q)}, "
+        sentence=f"{quote(names[gap.class_id])} goes wrong where {gap.column} is {higher}: it "
+        f"separates wrong from right images with an AUROC of {figure(auroc)}, in other classes "
+        f"of {figure(control)} (Hedges g {rate(abs(gap.g))}, z = {z:.1f}, q = {rate(q)}, "
         f"{gap.wrong + gap.right} images).",
         evidence=_evidence(run, gap),
     )
@@ -164,7 +166,7 @@ def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
     table = _read(run, [gap.column])
     values = np.asarray(table[gap.column].to_numpy(), np.float64)
     wrong = ~np.asarray(table["correct"].to_numpy(), bool) & ~np.isnan(values)
-    mask = wrong & (table["class"].to_numpy() == gap.number)
+    mask = wrong & (table["class"].to_numpy() == gap.class_id)
     rows, values = table["row"].to_numpy()[mask], values[mask]
     order = np.lexsort((rows, -values if gap.auroc > 0.5 else values))[:SHOWN]
     return tuple(zip(rows[order].tolist(), values[order].tolist(), strict=True))
@@ -190,11 +192,11 @@ def _gaps(table: pa.Table, column: str) -> Iterator[Gap]:
     for chosen in np.split(order, cuts):
         wrong = ~right[chosen]
         if LEAST <= wrong.sum() <= len(chosen) - LEAST:
-            number = int(classes[chosen[0]])
-            yield gap(number, column, values[chosen][wrong], values[chosen][~wrong])
+            class_id = int(classes[chosen[0]])
+            yield gap(class_id, column, values[chosen][wrong], values[chosen][~wrong])
 
 
-def gap(number: int, column: str, wrong: Float, right: Float) -> Gap:
+def gap(class_id: int, column: str, wrong: Float, right: Float) -> Gap:
     """Compare the values of a class's wrong and right images."""
     n, m = len(wrong), len(right)
     ranks = rankdata(np.concatenate([wrong, right]))
@@ -203,7 +205,7 @@ def gap(number: int, column: str, wrong: Float, right: Float) -> Gap:
     variance = ((n + m + 1) - (ties**3 - ties).sum() / ((n + m) * (n + m - 1))) / (12 * n * m)
     p = float(2 * norm.sf(abs(auroc - 0.5) / np.sqrt(variance))) if variance > 0 else 1.0
     return Gap(
-        number=number,
+        class_id=class_id,
         column=column,
         wrong=n,
         right=m,

@@ -12,6 +12,7 @@ from pipeline.audit.shortcuts.detection import Signal
 from pipeline.store import Run, Status
 
 Evidence = tuple[tuple[int, float], ...]
+"""Rows with the value that puts them there, the most extreme first."""
 
 
 def extreme_images(run: Run, table: str, signals: Sequence[Signal]) -> tuple[Evidence, ...]:
@@ -23,7 +24,7 @@ def extreme_images(run: Run, table: str, signals: Sequence[Signal]) -> tuple[Evi
         return ()
     group = TABLES[table]
     columns = {_summary_column(signal.statistic.column) for signal in signals}
-    classes = pa.array({signal.number for signal in signals}, pa.int32())
+    classes = pa.array({signal.class_id for signal in signals}, pa.int32())
     images = run.summary().to_table(
         columns=["row", group, "confidence", *sorted(columns)],
         filter=pc.field(group).isin(classes) & (pc.field("status") == int(Status.OK)),
@@ -33,7 +34,7 @@ def extreme_images(run: Run, table: str, signals: Sequence[Signal]) -> tuple[Evi
 
 def _of_signal(images: pa.Table, group: str, signal: Signal) -> Evidence:
     statistic = signal.statistic
-    chosen = pc.field(group) == signal.number
+    chosen = pc.field(group) == signal.class_id
     if statistic.column == CONFIDENT_MASS:
         chosen &= pc.field("confidence") >= CONFIDENT
     own = images.filter(chosen)

@@ -1,9 +1,9 @@
-"""Reach: how few images would have been enough, which is what silence is worth.
+"""Detection sensitivity: how few images with a shortcut would have been enough for a finding.
 
-An audit of a few images per class finds only what many of them show. So beside its findings it says
-how many images of a class would have to look almost only at one corner for that to be a finding by
-itself, whatever else is one: the strictest step of the Benjamini–Hochberg correction. Classes that
-differ much, as where one has a shortcut, raise the number for all the others.
+An audit of a few images per class finds only what many of them show. So beside its findings it
+reports how many images of a class would have to look almost only at one corner for that to be a
+finding by itself, whatever else is one: the strictest step of the Benjamini–Hochberg correction.
+Classes that differ much, as where one has a shortcut, raise the number for all the others.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ import pyarrow as pa
 from scipy.stats import betabinom
 
 from pipeline.audit.shortcuts.detection import Q_LIMIT
-from pipeline.audit.stats.beta_binomial import LEAST_MEMBERS, Expected, expect_shares
-from pipeline.audit.stats.estimates import Reading
+from pipeline.audit.stats.beta_binomial import LEAST_MEMBERS, Expected, expected_shares
+from pipeline.audit.stats.estimates import Estimates
 from pipeline.audit.text.numbers import percent
 
 REACH = "audit/reach.parquet"
@@ -27,32 +27,31 @@ REACH_SCHEMA = pa.schema(
         pa.field("share", pa.float64()),
     ]
 )
-"""``least`` of the ``images`` of a class, in whichever corner; null where all would not do."""
-
+"""``least`` of the ``images`` of a class, in any corner; null where even all would be too few."""
 
 _SEARCHED = 4096
-"""Images that are tried, beyond twice those that make a large enough effect."""
+"""Numbers of images that are tried, beyond twice that of a large enough effect."""
 
 
-def find_reach(readings: Sequence[Reading], names: Sequence[str]) -> pa.Table:
+def sensitivity_table(estimates: Sequence[Estimates], names: Sequence[str]) -> pa.Table:
     """Return ``REACH_SCHEMA``: the classes that can be judged, in order of their number."""
-    family = [reading for reading in readings if reading.statistic.aspect == "share"]
-    tests = sum(int(np.isfinite(reading.score).sum()) for reading in readings)
+    family = [item for item in estimates if item.statistic.aspect == "share"]
+    tests = sum(int(np.isfinite(item.score).sum()) for item in estimates)
     rows = []
-    for expected in expect_shares(family) if family else ():
+    for expected in expected_shares(family) if family else ():
         least = max(
-            _least(expected, i, Q_LIMIT / tests, reading.statistic.effect)
-            for i, reading in enumerate(family)
+            _least(expected, i, Q_LIMIT / tests, item.statistic.effect)
+            for i, item in enumerate(family)
         )
         images = int(expected.images)
-        reachable = least <= images
+        detectable = least <= images
         rows.append(
             {
-                "class": expected.number,
-                "class_name": names[expected.number],
+                "class": expected.class_id,
+                "class_name": names[expected.class_id],
                 "images": images,
-                "least": int(least) if reachable else None,
-                "share": least / images if reachable else None,
+                "least": int(least) if detectable else None,
+                "share": least / images if detectable else None,
             }
         )
     return pa.Table.from_pylist(rows, schema=REACH_SCHEMA)
@@ -68,17 +67,18 @@ def _least(expected: Expected, corner: int, limit: float, effect: float) -> floa
     return float(k[enough.argmax()]) if enough.any() else np.inf
 
 
-def reach_sentence(reach: pa.Table) -> str:
-    """Say what would have been found in half of the classes, and in nine of ten."""
-    if not reach.num_rows:
+def sensitivity_sentence(table: pa.Table) -> str:
+    """Return what would have been found in half of the classes, and in nine of ten."""
+    if not table.num_rows:
         return "No class can be judged: too few classes have enough images."
-    shares = np.sort([np.inf if share is None else share for share in reach["share"].to_pylist()])
+    shares = np.sort([np.inf if share is None else share for share in table["share"].to_pylist()])
     half, most = (shares[int(np.ceil(q * len(shares))) - 1] for q in (0.5, 0.9))
     if not np.isfinite(half):
         return "Most classes have too few images for anything rare to be found."
-    rest = f"; in nine of ten {percent(most)}" if np.isfinite(most) else "; in some no number would"
+    known = np.isfinite(most)
+    rest = f"in nine of ten {percent(most)}" if known else "in some, no number would be enough"
     return (
-        f"In half of the {reach.num_rows:,} classes it would have been a finding if "
+        f"In half of the {table.num_rows:,} classes it would have been a finding if "
         f"{percent(half)} of their images had looked almost only at one corner"
-        f"{rest if most > half else ', and in nine of ten'}."
+        f"{f'; {rest}' if most > half else ', and in nine of ten'}."
     )

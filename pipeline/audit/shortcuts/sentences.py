@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.audit.shortcuts.detection import Finding, Signal
+from pipeline.audit.places import PLACES
+from pipeline.audit.shortcuts.detection import Shortcut, Signal
 from pipeline.audit.text.numbers import figure, percent, rate
 from pipeline.audit.text.quoting import quote
 
@@ -19,25 +20,24 @@ _TEMPLATES = {
     ("mass", "tail"): "{name} has many images with little evidence: where the model is confident "
     "one in ten has a mass below {value}, in the other classes below {control} ({effect} times "
     "less; {proof}).",
-    ("depth", "level"): "{name} is settled early: its flow has converged at layer {value}, that "
+    ("depth", "level"): "{name} converges early: its flow has converged at layer {value}, that "
     "of the other classes at {control} ({effect} layers earlier; {proof}).",
 }
 
 
 _ECHO = (
-    " {leader} looks there far more, and a model that has learnt to check a place checks it in "
+    " {source} looks there far more, and a model that has learnt to check a place checks it in "
     "images of other classes too."
 )
 
 
-def sentence(finding: Finding, names: Sequence[str]) -> str:
-    """Return the sentence of a finding; ``names`` are those of all classes."""
-    signal = finding.headline
+def sentence(shortcut: Shortcut, names: Sequence[str]) -> str:
+    """Return the sentence of a shortcut; ``names`` are those of all classes."""
+    signal, place, source = shortcut.headline, shortcut.headline.statistic.place, shortcut.source
     kind = "corner" if signal.statistic.kind == "border" else signal.statistic.kind
-    echo = "" if finding.leader is None else _ECHO.format(leader=quote(names[finding.leader]))
-    said = _TEMPLATES[kind, signal.statistic.aspect].format(
-        name=quote(names[signal.number]),
-        place=signal.statistic.place,
+    text = _TEMPLATES[kind, signal.statistic.aspect].format(
+        name=quote(names[signal.class_id]),
+        place=PLACES[place] if place else "",
         value=figure(signal.value),
         control=figure(signal.control),
         share=percent(signal.value),
@@ -45,7 +45,7 @@ def sentence(finding: Finding, names: Sequence[str]) -> str:
         effect=rate(signal.effect),
         proof=_proof(signal),
     )
-    return said + echo
+    return text if source is None else text + _ECHO.format(source=quote(names[source]))
 
 
 def _proof(signal: Signal) -> str:

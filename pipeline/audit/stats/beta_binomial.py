@@ -3,7 +3,7 @@
 The number of such images in a class is compared with what the other classes lead one to expect: a
 beta-binomial count, whose spread is that of the other classes' counts, and never less than what is
 not known of their common rate. A class that looks far into every corner does so by nature: its
-own other corners raise what is expected.
+other corners raise what is expected.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,42 +13,43 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import betabinom, norm
 
-from pipeline.audit.stats.contrast import LEAST_CLASSES, Contrast, Float
-from pipeline.audit.stats.estimates import Reading
+from pipeline.audit.stats.contrast import LEAST_CLASSES, Contrast, Float, undefined_contrasts
+from pipeline.audit.stats.estimates import Estimates
 
 LEAST_MEMBERS = 4
-"""Images of the rare kind below which there is nothing to speak of."""
+"""Images of the rare kind below which a class is not judged."""
 
 _LEAST_P = 1e-300
 
 
-def contrast_shares(family: Sequence[Reading], least: int = LEAST_MEMBERS) -> tuple[Contrast, ...]:
+def contrast_shares(
+    family: Sequence[Estimates], least: int = LEAST_MEMBERS
+) -> tuple[Contrast, ...]:
     """Contrast shares that are one question asked several times, say of four corners.
 
     ``control`` is the share that is expected of the class, ``z`` the normal quantile of ``p``,
     which is 1 for fewer than ``least`` images of the rare kind.
     """
-    classes = len(family[0].value)
-    found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
-    for expected in expect_shares(family):
-        number, n = expected.number, expected.images
+    found = undefined_contrasts(family)
+    for expected in expected_shares(family):
+        class_id, n = expected.class_id, expected.images
         for i, item in enumerate(found):
-            k = float(np.rint(item.reading.value[number] * n))
+            k = float(np.rint(item.estimates.value[class_id] * n))
             tail = betabinom.sf(k - 1, n, *expected.prior(i))
-            item.control[number] = expected.share[i]
-            item.p[number] = max(_LEAST_P, float(tail)) if k >= least else 1.0
-            item.z[number] = norm.isf(item.p[number]) if k >= least else 0.0
-    return tuple(found)
+            item.control[class_id] = expected.share[i]
+            item.p[class_id] = max(_LEAST_P, float(tail)) if k >= least else 1.0
+            item.z[class_id] = norm.isf(item.p[class_id]) if k >= least else 0.0
+    return found
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of the ``images`` of class ``number``: a ``share`` for each of a family.
+    """What is expected of the ``images`` of a class: a ``share`` for each member of a family.
 
     ``worth`` is how many images the other classes' rates are worth as a prior.
     """
 
-    number: int
+    class_id: int
     images: float
     share: tuple[float, ...]
     worth: float
@@ -58,22 +59,22 @@ class Expected:
         return self.worth * self.share[i], self.worth * (1 - self.share[i])
 
 
-def expect_shares(family: Sequence[Reading]) -> Iterator[Expected]:
+def expected_shares(family: Sequence[Estimates]) -> Iterator[Expected]:
     """Yield what is expected of every class that can be judged, from the other classes."""
-    judged = np.all([np.isfinite(reading.value) for reading in family], axis=0)
+    judged = np.all([np.isfinite(item.value) for item in family], axis=0)
     if judged.sum() < LEAST_CLASSES:
         return
-    images = np.stack([reading.images for reading in family]).astype(np.float64)
-    counts = np.rint(np.nan_to_num([reading.value for reading in family]) * images)
-    for number in np.flatnonzero(judged):
+    images = np.stack([item.images for item in family]).astype(np.float64)
+    counts = np.rint(np.nan_to_num([item.value for item in family]) * images)
+    for class_id in np.flatnonzero(judged).tolist():
         others = judged.copy()
-        others[number] = False
+        others[class_id] = False
         rates = (counts[:, others].sum(1) + 0.5) / (images[:, others].sum(1) + 1)
-        shares = counts[:, number] / images[:, number]
+        shares = counts[:, class_id] / images[:, class_id]
         own = [np.delete(shares, i) for i in range(len(family))]
         yield Expected(
-            number=int(number),
-            images=float(images[0, number]),
+            class_id=class_id,
+            images=float(images[0, class_id]),
             share=tuple(
                 max(float(rate), float(np.median(rest)) if len(rest) else 0.0)
                 for rate, rest in zip(rates, own, strict=True)

@@ -1,4 +1,4 @@
-"""Contrast: how far each class lies from all the others, robustly, and how surely.
+"""Contrast: how far each class lies from all the others, robustly, and how significantly.
 
 Every class is compared with the median of the *other* classes. The yardstick is their median
 absolute deviation, never below their standard errors, together with the class's own standard
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 from scipy.stats import false_discovery_control
 
-from pipeline.audit.stats.estimates import Reading
+from pipeline.audit.stats.estimates import Estimates
 
 Float = NDArray[np.float64]
 
 LEAST_CLASSES = 4
-"""Classes with a reading below which there is nothing to compare with."""
+"""Classes with an estimate below which there is nothing to compare with."""
 
 _MAD_TO_SIGMA = 1.4826
 _MAD_EFFICIENCY = 0.37
@@ -31,36 +31,40 @@ _MEDIAN_VARIANCE = 1.57
 
 @dataclass(frozen=True)
 class Contrast:
-    """One statistic of K classes against the others; NaN where there is no reading.
+    """One statistic of K classes against the others; NaN where there is no estimate.
 
     ``control`` is the median of the other classes' values, ``z`` the score minus the median of the
     others' scores in units of the yardstick, ``p`` one-sided.
     """
 
-    reading: Reading
+    estimates: Estimates
     control: Float
     z: Float
     p: Float
 
 
-def contrast(family: Sequence[Reading]) -> tuple[Contrast, ...]:
-    """Contrast readings that are one question asked several times, with one common spread."""
-    classes = len(family[0].score)
-    found = [Contrast(reading, *(np.full(classes, np.nan) for _ in range(3))) for reading in family]
-    judged = np.all([np.isfinite(reading.score) for reading in family], axis=0)
-    for number in np.flatnonzero(judged):
+def contrast(family: Sequence[Estimates]) -> tuple[Contrast, ...]:
+    """Contrast estimates that are one question asked several times, with one common spread."""
+    found = undefined_contrasts(family)
+    judged = np.all([np.isfinite(item.score) for item in family], axis=0)
+    for class_id in np.flatnonzero(judged).tolist():
         others = judged.copy()
-        others[number] = False
+        others[class_id] = False
         if others.sum() + 1 < LEAST_CLASSES:
             break
-        _judge(found, int(number), others)
-    return tuple(found)
+        _judge(found, class_id, others)
+    return found
 
 
-def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) -> None:
+def undefined_contrasts(family: Sequence[Estimates]) -> tuple[Contrast, ...]:
+    """Return a contrast for each member of a family, NaN for every class, to be filled in."""
+    return tuple(Contrast(item, *np.full((3, len(item.value)), np.nan)) for item in family)
+
+
+def _judge(found: Sequence[Contrast], class_id: int, others: NDArray[np.bool_]) -> None:
     """Fill in one class of every contrast of a family."""
-    scores = np.stack([item.reading.score[others] for item in found])
-    errors = np.stack([item.reading.error[others] for item in found])
+    scores = np.stack([item.estimates.score[others] for item in found])
+    errors = np.stack([item.estimates.error[others] for item in found])
     medians = np.median(scores, axis=1, keepdims=True)
     n = scores.shape[1]
     freedom = len(found) * (n - 1)
@@ -68,18 +72,18 @@ def _judge(found: Sequence[Contrast], number: int, others: NDArray[np.bool_]) ->
     for i, item in enumerate(found):
         floor = float(np.median(errors[i]))
         common = max(spread, floor) ** 2 * (1 + _MEDIAN_VARIANCE / n)
-        own = float(item.reading.error[number]) ** 2
+        own = float(item.estimates.error[class_id]) ** 2
         total = common + own
-        item.control[number] = float(np.median(item.reading.value[others]))
-        if total == 0:  # all classes are the same, and surely: one layer converges at once
-            item.z[number], item.p[number] = 0.0, 1.0
+        item.control[class_id] = float(np.median(item.estimates.value[others]))
+        if total == 0:  # all classes are exactly the same: a single layer converges at once
+            item.z[class_id], item.p[class_id] = 0.0, 1.0
             continue
         common_freedom = max(1.0, _MAD_EFFICIENCY * freedom)
-        own_freedom = max(1, int(item.reading.images[number]) - 1)
+        own_freedom = max(1, int(item.estimates.images[class_id]) - 1)
         degrees = total**2 / (common**2 / common_freedom + own**2 / own_freedom)
-        gap = float(item.reading.score[number] - medians[i, 0])
-        item.z[number] = gap / total**0.5
-        item.p[number] = upper_tail(float(item.z[number]), degrees)
+        gap = float(item.estimates.score[class_id] - medians[i, 0])
+        item.z[class_id] = gap / total**0.5
+        item.p[class_id] = upper_tail(float(item.z[class_id]), degrees)
 
 
 def upper_tail(t: float, degrees: float) -> float:

@@ -1,9 +1,9 @@
-"""Readings: one number per class and statistic, with its standard error, taken from an atlas.
+"""Estimates: one number per class and statistic, with its standard error, taken from an atlas.
 
 A shortcut that a quarter of a class carries moves the class mean a little and the upper tenth a
-lot, so every region is read twice: by its mean (``level``) and by its 90th percentile (``tail``).
-Missing mass is read the same way by the mean and the 10th percentile, among the images that the
-model is confident about: low mass of an unsure model says nothing.
+lot, so every region is measured twice: by its mean (``level``) and by its 90th percentile
+(``tail``). Missing mass is measured the same way by the mean and the 10th percentile, among the
+images that the model is confident about: low mass of an unsure model says nothing.
 
 What 2 % of a class carry moves neither: there the images are counted that look *far* into a corner
 (``share``), which a class without a tag hardly has at all.
@@ -21,28 +21,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atlas import CONFIDENT_MASS, Atlas
+from pipeline.audit.places import CORNERS, LIFT_COLUMNS, PLACE_OF
 
 Float = NDArray[np.float64]
 
 LEAST_IMAGES = 20
-"""Images from which a class is judged, and from which it serves as a control."""
+"""Least images of a class that is judged or serves as a control."""
 
 QUIET_LIFT = 0.1
-"""Added to a lift before its logarithm: corners nobody looks at are alike, be they 0 or 0.01."""
+"""Added to a lift before its logarithm: corners without any flow and with hardly any are alike."""
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """What is looked at.
+    """What is measured of every class: an ``aspect`` (see the module) of a column.
 
-    ``kind`` is the mechanism it speaks for and ``place`` its words; ``upwards`` says which way is
-    suspicious; ``effect`` is the least effect worth a person's time: a ratio to the control, or a
-    difference in layers for ``depth``.
+    ``kind`` is the mechanism it speaks for; ``upwards`` says which way is suspicious; ``effect`` is
+    the least effect worth a person's time: a ratio to the control, or a difference in layers for
+    ``depth``.
     """
 
     column: str
     kind: str
-    place: str
     aspect: str
     upwards: bool
     effect: float
@@ -52,6 +52,11 @@ class Statistic:
         """Column and aspect, as findings print them."""
         return f"{self.column}_{self.aspect}"
 
+    @property
+    def place(self) -> str | None:
+        """The key of :data:`pipeline.audit.places.PLACES` that it is about, None without one."""
+        return PLACE_OF.get(self.column)
+
 
 FAR = 8.0
 """Lift of a corner (1/16 of the frame) that holds at least half of the whole flow."""
@@ -59,42 +64,35 @@ FAR = 8.0
 LOOKING = 4.0
 """Lift of a corner that holds a quarter of the flow."""
 
-CORNERS = {
-    "corner_tl_flow": "top-left corner",
-    "corner_tr_flow": "top-right corner",
-    "corner_bl_flow": "bottom-left corner",
-    "corner_br_flow": "bottom-right corner",
-}
-"""Columns that are one question asked four times; they share the spread of the controls."""
 
-_REGIONS = {column: ("corner", place) for column, place in CORNERS.items()} | {
-    "border_flow": ("border", "border"),
-}
+def corner_statistics(aspect: str, effect: float) -> tuple[Statistic, ...]:
+    """Return one question asked of the four corners, which share the spread of the controls."""
+    return tuple(
+        Statistic(LIFT_COLUMNS[corner], "corner", aspect, upwards=True, effect=effect)
+        for corner in CORNERS
+    )
+
 
 STATISTICS: tuple[Statistic, ...] = (
-    *(
-        Statistic(column, kind, place, aspect, upwards=True, effect=effect)
-        for aspect, effect in (("level", 1.5), ("tail", 2.0))
-        for column, (kind, place) in _REGIONS.items()
-    ),
-    *(
-        Statistic(column, "corner", place, "share", upwards=True, effect=4.0)
-        for column, place in CORNERS.items()
-    ),
-    Statistic(CONFIDENT_MASS, "mass", "mass", "level", upwards=False, effect=1.5),
-    Statistic(CONFIDENT_MASS, "mass", "mass", "tail", upwards=False, effect=2.0),
-    Statistic("convergence_depth", "depth", "convergence", "level", upwards=False, effect=0.5),
+    *corner_statistics("level", 1.5),
+    Statistic(LIFT_COLUMNS["border"], "border", "level", upwards=True, effect=1.5),
+    *corner_statistics("tail", 2.0),
+    Statistic(LIFT_COLUMNS["border"], "border", "tail", upwards=True, effect=2.0),
+    *corner_statistics("share", 4.0),
+    Statistic(CONFIDENT_MASS, "mass", "level", upwards=False, effect=1.5),
+    Statistic(CONFIDENT_MASS, "mass", "tail", upwards=False, effect=2.0),
+    Statistic("convergence_depth", "depth", "level", upwards=False, effect=0.5),
 )
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One statistic of K classes, NaN where it cannot be read.
+class Estimates:
+    """One statistic of K classes, NaN where it cannot be estimated.
 
     ``value`` is what a person reads; ``score`` is what is compared, so that bad is up: ±log2 of
     lifts and masses (tails: less that of the class's own median; level of a corner: less the
     median of those of the class's other corners), minus the depth, a share itself. ``error`` is the
-    standard error of the score, ``images`` the number of images read.
+    standard error of the score, ``images`` the number of images behind it.
     """
 
     statistic: Statistic
@@ -104,37 +102,37 @@ class Reading:
     images: NDArray[np.int64]
 
 
-def read_all(atlas: Atlas) -> tuple[Reading, ...]:
-    """Read every statistic whose column the atlas has."""
-    readings = [read(atlas, item) for item in STATISTICS if item.column in atlas.columns]
-    return tuple(_against_own_corners(reading, readings) for reading in readings)
+def estimate_all(atlas: Atlas) -> tuple[Estimates, ...]:
+    """Estimate every statistic whose column the atlas has."""
+    found = [estimate(atlas, item) for item in STATISTICS if item.column in atlas.columns]
+    return tuple(_against_own_corners(item, found) for item in found)
 
 
-def _against_own_corners(reading: Reading, readings: Sequence[Reading]) -> Reading:
+def _against_own_corners(one: Estimates, every: Sequence[Estimates]) -> Estimates:
     """Score the level of a corner against the other corners of each class."""
-    levels = [r for r in readings if (r.statistic.kind, r.statistic.aspect) == ("corner", "level")]
-    others = [item for item in levels if item is not reading]
+    levels = [e for e in every if (e.statistic.kind, e.statistic.aspect) == ("corner", "level")]
+    others = [item for item in levels if item is not one]
     if len(others) == len(levels):
-        return reading
-    score = reading.score - np.median([item.score for item in others], axis=0)
+        return one
+    score = one.score - np.median([item.score for item in others], axis=0)
     # The median of three has a little less than half of the variance of one.
     shared = np.mean([item.error**2 for item in others], axis=0) / 2
-    return replace(reading, score=score, error=np.sqrt(reading.error**2 + shared))
+    return replace(one, score=score, error=np.sqrt(one.error**2 + shared))
 
 
-def read(atlas: Atlas, statistic: Statistic) -> Reading:
-    """Read one statistic of every class that has enough images."""
+def estimate(atlas: Atlas, statistic: Statistic) -> Estimates:
+    """Estimate one statistic of every class that has enough images."""
     images = atlas.column_moments(statistic.column)[2]
     with np.errstate(invalid="ignore", divide="ignore"):
-        value, score, error = _READERS[statistic.aspect](atlas, statistic)
+        value, score, error = _ASPECTS[statistic.aspect](atlas, statistic)
     few = images < LEAST_IMAGES
     for values in (value, score, error):
         values[few] = np.nan
-    return Reading(statistic, value, score if statistic.upwards else -score, error, images)
+    return Estimates(statistic, value, score if statistic.upwards else -score, error, images)
 
 
 def _share(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
-    """Read the share of images with a lift that is a bin's edge, or a higher one; so exact."""
+    """Return the share of images with a lift that is a bin's edge, or a higher one; so exact."""
     column = statistic.column
     images = atlas.column_moments(column)[2]
     far = np.searchsorted(atlas.edges(column), _LEAST_LIFT[statistic.aspect])
@@ -156,21 +154,15 @@ def _level(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
 
 
 def _tail(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
-    """Read a quantile, and its distance in octaves to the median of the same class."""
+    """Return a quantile, and its distance in octaves to the median of the same class."""
     column, q = statistic.column, 0.9 if statistic.upwards else 0.1
     score = _octaves(atlas, column, q) - _octaves(atlas, column, 0.5)
     error = np.hypot(_quantile_error(atlas, column, q), _quantile_error(atlas, column, 0.5))
     return atlas.quantile(column, q), score, error
 
 
-_READERS = {"level": _level, "tail": _tail, "share": _share, "lead": _share}
+_ASPECTS = {"level": _level, "tail": _tail, "share": _share, "lead": _share}
 _LEAST_LIFT = {"share": FAR, "lead": LOOKING}
-
-
-def column_of(statistic: str) -> str:
-    """Return the column that a statistic, as findings name it, was read from."""
-    column, _, aspect = statistic.rpartition("_")
-    return column if aspect in _READERS else statistic
 
 
 def _quantile_error(atlas: Atlas, column: str, q: float) -> Float:

@@ -1,4 +1,4 @@
-"""Clusters: the ways in which the images of a class are looked at, as its audit found them."""
+"""Clusters of the images of a class by where the model looks, as the audit found them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,8 @@ from pipeline.store import Run
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """A part of a class; ``share`` in [0, 1] of its images, ``wrong`` its error rate or None."""
+class ClusterFacts:
+    """A cluster of a class; ``share`` in [0, 1] of its images, ``wrong`` its error rate or None."""
 
     images: int
     share: float
@@ -22,14 +22,14 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Clusters:
+class ClassClusters:
     """The clusters of a class, the largest first, and their mean maps in one row."""
 
-    parts: tuple[Cluster, ...]
+    parts: tuple[ClusterFacts, ...]
     film: Sprite
 
 
-def read_clusters(run: Run) -> dict[int, Clusters]:
+def read_clusters(run: Run) -> dict[int, ClassClusters]:
     """Return the clusters of every class that has more than one, by class id."""
     if not run.exists(CLUSTERS):
         return {}
@@ -40,10 +40,12 @@ def read_clusters(run: Run) -> dict[int, Clusters]:
     return {number: _drawn(parts, grid) for number, parts in found.items() if len(parts) > 1}
 
 
-def _drawn(parts: list[dict[str, Any]], grid: tuple[int, int]) -> Clusters:
+def _drawn(parts: list[dict[str, Any]], grid: tuple[int, int]) -> ClassClusters:
     maps = np.array([part["mean_map"] for part in parts], np.float64).reshape(-1, *grid)
     drawn = [levels(values, bright(values)) for values in maps]
-    return Clusters(
-        parts=tuple(Cluster(part["images"], part["share"], part["error_rate"]) for part in parts),
+    return ClassClusters(
+        parts=tuple(
+            ClusterFacts(part["images"], part["share"], part["error_rate"]) for part in parts
+        ),
         film=sprite(np.stack(drawn), len(drawn)),
     )

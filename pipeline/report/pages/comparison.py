@@ -42,7 +42,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonPage:
     """What differs between this run and another, or between two of its atlases.
 
     ``paired`` are the sentences on images that both hold; ``settings`` what the runs were told
@@ -61,7 +61,7 @@ class Comparison:
     flows: MeanFlows | None
 
 
-def read_comparisons(run: Run) -> tuple[Comparison, ...]:
+def read_comparisons(run: Run) -> tuple[ComparisonPage, ...]:
     """Return the comparisons of a run, by their paths; those of an older version are left out."""
     found = []
     for path in run.list("audit"):
@@ -71,12 +71,12 @@ def read_comparisons(run: Run) -> tuple[Comparison, ...]:
     return tuple(found)
 
 
-def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparison:
+def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> ComparisonPage:
     rows = table.to_pylist()
     said = [row for row in rows if row["sentence"]]
     headlines = [row for row in said if row["headline"]]
     places = [row for row in settings.to_pylist() if row["setting"] in (RUN, ATLAS)]
-    return Comparison(
+    return ComparisonPage(
         name=_name({row["setting"]: row for row in places}),
         told=settings_sentence(settings),
         paired=tuple(

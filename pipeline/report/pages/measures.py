@@ -48,7 +48,7 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One measure of an image beside the quantiles of its class; NaN where it is undefined."""
 
     column: str
@@ -107,12 +107,12 @@ def read_spans(
 
 def measure(
     column: str, kind: str, value: float | None, span: Span, named_by: tuple[int, ...]
-) -> Measured:
+) -> Measurement:
     """Return a value beside the span of its class; among few images it is on no side."""
     known = math.nan if value is None else float(value)
     side = "" if span.images < LEAST_IMAGES else _side(known, span, kind)
     ends = span.low, span.middle, span.high
-    return Measured(column, meaning(column), known, *ends, side, named_by)
+    return Measurement(column, meaning(column), known, *ends, side, named_by)
 
 
 def meaning(column: str) -> str:

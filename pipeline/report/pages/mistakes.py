@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 
 from pipeline.store import Run
 
-Ranked = tuple[tuple[int, float], ...]
-"""(row, confidence)."""
+ScoredRows = tuple[tuple[int, float], ...]
+"""(row, score): a confidence or a distance."""
 
 _COLUMNS = ["row", "label", "confidence"]
 
 
-def read_mistakes(run: Run, most: int) -> dict[int, Ranked]:
+def read_mistakes(run: Run, most: int) -> dict[int, ScoredRows]:
     """Return at most ``most`` wrong images per label, by class; ties go by row.
 
     Reads the summary batch by batch and keeps no more than the answer and one batch.

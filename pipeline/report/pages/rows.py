@@ -7,20 +7,19 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipeline.atlas import CONFIDENT_MASS, Atlas
-from pipeline.audit.stats.estimates import column_of
-from pipeline.report.pages.findings import Finding
-from pipeline.report.pages.measures import Measured, Span, measure, read_spans, whole_columns
+from pipeline.audit.finding import Finding
+from pipeline.report.pages.measures import Measurement, Span, measure, read_spans, whole_columns
 from pipeline.store import Run, Status
 
 _HEAD = ("row", "status", "reason", "label", "pred", "width", "height")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A finding that a row is evidence of, the ``place``-th of ``images`` shown, from 1."""
+class Occurrence:
+    """A finding that a row is evidence of, at ``rank`` of ``images`` shown, from 1."""
 
     finding: Finding
-    place: int
+    rank: int
     images: int
 
 
@@ -38,18 +37,18 @@ class Row:
     size: tuple[int, int] | None
     """Width and height of the image as it is stored."""
     split: str | None
-    evidence: tuple[Evidence, ...]
-    """The gravest finding first."""
-    measures: tuple[Measured, ...]
+    evidence: tuple[Occurrence, ...]
+    """The most severe finding first."""
+    measures: tuple[Measurement, ...]
     """Those that its findings rest on first; none of a quarantined row."""
 
 
 def read_rows(run: Run, atlas: Atlas, findings: Sequence[Finding]) -> dict[int, Row]:
     """Return the rows that are evidence of ``findings``, by number, in order of the findings."""
-    shown: dict[int, list[Evidence]] = {}
+    shown: dict[int, list[Occurrence]] = {}
     for finding in findings:
-        for place, row in enumerate(finding.evidence, 1):
-            shown.setdefault(row, []).append(Evidence(finding, place, len(finding.evidence)))
+        for rank, row in enumerate(finding.rows, 1):
+            shown.setdefault(row, []).append(Occurrence(finding, rank, len(finding.rows)))
     if not shown:
         return {}
     whole = whole_columns(atlas.columns)
@@ -69,9 +68,8 @@ def read_rows(run: Run, atlas: Atlas, findings: Sequence[Finding]) -> dict[int, 
 
 
 def named_columns(finding: Finding, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the columns that a finding's statistics were read from, the strongest first."""
-    names = map(column_of, (finding.statistic, *finding.supporting))
-    read = ("mass_flow" if name == CONFIDENT_MASS else name for name in names)
+    """Return the columns of the summary that a finding was read from, the headline's first."""
+    read = ("mass_flow" if name == CONFIDENT_MASS else name for name in finding.columns)
     return tuple(name for name in dict.fromkeys(read) if name in columns)
 
 
@@ -89,7 +87,7 @@ def _row(
     entry: Mapping[str, Any],
     by: str,
     split: str | None,
-    evidence: Sequence[Evidence],
+    evidence: Sequence[Occurrence],
     measures: _Measures,
 ) -> Row:
     used = entry["status"] == Status.OK
@@ -110,13 +108,13 @@ def _row(
 def _measured(
     entry: Mapping[str, Any],
     number: int | None,
-    evidence: Sequence[Evidence],
+    evidence: Sequence[Occurrence],
     measures: _Measures,
-) -> tuple[Measured, ...]:
+) -> tuple[Measurement, ...]:
     named: dict[str, list[int]] = {}
     for item in evidence:
         for name in named_columns(item.finding, measures.kinds):
-            named.setdefault(name, []).append(item.finding.rank)
+            named.setdefault(name, []).append(item.finding.number)
     return tuple(
         measure(
             column,

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.audit.causal.confirmation import LEVEL, MARGIN
-from pipeline.audit.finding import CONFIRMATIONS
-from pipeline.report.pages.findings import Finding
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import CONFIRMATIONS
 from pipeline.store import Run
 
 _BARS = (
-    ("pasted", "pasted onto other classes", "the hot cells of the images that look there"),
+    ("pasted", "pasted onto other classes", "the focus cells of the images that look there"),
     ("mirrored", "the cells on their other side", "its control: what any corner of them brings"),
     ("random", "the same cells of random images", "its control: what any patch does"),
     ("erased", "erased from images that look there", "lost the class with both fillings"),
@@ -30,16 +30,16 @@ _POINTS = f"{100 * MARGIN:.0f} points"
 RULE = (
     (
         "pasted",
-        "The hot cells, the fewest that hold 80 % of what the images that look there have more of "
-        "there than others of the class, are copied from those images onto images of other "
+        "The focus cells, the fewest that hold 80 % of the flow by which the images that look "
+        "there exceed others of the class, are copied from those images onto images of other "
         "classes. How many become the class? Two controls: the cells on the other side of the "
         "same images (a border has no other side), and the same cells of random images.",
     ),
     (
         "erased",
-        "The hot cells of the images that look there are filled with their mean colour, and again "
-        "blurred; an image counts if it loses the class both times. The control is the same done "
-        "to images of the class that do not look there.",
+        "The focus cells of the images that look there are filled with the mean colour, and "
+        "separately blurred; an image counts if it loses the class both times. The control is the "
+        "same done to images of the class that do not look there.",
     ),
     (
         "used",
@@ -126,7 +126,7 @@ def state_of(finding: Finding, verdict: Verdict | None) -> str:
     """Return a key of ``STATES``: the verdict, or why there is none."""
     if verdict:
         return verdict.word
-    return "untested" if finding.placed else "placeless"
+    return "placeless" if finding.place is None else "untested"
 
 
 def _gains(entry: dict[str, Any]) -> str:

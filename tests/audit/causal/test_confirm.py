@@ -4,37 +4,46 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audit.causal.confirm import CONFIRMATIONS_SCHEMA, confirm
-from pipeline.audit.finding import CONFIRMATIONS, SHOWN, Entry, evidence_table, findings_table
-from pipeline.audit.run import EVIDENCE, audit
+from pipeline.audit.causal.confirm import confirm
+from pipeline.audit.causal.confirmations_table import CONFIRMATIONS_SCHEMA
+from pipeline.audit.finding import SHOWN, Finding
+from pipeline.audit.findings_table import CONFIRMATIONS, EVIDENCE, numbered, write_findings
+from pipeline.audit.places import LIFT_COLUMNS
+from pipeline.audit.run import audit
 from pipeline.audit.stats.estimates import LOOKING
 from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
 from pipeline.engine.ray import RayEngine
 from pipeline.errors import ConfigError, FlowatlasError, RunIncomplete
 from pipeline.store import open_run
-from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
 
 
-def entry(statistic, number=1, kind="shortcut"):
-    return Entry(kind, number, statistic, 3.0, 60, "high", "It looks there.")
+def at(place, class_id=1, kind="shortcut"):
+    """A finding at a place, or one without a place."""
+    columns = (LIFT_COLUMNS.get(place, place),)
+    sentence = "It looks there."
+    place = place if place in LIFT_COLUMNS else None
+    return Finding(
+        *(kind, class_id, f"{columns[0]}_tail", 3.0, 60, "high", sentence, "any"),
+        columns=columns,
+        place=place,
+    )
 
 
-def found(run, *entries):
-    run.write(FINDINGS, parquet_bytes(findings_table(entries, run.spec.classes)))
-    run.write(EVIDENCE, parquet_bytes(evidence_table(entries)))
+def found(run, *findings):
+    write_findings(run, numbered(findings))
 
 
 def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
     found(
         trained,
-        entry("corner_bl_flow_level"),
-        entry("corner_tr_flow_tail"),
-        entry("border_flow_tail", 2),
+        at("bl"),
+        at("tr"),
+        at("border", 2),
     )
-    told = []
-    table = confirm(trained, LocalEngine(), told.append, leads=0)
+    sentences = []
+    table = confirm(trained, LocalEngine(), sentences.append, leads=0)
     assert table.schema.equals(CONFIRMATIONS_SCHEMA)
     assert trained.table(CONFIRMATIONS).equals(table)
     seen, used, border = table.to_pylist()
@@ -48,11 +57,11 @@ def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
     assert used["mirrored_rate"] < 0.1
     assert (border["mirrored_images"], border["mirrored_rate"]) == (0, None)
     assert [row["cells"] for row in (seen, used)] == [1, 1]
-    assert sorted(told) == sorted(table["sentence"].to_pylist())
+    assert sorted(sentences) == sorted(table["sentence"].to_pylist())
 
 
 def test_the_numbers_of_a_verdict_are_in_its_row(trained):
-    found(trained, entry("corner_tr_flow_share", kind="rare"))
+    found(trained, at("tr", kind="rare"))
     (row,) = confirm(trained, LocalEngine(), leads=0).to_pylist()
     assert row["sentence"].startswith("The model uses the top-right corner of “cross”: ")
     keys = ["cells", "pasted_images", "erased_images", "plain_images"]
@@ -64,15 +73,15 @@ def test_the_numbers_of_a_verdict_are_in_its_row(trained):
 
 
 def test_findings_without_a_place_are_left_alone(trained):
-    found(trained, entry("mass_confident_level"), entry("phash", None, "fault"))
+    found(trained, at("mass_confident"), at("phash", None, "fault"))
     assert confirm(trained, LocalEngine(), leads=0).equals(CONFIRMATIONS_SCHEMA.empty_table())
 
 
 def test_a_lead_that_works_becomes_a_finding_and_others_do_not(trained):
     """The tag is not among the findings, as if too few images had it to tell by counting."""
-    found(trained, entry("mass_confident_level", 2))
-    told = []
-    table = confirm(trained, LocalEngine(), told.append).to_pylist()
+    found(trained, at("mass_confident", 2))
+    sentences = []
+    table = confirm(trained, LocalEngine(), sentences.append).to_pylist()
     leads = [row for row in trained.findings().to_pylist() if row["kind"] == "lead"]
     assert [(row["finding"], row["class"]) for row in leads] == [(1, 1)]
     assert leads[0]["statistic"] == "corner_tr_flow_lead"
@@ -81,7 +90,7 @@ def test_a_lead_that_works_becomes_a_finding_and_others_do_not(trained):
     assert 0 < proven[0]["rest_images"] < proven[0]["pasted_images"]
     assert proven[0]["rest_rate"] <= proven[0]["pasted_rate"]
     assert all(row["paste_gain_low"] <= 0 for row in table if row["finding"] is None)
-    assert sorted(told) == sorted(f"lead: {row['sentence']}" for row in table)
+    assert sorted(sentences) == sorted(f"lead: {row['sentence']}" for row in table)
     evidence = trained.table(EVIDENCE).to_pandas()
     shown = evidence[evidence["finding"] == 1]
     assert len(shown) == min(SHOWN, round(leads[0]["value"] * leads[0]["images"]))
@@ -98,7 +107,7 @@ def test_a_lead_that_works_becomes_a_finding_and_others_do_not(trained):
 
 def test_an_audit_keeps_proven_leads_while_its_findings_are_the_same(trained):
     without = audit(trained)
-    found(trained, *(entry("mass_confident_level", 2) for _ in range(without.num_rows)))
+    found(trained, *(at("mass_confident", 2) for _ in range(without.num_rows)))
     confirm(trained, LocalEngine())
     assert "lead" in trained.findings()["kind"].to_pylist()
     assert audit(trained).equals(without), "other findings: what was tested is gone"
@@ -123,29 +132,29 @@ def test_images_compared_by_a_table_have_no_class_to_lose(trained):
 
 
 def test_verdicts_of_no_image_are_not_written_over_earlier_ones(trained, hidden):
-    found(trained, entry("corner_tr_flow_tail"))
+    found(trained, at("tr"))
     trained.write(CONFIRMATIONS, b"earlier")
-    told = []
+    sentences = []
     with pytest.raises(FlowatlasError, match=r"check its dataset\.source"):
-        confirm(trained, LocalEngine(), told.append)
+        confirm(trained, LocalEngine(), sentences.append)
     assert trained.read(CONFIRMATIONS) == b"earlier"
-    assert told == []
+    assert sentences == []
 
 
 def test_a_place_whose_own_images_are_gone_does_not_stop_the_others(trained):
-    found(trained, entry("corner_tr_flow_tail"), entry("corner_bl_flow_level", 2))
+    found(trained, at("tr"), at("bl", 2))
     images = Path(trained.uri).parent / "data/images"
     (folder,) = (folder for folder in images.iterdir() if folder.name == trained.spec.classes[1])
     away = folder.rename(folder.with_name("away"))
-    told = []
+    sentences = []
     try:
-        table = confirm(trained, LocalEngine(), told.append, leads=0)
+        table = confirm(trained, LocalEngine(), sentences.append, leads=0)
     finally:
         away.rename(folder)
     gone, there = table.to_pylist()
     assert (gone["verdict"], gone["pasted_images"], gone["erased_images"]) == ("undecided", 0, 0)
     assert there["pasted_images"] > 0
-    assert told == [there["sentence"], gone["sentence"]]
+    assert sentences == [there["sentence"], gone["sentence"]]
     assert "not tested" in gone["sentence"]
 
 
@@ -157,7 +166,7 @@ def test_an_unaudited_run_is_refused(trained):
 
 @pytest.mark.slow
 def test_actors_come_to_the_same_verdicts(trained):
-    found(trained, entry("corner_tl_flow_level"))
+    found(trained, at("tl"))
     local = confirm(trained, LocalEngine())
     with RayEngine(ClusterConfig(actors=1, gpus_per_actor=0, cpus_per_actor=1)) as engine:
         assert confirm(trained, engine).equals(local)

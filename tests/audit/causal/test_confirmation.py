@@ -4,7 +4,7 @@ from pipeline.audit.causal.confirmation import LEVEL, Confirmation
 from pipeline.audit.causal.suspects import Suspect
 from pipeline.audit.stats.intervals import Rate
 
-SUSPECT = Suspect(0, 1, "corner_tl_flow", (), (), (), (), ())
+SUSPECT = Suspect(0, 1, "tl", (), (), (), (), ())
 
 
 def verdict(pasted, random, erased=(0, 0), plain=(0, 0), mirrored=(0, 200)):

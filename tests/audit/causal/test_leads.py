@@ -5,16 +5,15 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit.causal.confirmation import LEVEL, Confirmation
-from pipeline.audit.causal.leads import LEAST_LOOKING, find_leads, lead_entry
+from pipeline.audit.causal.leads import LEAST_LOOKING, find_leads, lead_finding
 from pipeline.audit.causal.suspects import lead_suspects
-from pipeline.audit.finding import Entry, findings_table
+from pipeline.audit.finding import Finding
 from pipeline.audit.stats.estimates import LOOKING
 from pipeline.audit.stats.intervals import Rate
 from tests.atlas.synthetic import draw, synthetic_run
 
 TAGGED, SHARE, SEED = 5, 0.06, 2
-NAMES = tuple(f"class {number}" for number in range(8))
-NOTHING = findings_table([], NAMES)
+NOTHING = ()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def looking(run, column):
 
 
 def of_the_tag(atlas):
-    (lead,) = (lead for lead in find_leads(atlas, NOTHING) if lead.number == TAGGED)
+    (lead,) = (lead for lead in find_leads(atlas, NOTHING) if lead.class_id == TAGGED)
     return lead
 
 
@@ -60,21 +59,19 @@ def test_a_few_images_that_look_at_a_corner_are_a_lead(run, atlas):
 
 def test_leads_have_enough_images_and_more_than_is_expected(run, atlas):
     for lead in find_leads(atlas, NOTHING):
-        assert looking(run, lead.statistic.column)[lead.number] >= LEAST_LOOKING
+        assert looking(run, lead.statistic.column)[lead.class_id] >= LEAST_LOOKING
         assert lead.value > lead.control
 
 
 def test_what_a_finding_speaks_of_is_no_lead_and_the_least_likely_come_first(atlas):
-    def statistic(*, supporting=()):
-        name = "mass_flow_tail" if supporting else "corner_tl_flow_share"
-        row = Entry("rare", TAGGED, name, 1, 9, "high", ".", supporting=supporting)
-        return findings_table([row], NAMES)
+    def covering(*columns):
+        return (Finding("rare", TAGGED, "x", 1, 9, "high", ".", columns=columns),)
 
     every = find_leads(atlas, NOTHING)
     assert [lead.q for lead in every] == sorted(lead.q for lead in every)
-    rest = tuple(lead for lead in every if lead.number != TAGGED)
+    rest = tuple(lead for lead in every if lead.class_id != TAGGED)
     assert len(every) > len(rest) > 0
-    for known in (statistic(), statistic(supporting=("corner_tl_flow_tail", "x_level"))):
+    for known in (covering("corner_tl_flow"), covering("mass_flow", "corner_tl_flow", "x")):
         assert find_leads(atlas, known) == rest
     assert find_leads(atlas, NOTHING, 1) == every[:1]
     assert find_leads(atlas, NOTHING, 0) == ()
@@ -88,7 +85,7 @@ def test_with_too_few_classes_there_is_nothing_to_expect(tmp_path):
 
 def test_only_images_that_look_there_are_carriers(run, atlas):
     leads = find_leads(atlas, NOTHING)
-    (found,) = (s for s in lead_suspects(run, "label", leads) if s.number == TAGGED)
+    (found,) = (s for s in lead_suspects(run, "label", leads) if s.class_id == TAGGED)
     assert found.family == len(leads)
     assert found.finding is None
     tagged = draw(1600, 8, SEED, 2, (6, 6), TAGGED, SHARE, 1.0).tagged
@@ -105,10 +102,10 @@ def test_the_numbers_of_a_proven_lead_are_in_its_row(run, atlas, pasted, severit
     rates = (Rate(pasted, 200, LEVEL), Rate(pasted // 2, 150, LEVEL))
     tested = Confirmation(accused, *rates, *controls)
     evidence = tuple((row, float(np.float32(9 - row))) for row in range(8))
-    entry = lead_entry(lead, tested, "class 5", evidence)
-    assert (entry.kind, entry.number, entry.severity) == ("lead", TAGGED, severity)
-    assert len(entry.evidence) == round(lead.value * lead.images)
-    said = entry.sentence.replace("“class 5”", "")
-    known = [100 * entry.value, 100 * entry.control, entry.effect, entry.images]
+    finding = lead_finding(lead, tested, "class 5", evidence)
+    assert (finding.kind, finding.class_id, finding.severity) == ("lead", TAGGED, severity)
+    assert len(finding.evidence) == round(lead.value * lead.images)
+    said = finding.sentence.replace("“class 5”", "")
+    known = [100 * finding.value, 100 * finding.control, finding.effect, finding.images]
     for text in re.findall(r"\d+(?:\.\d+)?", said):
         assert any(float(text) == pytest.approx(number, rel=0.06) for number in known), text

@@ -46,7 +46,7 @@ def test_clean_images_have_no_fault():
 )
 def test_a_fault_is_one_finding_with_its_images(column, values, statistic, rows):
     (found,) = find_faults(run(**{column: values}))
-    assert (found.kind, found.statistic, found.number) == ("fault", statistic, None)
+    assert (found.kind, found.statistic, found.class_id) == ("fault", statistic, None)
     assert found.images == len(rows)
     assert [row for row, _ in found.evidence] == rows
     assert str(len(rows)) in found.sentence

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit.patterns.cluster_findings import CLUSTERS_SCHEMA, clusters_table, find_clusters
-from pipeline.audit.patterns.clustering import Cluster, Group, group_images
+from pipeline.audit.patterns.clustering import Cluster, ClusteredClass, cluster_classes
 from pipeline.audit.patterns.outliers import OUTLIERS_SCHEMA, find_outliers, outliers_table
 from tests.atlas.synthetic import draw, synthetic_run
 
@@ -21,13 +21,13 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def groups(run):
-    return group_images(run, run.atlas("label"))
+    return cluster_classes(run, run.atlas("label"))
 
 
 def test_tagged_images_are_a_cluster_of_their_own(run, groups):
     tagged = draw(800, 4, 6, 2, (6, 6), 2, 0.3, 0.1).tagged
     group = groups[2]
-    assert group.number == 2
+    assert group.class_id == 2
     assert len(group.clusters) > 1
     sizes = [cluster.images for cluster in group.clusters]
     assert sum(sizes) == len(group.rows)
@@ -46,7 +46,7 @@ def test_the_table_has_every_cluster(groups):
 
 def group(clusters, distances=(0.1, 0.2)):
     distances = np.array(distances)
-    return Group(1, 0.5, tuple(clusters), np.arange(len(distances)), distances)
+    return ClusteredClass(1, 0.5, tuple(clusters), np.arange(len(distances)), distances)
 
 
 def cluster(images, wrong, q):
@@ -56,9 +56,9 @@ def cluster(images, wrong, q):
 def test_a_cluster_that_is_mostly_wrong_is_found():
     good, bad = cluster(200, 6, 1.0), cluster(40, 30, 1e-9)
     (found,) = find_clusters([group([good, bad])], NAMES)
-    assert (found.kind, found.number, found.images) == ("cluster", 1, 40)
+    assert (found.kind, found.class_id, found.images) == ("cluster", 1, 40)
     assert (found.value, found.control) == (0.75, 0.03)
-    assert "75 % of the 40 images" in found.sentence
+    assert "75 % of its 40 images" in found.sentence
     assert [row for row, _ in found.evidence] == list(range(30))
 
 

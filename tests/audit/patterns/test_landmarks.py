@@ -6,8 +6,8 @@ from pipeline.audit.patterns.landmarks import (
     NEIGHBOURS,
     Landmarks,
     choose_landmarks,
+    flows_by_class,
     nearest,
-    walk_members,
 )
 from tests.atlas.synthetic import synthetic_run
 
@@ -51,13 +51,13 @@ def test_landmarks_are_a_sample_of_each_class(run, images):
 
 
 def test_every_image_with_mass_is_a_member_once(run, images):
-    parts = list(walk_members(run, run.atlas("predicted")))
+    parts = list(flows_by_class(run, run.atlas("predicted")))
     rows = np.concatenate([part.rows for part in parts])
     expected = images.index[(images["status"] == 1) & (images["mass_flow"] > 0)]
     assert sorted(rows.tolist()) == sorted(expected.tolist())
     for part in parts[:5]:
         own = images.loc[part.rows]
-        assert (own["pred"] == part.number).all()
+        assert (own["pred"] == part.class_id).all()
         assert (part.wrong == 1 - own["correct"].astype(int)).all()
 
 

@@ -47,9 +47,9 @@ def test_every_column_of_every_class_is_compared(run):
     gaps = compare_wrong(run)
     images = run.summary().to_table().to_pandas()
     images = images[images["status"] == 1]
-    assert {item.number for item in gaps} == set(range(8))
+    assert {item.class_id for item in gaps} == set(range(8))
     assert {item.column for item in gaps} == {column.name for column in run.spec.columns}
-    one = next(item for item in gaps if (item.number, item.column) == (3, "gini_flow"))
+    one = next(item for item in gaps if (item.class_id, item.column) == (3, "gini_flow"))
     own = images[(images["pred"] == 3) & images["gini_flow"].notna()]
     wrong = own[~own["correct"].astype(bool)]
     assert (one.wrong, one.right) == (len(wrong), len(own) - len(wrong))
@@ -83,9 +83,9 @@ def test_a_class_that_errs_where_it_looks_at_the_border_is_found(run):
     ]
     gaps = [item.__class__(**{**item.__dict__, "q": item.p}) for item in gaps]
     (found,) = find_wrong(run, gaps, [f"class {number}" for number in range(24)])
-    assert (found.kind, found.number, found.statistic) == ("wrong_vs_right", 5, "border_flow")
+    assert (found.kind, found.class_id, found.statistic) == ("wrong_vs_right", 5, "border_flow")
     assert found.value > 0.9 > found.control
-    assert "“class 5” goes wrong where border_flow is more" in found.sentence
+    assert "“class 5” goes wrong where border_flow is higher" in found.sentence
     images = run.summary().to_table().to_pandas().set_index("row")
     shown = images.loc[[row for row, _ in found.evidence]]
     assert (shown["pred"] == 5).all()

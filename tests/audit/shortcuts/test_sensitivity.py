@@ -5,8 +5,13 @@ import pytest
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.shortcuts.detection import find_shortcuts
-from pipeline.audit.shortcuts.sensitivity import REACH, REACH_SCHEMA, find_reach, reach_sentence
-from pipeline.audit.stats.estimates import Reading, Statistic
+from pipeline.audit.shortcuts.sensitivity import (
+    REACH,
+    REACH_SCHEMA,
+    sensitivity_sentence,
+    sensitivity_table,
+)
+from pipeline.audit.stats.estimates import Estimates, Statistic
 from tests.atlas.synthetic import synthetic_run
 from tests.audit.stats.test_beta_binomial import family, quiet
 
@@ -17,7 +22,7 @@ def is_found(counts, images, number, corner, k):
     """Whether ``k`` images of a class, looking at one corner, are a finding."""
     changed = counts.copy()
     changed[corner, number] = k
-    return any(f.headline.number == number for f in find_shortcuts(family(changed, images)))
+    return any(f.headline.class_id == number for f in find_shortcuts(family(changed, images)))
 
 
 @pytest.mark.parametrize("images", [80, 600, 5000])
@@ -27,7 +32,9 @@ def test_what_is_said_would_be_found_is_found_and_one_image_less_is_not(images, 
     counts = np.random.default_rng(images).binomial(images, 0.002, (4, 12))
     counts[:, number] = 0
     (row,) = (
-        find_reach(family(counts, images), NAMES).filter(pc.field("class") == number).to_pylist()
+        sensitivity_table(family(counts, images), NAMES)
+        .filter(pc.field("class") == number)
+        .to_pylist()
     )
     assert row["share"] == row["least"] / images
     assert all(is_found(counts, images, number, corner, row["least"]) for corner in range(4))
@@ -38,26 +45,26 @@ def test_what_is_said_would_be_found_is_found_and_one_image_less_is_not(images, 
 
 def test_where_nothing_would_do_that_is_said():
     few = np.array([[6, 5, 6, 5, 6]] * 4)
-    reach = find_reach(family(few, 20), NAMES)
+    reach = sensitivity_table(family(few, 20), NAMES)
     assert reach["least"].null_count == 5
-    assert "too few images" in reach_sentence(reach)
+    assert "too few images" in sensitivity_sentence(reach)
 
 
 def test_without_enough_classes_there_is_no_reach():
-    reach = find_reach(family(quiet()[:, :3]), NAMES)
+    reach = sensitivity_table(family(quiet()[:, :3]), NAMES)
     assert reach.equals(REACH_SCHEMA.empty_table())
-    assert reach_sentence(reach).startswith("No class can be judged")
-    assert find_reach([], NAMES).equals(REACH_SCHEMA.empty_table())
+    assert sensitivity_sentence(reach).startswith("No class can be judged")
+    assert sensitivity_table([], NAMES).equals(REACH_SCHEMA.empty_table())
 
 
 def test_more_questions_take_more_images():
     counts = quiet()
-    alone = find_reach(family(counts), NAMES)["least"].to_numpy()
+    alone = sensitivity_table(family(counts), NAMES)["least"].to_numpy()
     others = [
-        Reading(Statistic("x", "mass", "mass", "level", False, 1.5), *rest)
+        Estimates(Statistic("x", "mass", "level", False, 1.5), *rest)
         for rest in [(np.ones(8), np.ones(8), np.ones(8), np.full(8, 600))] * 50
     ]
-    assert (find_reach([*family(counts), *others], NAMES)["least"].to_numpy() > alone).all()
+    assert (sensitivity_table([*family(counts), *others], NAMES)["least"].to_numpy() > alone).all()
 
 
 def test_the_sentence_tells_half_and_nine_of_ten():
@@ -65,17 +72,17 @@ def test_the_sentence_tells_half_and_nine_of_ten():
         {"class": i, "class_name": "x", "images": 100, "least": i + 4, "share": (i + 4) / 100}
         for i in range(10)
     ]
-    reach = find_reach([], NAMES).from_pylist(rows, schema=REACH_SCHEMA)
-    said = reach_sentence(reach)
+    reach = sensitivity_table([], NAMES).from_pylist(rows, schema=REACH_SCHEMA)
+    said = sensitivity_sentence(reach)
     assert "half of the 10 classes it would have been a finding if 8 %" in said
     assert "nine of ten 12 %" in said
     alike = [row | {"least": 4, "share": 0.04} for row in rows]
-    said = reach_sentence(reach.from_pylist(alike, schema=REACH_SCHEMA))
+    said = sensitivity_sentence(reach.from_pylist(alike, schema=REACH_SCHEMA))
     assert "if 4 % of" in said
     assert said.endswith("corner, and in nine of ten.")
     rows[8] |= {"least": None, "share": None}
     rows[9] |= {"least": None, "share": None}
-    assert "in some no number would." in reach_sentence(
+    assert "in some, no number would be enough." in sensitivity_sentence(
         reach.from_pylist(rows, schema=REACH_SCHEMA)
     )
 

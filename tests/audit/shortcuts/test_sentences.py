@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pipeline.audit.shortcuts.detection import Finding, Signal
+from pipeline.audit.shortcuts.detection import Shortcut, Signal
 from pipeline.audit.shortcuts.sentences import sentence
 from pipeline.audit.stats.estimates import STATISTICS
 
@@ -10,7 +10,7 @@ from pipeline.audit.stats.estimates import STATISTICS
 @pytest.mark.parametrize("statistic", STATISTICS, ids=lambda statistic: statistic.name)
 def test_every_number_of_a_sentence_is_the_findings_own(statistic):
     signal = Signal(statistic, 3, 4.1267, 0.31512, 7.444, 12.34, 3.21e-7, 248)
-    said = sentence(Finding(signal, ()), ["a", "b", "c", "traffic light"])
+    said = sentence(Shortcut(signal, ()), ["a", "b", "c", "traffic light"])
     assert "q = 3.2·10⁻⁷" in said
     numbers = {float(text) for text in re.findall(r"\d+(?:\.\d+)?", said.replace("·10⁻⁷", ""))}
     share = statistic.aspect == "share"
@@ -31,12 +31,12 @@ def test_every_number_of_a_sentence_is_the_findings_own(statistic):
 )
 def test_a_sentence_names_the_mechanism(name, words):
     (statistic,) = (item for item in STATISTICS if item.name == name)
-    assert words in sentence(Finding(Signal(statistic, 0, 1, 1, 1, 9, 0.001, 100), ()), ["cat"])
+    assert words in sentence(Shortcut(Signal(statistic, 0, 1, 1, 1, 9, 0.001, 100), ()), ["cat"])
 
 
-def test_an_echo_names_its_leader():
+def test_an_echo_names_its_source():
     (statistic,) = (item for item in STATISTICS if item.name == "corner_tl_flow_tail")
     signal = Signal(statistic, 1, 2.2, 0.5, 3.7, 9, 0.001, 100)
-    said = sentence(Finding(signal, (), leader=0), ["cat", "dog"])
-    assert said.startswith(sentence(Finding(signal, ()), ["cat", "dog"]))
+    said = sentence(Shortcut(signal, (), source=0), ["cat", "dog"])
+    assert said.startswith(sentence(Shortcut(signal, ()), ["cat", "dog"]))
     assert "“cat” looks there far more" in said

@@ -3,18 +3,18 @@ import pytest
 
 from pipeline.audit.shortcuts.detection import find_shortcuts
 from pipeline.audit.stats.beta_binomial import LEAST_MEMBERS, contrast_shares
-from pipeline.audit.stats.estimates import STATISTICS, Reading
+from pipeline.audit.stats.estimates import STATISTICS, Estimates
 
 CORNERS = [item for item in STATISTICS if item.aspect == "share"]
 IMAGES = 600
 
 
 def family(counts, images=IMAGES):
-    """Readings of the four corners from (4, K) counts."""
+    """Estimates of the four corners from (4, K) counts."""
     size = np.full(np.shape(counts)[1], images)
     shares = np.asarray(counts) / size
     return [
-        Reading(item, share, share, np.full(len(size), 0.01), size)
+        Estimates(item, share, share, np.full(len(size), 0.01), size)
         for item, share in zip(CORNERS, shares, strict=True)
     ]
 
@@ -27,7 +27,7 @@ def test_twelve_of_six_hundred_are_seen():
     counts = quiet()
     counts[1, 3] = 12
     (found,) = find_shortcuts(family(counts))
-    assert (found.kind, found.headline.number) == ("rare", 3)
+    assert (found.kind, found.headline.class_id) == ("rare", 3)
     assert found.headline.statistic.name == "corner_tr_flow_share"
     assert found.headline.value == pytest.approx(0.02)
     assert found.headline.control < 0.004

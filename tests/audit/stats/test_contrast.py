@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audit.stats.contrast import benjamini_hochberg, contrast, upper_tail
-from pipeline.audit.stats.estimates import STATISTICS, Reading
+from pipeline.audit.stats.estimates import STATISTICS, Estimates
 
 
-def reading(score, error=0.1, images=250):
+def estimates(score, error=0.1, images=250):
     score = np.asarray(score, float)
     size = score.shape
-    return Reading(STATISTICS[0], 2**score, score, np.full(size, error), np.full(size, images))
+    return Estimates(STATISTICS[0], 2**score, score, np.full(size, error), np.full(size, images))
 
 
 @given(st.floats(-50, 50), st.floats(0.5, 5000))
@@ -34,7 +34,7 @@ def test_what_was_not_tested_does_not_count():
 
 def test_a_class_is_compared_with_the_others_only():
     score = np.array([5.0, 0.0, 0.1, -0.1, 0.2, -0.2])
-    (found,) = contrast([reading(score)])
+    (found,) = contrast([estimates(score)])
     assert found.control[0] == pytest.approx(1.0)
     assert found.z.argmax() == 0
     assert found.z[0] > 15
@@ -44,9 +44,9 @@ def test_a_class_is_compared_with_the_others_only():
 def test_chance_differences_do_not_alarm_however_small_the_spread():
     score = np.zeros(8)
     score[2] = 0.2
-    (found,) = contrast([reading(score, error=0.1)])
+    (found,) = contrast([estimates(score, error=0.1)])
     assert found.z[2] < 2
-    (found,) = contrast([reading(score, error=0.001)])
+    (found,) = contrast([estimates(score, error=0.001)])
     assert found.z[2] > 10
 
 
@@ -56,7 +56,7 @@ def test_a_class_with_few_images_needs_a_larger_gap():
     score = np.linspace(-0.1, 0.1, 8)
     score[[0, 1]] = 1.0
     size = np.full(8, 250)
-    (found,) = contrast([Reading(STATISTICS[0], score, score, errors, size)])
+    (found,) = contrast([Estimates(STATISTICS[0], score, score, errors, size)])
     assert found.z[0] < 1.1 < 5 < found.z[1]
 
 
@@ -64,7 +64,7 @@ def test_few_classes_give_heavy_tails():
     def p_of(classes):
         score = np.tile([-0.1, 0.1], classes)[:classes].astype(float)
         score[0] = 0.6
-        return contrast([reading(score, error=0.001)])[0].p[0]
+        return contrast([estimates(score, error=0.001)])[0].p[0]
 
     assert p_of(200) < 1e-4 < 1e-3 < p_of(5)
 
@@ -73,20 +73,20 @@ def test_corners_share_the_spread():
     quiet = np.array([0.0, 0.01, -0.01, 0.02, -0.02])
     loud = 10 * quiet
     alone, together = (
-        contrast([reading(quiet, 0.001)])[0],
-        contrast([reading(quiet, 0.001), reading(loud, 0.001)])[0],
+        contrast([estimates(quiet, 0.001)])[0],
+        contrast([estimates(quiet, 0.001), estimates(loud, 0.001)])[0],
     )
     assert np.abs(together.z).max() < np.abs(alone.z).max() / 1.5
 
 
 def test_three_classes_are_too_few():
-    (found,) = contrast([reading([9.0, 0, 0])])
+    (found,) = contrast([estimates([9.0, 0, 0])])
     assert np.isnan(found.z).all()
 
 
-def test_classes_without_a_reading_are_left_out():
+def test_classes_without_an_estimate_are_left_out():
     score = np.array([np.nan, 3.0, 0.0, 0.1, -0.1, 0.0])
-    (found,) = contrast([reading(score)])
+    (found,) = contrast([estimates(score)])
     assert np.isnan(found.z[0])
     assert np.isnan(found.p[0])
     assert found.z[1] > 5
@@ -95,11 +95,11 @@ def test_classes_without_a_reading_are_left_out():
 def test_under_chance_p_values_are_not_too_small():
     """Eight equal classes, many times: a p below 0.01 comes in at most 1 % of the cases."""
     rng = np.random.default_rng(0)
-    p = [contrast([reading(0.1 * rng.standard_normal(8), 0.1)])[0].p for _ in range(500)]
+    p = [contrast([estimates(0.1 * rng.standard_normal(8), 0.1)])[0].p for _ in range(500)]
     assert np.mean(np.concatenate(p) < 0.01) < 0.01
 
 
 def test_classes_that_are_surely_the_same_are_no_news():
-    (found,) = contrast([reading(np.zeros(6), error=0.0)])
+    (found,) = contrast([estimates(np.zeros(6), error=0.0)])
     assert (found.z == 0).all()
     assert (found.p == 1).all()

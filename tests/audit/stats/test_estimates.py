@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import CONFIDENT, aggregate
-from pipeline.audit.stats.estimates import FAR, LEAST_IMAGES, QUIET_LIFT, STATISTICS, read, read_all
+from pipeline.audit.stats.estimates import (
+    FAR,
+    LEAST_IMAGES,
+    QUIET_LIFT,
+    STATISTICS,
+    estimate,
+    estimate_all,
+)
 from tests.atlas.synthetic import synthetic_run
 
 
@@ -14,8 +21,8 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def readings(run):
-    return {reading.statistic.name: reading for reading in read_all(run.atlas())}
+def estimates(run):
+    return {item.statistic.name: item for item in estimate_all(run.atlas())}
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +32,10 @@ def images(run):
     return found
 
 
-def test_every_statistic_is_read_from_its_images(readings, images):
-    assert set(readings) == {statistic.name for statistic in STATISTICS}
+def test_every_statistic_is_estimated_from_its_images(estimates, images):
+    assert set(estimates) == {statistic.name for statistic in STATISTICS}
     for statistic in STATISTICS:
-        found = readings[statistic.name]
+        found = estimates[statistic.name]
         for number in range(4):
             own = images.loc[images["label"] == number, statistic.column].dropna()
             assert found.images[number] == len(own)
@@ -44,13 +51,13 @@ def test_every_statistic_is_read_from_its_images(readings, images):
                 assert found.value[number] == pytest.approx(own.mean())
 
 
-def test_suspicious_is_up(readings):
+def test_suspicious_is_up(estimates):
     for name in ("corner_tl_flow_level", "corner_tl_flow_tail", "mass_confident_level"):
-        assert readings[name].score.argmax() == 1, name
-    assert readings["mass_confident_level"].value.argmin() == 1
+        assert estimates[name].score.argmax() == 1, name
+    assert estimates["mass_confident_level"].value.argmin() == 1
 
 
-def test_errors_are_those_of_a_bootstrap(readings, images):
+def test_errors_are_those_of_a_bootstrap(estimates, images):
     rng = np.random.default_rng(0)
     own = images.loc[images["label"] == 2]
     for name, column, read_one in (
@@ -60,25 +67,25 @@ def test_errors_are_those_of_a_bootstrap(readings, images):
     ):
         values = own[column].dropna().to_numpy()
         drawn = [read_one(rng.choice(values, len(values))) for _ in range(400)]
-        assert readings[name].error[2] == pytest.approx(np.std(drawn), rel=0.35), name
+        assert estimates[name].error[2] == pytest.approx(np.std(drawn), rel=0.35), name
 
 
-def test_the_level_of_a_corner_is_scored_against_the_other_corners_of_its_class(readings):
+def test_the_level_of_a_corner_is_scored_against_the_other_corners_of_its_class(estimates):
     names = [f"corner_{corner}_flow_level" for corner in ("tl", "tr", "bl", "br")]
-    octaves = np.log2(np.stack([readings[name].value for name in names]) + QUIET_LIFT)
+    octaves = np.log2(np.stack([estimates[name].value for name in names]) + QUIET_LIFT)
     for i, name in enumerate(names):
         expected = octaves[i] - np.median(np.delete(octaves, i, axis=0), axis=0)
-        np.testing.assert_allclose(readings[name].score, expected)
-        assert (readings[name].error > 0).all()
+        np.testing.assert_allclose(estimates[name].score, expected)
+        assert (estimates[name].error > 0).all()
 
 
-def test_a_tail_is_scored_against_the_median_of_its_class(readings, images):
+def test_a_tail_is_scored_against_the_median_of_its_class(estimates, images):
     for statistic in STATISTICS:
         if statistic.aspect == "tail":
             own = images.loc[images["label"] == 3, statistic.column].dropna().to_numpy()
             expected = tail_of(own, 0.9 if statistic.upwards else 0.1, statistic.kind == "mass")
             sign = 1 if statistic.upwards else -1
-            assert readings[statistic.name].score[3] == pytest.approx(sign * expected, abs=0.25)
+            assert estimates[statistic.name].score[3] == pytest.approx(sign * expected, abs=0.25)
 
 
 def tail_of(values, q=0.9, mass=False):
@@ -86,9 +93,9 @@ def tail_of(values, q=0.9, mass=False):
     return high - low
 
 
-def test_a_class_with_few_images_is_not_read(tmp_path):
+def test_a_class_with_few_images_is_not_judged(tmp_path):
     run = synthetic_run(tmp_path, images=4 * (LEAST_IMAGES - 1), classes=4)
     aggregate(run, tables=("label",), workers=1)
-    found = read(run.atlas(), STATISTICS[0])
+    found = estimate(run.atlas(), STATISTICS[0])
     assert np.isnan(found.value).all()
     assert np.isnan(found.score).all()

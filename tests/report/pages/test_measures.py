@@ -9,7 +9,7 @@ from pipeline.atlas import CONFIDENT_MASS
 from pipeline.atlas.statistics.columns import bin_codes, quantile
 from pipeline.measures import columns, edges
 from pipeline.report.pages.measures import (
-    Measured,
+    Measurement,
     Span,
     meaning,
     measure,
@@ -73,7 +73,7 @@ def test_what_is_not_defined_is_nowhere(value):
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).map(sorted), st.floats(-1e6, 1e6))
 def test_a_line_has_room_for_all_marks_in_their_order(ends, value):
-    drawn = Measured("x", "", value, *ends, "", ()).drawn
+    drawn = Measurement("x", "", value, *ends, "", ()).drawn
     assert drawn is not None
     assert 12.5 <= min(drawn) <= max(drawn) <= 87.5
     marks = (*ends, value)

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.atlas import aggregate, choose_atlas
 from pipeline.audit import audit
-from pipeline.report.pages.findings import Finding, read_findings
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import read_findings
 from pipeline.report.pages.rows import named_columns, read_rows
 from pipeline.store.layout import index_path, summary_path
 from pipeline.store.parquet import parquet_bytes
@@ -14,14 +15,18 @@ from tests.atlas.synthetic import synthetic_run
 from tests.report.reported import TAGGED, fates
 
 
-def finding(rank: int, statistic: str, rows: tuple[int, ...], supporting=()) -> Finding:
-    told = ("corner shortcut", "high", 1, "goldfish", statistic, tuple(supporting))
-    return Finding(rank, *told, "It looks there.", (), rows)
+def finding(number: int, rows: tuple[int, ...], *columns: str) -> Finding:
+    return Finding(
+        *("shortcut", 1, "a_statistic", 3.0, 9, "high", "It looks there.", "goldfish"),
+        columns=columns,
+        evidence=tuple((row, 1.0) for row in rows),
+        number=number,
+    )
 
 
 @pytest.fixture(scope="module")
 def read(run):
-    return read_rows(run, choose_atlas(run), read_findings(run, 24))
+    return read_rows(run, choose_atlas(run), read_findings(run))
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +35,23 @@ def summary(run):
 
 
 def test_rows_are_the_evidence_in_the_order_of_the_findings(run, read):
-    findings = read_findings(run, 24)
-    told = [row for found in findings for row in found.evidence]
-    assert list(read) == list(dict.fromkeys(told))
+    findings = read_findings(run)
+    rows = [row for found in findings for row in found.rows]
+    assert list(read) == list(dict.fromkeys(rows))
     for number, row in read.items():
         assert row.number == number
         assert row.evidence
         for item in row.evidence:
-            assert item.finding.evidence[item.place - 1] == number
+            assert item.finding.rows[item.rank - 1] == number
             assert item.images == len(item.finding.evidence)
 
 
 def test_a_row_of_two_findings_leads_to_both_and_what_they_rest_on_comes_first(run):
-    first = finding(0, "corner_tr_flow_tail", (2, 7), ("mass_confident_level",))
-    other = finding(3, "border_l02", (9, 7))
+    first = finding(0, (2, 7), "corner_tr_flow", "mass_confident")
+    other = finding(3, (9, 7), "border_l02")
     rows = read_rows(run, choose_atlas(run), (first, other))
     assert list(rows) == [2, 7, 9]
-    assert [(item.finding.rank, item.place) for item in rows[7].evidence] == [(0, 2), (3, 2)]
+    assert [(item.finding.number, item.rank) for item in rows[7].evidence] == [(0, 2), (3, 2)]
     named = [(measure.column, measure.named_by) for measure in rows[7].measures[:3]]
     assert named == [("corner_tr_flow", (0,)), ("mass_flow", (0,)), ("border_l02", (3,))]
     assert "border_l02" not in [measure.column for measure in rows[2].measures]
@@ -72,7 +77,7 @@ def test_values_are_those_of_the_summary_and_spans_those_of_its_class(run, read,
 
 
 def test_what_the_audit_noticed_is_outside_the_middle_of_the_class(read):
-    rows = [row for row in read.values() if row.evidence[0].finding.rank == 0]
+    rows = [row for row in read.values() if row.evidence[0].finding.number == 0]
     first = [row.measures[0] for row in rows]
     assert {measure.column for measure in first} == {"corner_tl_flow"}
     assert {row.class_id for row in rows} == {TAGGED}
@@ -106,7 +111,7 @@ def test_a_row_is_compared_with_its_prediction_where_nothing_is_labelled(tmp_pat
     used = run.summary().to_table(filter=pc.field("status") == 1).slice(0, 1).to_pylist()[0]
     atlas = choose_atlas(run)
     assert atlas.table == "predicted"
-    row = read_rows(run, atlas, [finding(0, "fault", (used["row"],))])[used["row"]]
+    row = read_rows(run, atlas, [finding(0, (used["row"],))])[used["row"]]
     assert (row.label, row.class_id) == (None, used["pred"])
     assert row.measures[0].middle == atlas.quantile("mass_flow", 0.5)[used["pred"]]
 
@@ -118,7 +123,7 @@ def test_a_row_of_no_class_has_nothing_beside_it(tmp_path):
     unknown = pc.if_else(pc.equal(table["row"], 3), pa.scalar(None, pa.int32()), table["label"])
     run.write(summary_path(0), parquet_bytes(table.set_column(place, "label", unknown)))
     aggregate(run)
-    row = read_rows(run, choose_atlas(run), [finding(0, "fault", (3,))])[3]
+    row = read_rows(run, choose_atlas(run), [finding(0, (3,))])[3]
     assert row.class_id is None
     assert row.measures
     assert not any(measure.drawn or measure.side for measure in row.measures)
@@ -132,7 +137,7 @@ def test_a_row_knows_its_split(tmp_path):
     index = index.set_column(place, index.schema.field(place), splits)
     run.write(index_path(0), parquet_bytes(index))
     aggregate(run)
-    rows = read_rows(run, choose_atlas(run), [finding(0, "fault", (9, 3, 30))])
+    rows = read_rows(run, choose_atlas(run), [finding(0, (9, 3, 30))])
     assert {number: row.split for number, row in rows.items()} == {
         9: "part 9",
         3: "part 3",
@@ -140,15 +145,15 @@ def test_a_row_knows_its_split(tmp_path):
     }
 
 
-def test_columns_are_named_by_their_statistics():
+def test_columns_are_those_that_the_summary_has():
     columns = {"corner_tl_flow": "ratio", "mass_flow": "mass", "border_l02": "ratio"}
-    some = finding(0, "corner_tl_flow_level", (), ("corner_tl_flow_tail", "border_l02", "q"))
+    some = finding(0, (), "corner_tl_flow", "border_l02", "q")
     assert named_columns(some, columns) == ("corner_tl_flow", "border_l02")
-    mass = replace(some, statistic="mass_confident_tail", supporting=("mass_flow_share",))
+    mass = replace(some, columns=("mass_confident", "mass_flow"))
     assert named_columns(mass, columns) == ("mass_flow",)
-    assert named_columns(replace(some, statistic="near_duplicates", supporting=()), columns) == ()
+    assert named_columns(replace(some, columns=()), columns) == ()
 
 
 def test_no_evidence_no_rows(run):
-    assert read_rows(run, choose_atlas(run), [finding(0, "fault", ())]) == {}
+    assert read_rows(run, choose_atlas(run), [finding(0, ())]) == {}
     assert read_rows(run, choose_atlas(run), []) == {}

@@ -1,7 +1,6 @@
 from dataclasses import replace
 
-from pipeline.audit.finding import CONFIRMATIONS
-from pipeline.report.pages.findings import read_findings
+from pipeline.audit.findings_table import CONFIRMATIONS, read_findings
 from pipeline.report.pages.verdicts import LEAD_RULE, RULE, STATES, read_verdicts, state_of
 from tests.report.reported import drawn_run
 
@@ -28,10 +27,10 @@ def test_gains_are_those_of_the_row(run):
 
 
 def test_a_finding_without_a_verdict_is_untested_or_names_no_place(run):
-    first = read_findings(run, 1)[0]
+    first = read_findings(run)[0]
     assert state_of(first, read_verdicts(run)[0]) == "used"
     assert state_of(first, None) == "untested"
-    assert state_of(replace(first, kind="fault"), None) == "placeless"
+    assert state_of(replace(first, place=None), None) == "placeless"
     assert {"used", "untested", "placeless"} < STATES.keys()
 
 

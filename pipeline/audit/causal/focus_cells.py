@@ -1,4 +1,4 @@
-"""Hot cells: where in a suspected place the images that look there look more than others do."""
+"""Focus cells: the part of a suspected place that draws the flow of the images that look there."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from pipeline.audit.causal.edits import cell_numbers, place_mask
 from pipeline.store import Run
 
-HOT = 0.8
-"""Share of the excess that the hot cells hold at least; they are as few as can."""
+FOCUS = 0.8
+"""Least share of the excess that the focus cells hold; there are as few of them as possible."""
 
-_LOOKED_AT = 64
-"""Images at most whose mean flow is taken."""
+_AVERAGED = 64
+"""Most images whose mean flow is taken."""
 
 
-def hot_cells(
+def focus_cells(
     run: Run, place: str, carriers: Sequence[int], plain: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the numbers (y · w + x, ascending) of a place's cells that make it suspicious.
+    """Return the numbers (y · w + x, ascending) of the focus cells of a place.
 
-    The fewest cells that hold ``HOT`` of what the carriers' mean flow (all layers, mass 1) has more
-    there than the plain images'. All cells of the place where they have no more anywhere.
+    The fewest cells that hold ``FOCUS`` of what the carriers' mean flow (all layers, mass 1) has
+    more there than the plain images'. All cells of the place where they have no more anywhere.
     """
     height, width = run.spec.input["size"]
     numbers = cell_numbers((height, width), run.spec.grid).numpy().ravel()
@@ -33,12 +33,12 @@ def hot_cells(
         return tuple(np.flatnonzero(part).tolist())
     order = np.argsort(-excess, kind="stable")
     held = np.cumsum(excess[order])
-    return tuple(sorted(order[: int(np.searchsorted(held, HOT * held[-1])) + 1].tolist()))
+    return tuple(sorted(order[: int(np.searchsorted(held, FOCUS * held[-1])) + 1].tolist()))
 
 
 def _mean_flow(run: Run, rows: Sequence[int]) -> NDArray[np.float64]:
     """Return the mean (cells,) of the rows' flows, each of mass 1 if it has any; 0 of no row."""
-    chosen = np.sort(np.asarray(rows[:_LOOKED_AT], np.int64))
+    chosen = np.sort(np.asarray(rows[:_AVERAGED], np.int64))
     if not len(chosen):
         return np.zeros(run.spec.grid[0] * run.spec.grid[1])
     scale = np.asarray(run.scale.oindex[chosen], np.float64)

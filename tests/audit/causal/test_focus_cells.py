@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline.audit.causal.edits import cell_numbers, place_mask
-from pipeline.audit.causal.hot_cells import hot_cells
+from pipeline.audit.causal.focus_cells import focus_cells
 from tests.atlas.synthetic import draw, synthetic_run
 
 CLASS = 2
@@ -26,7 +26,7 @@ def rows():
 
 def test_the_cells_are_where_the_tag_is(run, rows):
     """The tag's blob sits around a twelfth of the side: around the first cell's far corner."""
-    found = hot_cells(run, "tl", *rows)
+    found = focus_cells(run, "tl", *rows)
     assert 1 <= len(found) < 9
     assert 0 in found
     assert set(found) <= {12 * y + x for y in range(3) for x in range(3)}
@@ -35,16 +35,18 @@ def test_the_cells_are_where_the_tag_is(run, rows):
 def test_without_an_excess_the_whole_place_is_meant(run, rows):
     _, plain = rows
     place = sorted(12 * y + x for y in range(9, 12) for x in range(3))
-    assert hot_cells(run, "bl", (), plain) == tuple(place)
+    assert focus_cells(run, "bl", (), plain) == tuple(place)
 
 
 def test_without_plain_images_the_flow_itself_counts(run, rows):
-    assert 0 in hot_cells(run, "tl", rows[0], ())
+    assert 0 in focus_cells(run, "tl", rows[0], ())
 
 
 def test_the_order_of_the_images_does_not_matter(run, rows):
     tagged, plain = rows
-    assert hot_cells(run, "tl", tagged, plain) == hot_cells(run, "tl", tagged[::-1], plain[::-1])
+    assert focus_cells(run, "tl", tagged, plain) == focus_cells(
+        run, "tl", tagged[::-1], plain[::-1]
+    )
 
 
 def test_every_pixel_has_a_cell_and_a_place_is_whole_cells_where_it_divides():

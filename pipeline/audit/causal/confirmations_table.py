@@ -1,0 +1,97 @@
+"""Confirmations as they are stored: verdicts with their sentences, rates and intervals."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.audit.causal.confirmation import Confirmation
+from pipeline.audit.places import PLACES
+from pipeline.audit.stats.intervals import Rate
+from pipeline.audit.text.numbers import percent
+from pipeline.audit.text.quoting import quote
+
+_RATES = ("pasted", "rest", "mirrored", "random", "erased", "plain")
+_GAINS = ("paste_gain", "erase_gain")
+CONFIRMATIONS_SCHEMA = pa.schema(
+    [
+        pa.field("finding", pa.int32()),
+        pa.field("class", pa.int32(), nullable=False),
+        pa.field("class_name", pa.string(), nullable=False),
+        pa.field("place", pa.string(), nullable=False),
+        pa.field("cells", pa.int64(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        *(pa.field(f"{name}_images", pa.int64(), nullable=False) for name in _RATES),
+        *(pa.field(f"{name}_rate", pa.float64()) for name in _RATES),
+        *(pa.field(f"{name}_low", pa.float64(), nullable=False) for name in (*_RATES, *_GAINS)),
+        *(pa.field(f"{name}_high", pa.float64(), nullable=False) for name in (*_RATES, *_GAINS)),
+        pa.field("sentence", pa.string(), nullable=False),
+    ]
+)
+"""``finding`` is null for a lead that is not proven; rates and gains are those of
+:class:`~pipeline.audit.causal.confirmation.Confirmation`, in [0, 1] and [-1, 1]."""
+
+
+def confirmations_table(
+    confirmations: Sequence[Confirmation], findings: Sequence[int | None], names: Sequence[str]
+) -> pa.Table:
+    """Return the table of confirmations of ``findings``; ``names`` are those of all classes."""
+    rows = [
+        _row(confirmation, finding, names[confirmation.suspect.class_id])
+        for confirmation, finding in zip(confirmations, findings, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=CONFIRMATIONS_SCHEMA)
+
+
+def _row(confirmation: Confirmation, finding: int | None, name: str) -> dict[str, Any]:
+    suspect = confirmation.suspect
+    row: dict[str, Any] = {
+        "finding": finding,
+        "class": suspect.class_id,
+        "class_name": name,
+        "place": suspect.place,
+        "cells": len(suspect.cells),
+        "verdict": confirmation.verdict,
+    }
+    for key in _RATES:
+        rate: Rate = getattr(confirmation, key)
+        low, high = rate.interval
+        row |= {
+            f"{key}_images": rate.images,
+            f"{key}_rate": rate.value if rate.images else None,
+            f"{key}_low": low,
+            f"{key}_high": high,
+        }
+    for key in _GAINS:
+        row[f"{key}_low"], row[f"{key}_high"] = getattr(confirmation, key)
+    return row | {"sentence": verdict_sentence(confirmation, name)}
+
+
+_VERDICTS = {
+    "used": "The model uses the {place} of {name}",
+    "seen": "The model sees the {place} of {name} but does not use it",
+    "undecided": "Whether the model uses the {place} of {name} is undecided",
+}
+
+
+def verdict_sentence(confirmation: Confirmation, name: str) -> str:
+    """Return the verdict with the numbers it rests on, all of them in the confirmation's row."""
+    name, place = quote(name), PLACES[confirmation.suspect.place]
+    pasted, erased = confirmation.pasted, confirmation.erased
+    cells = len(confirmation.suspect.cells)
+    return (
+        f"{_VERDICTS[confirmation.verdict].format(place=place, name=name)}: its {cells} focus "
+        f"{'cell' if cells == 1 else 'cells'}, pasted from images that look there onto "
+        f"{pasted.images} images of other classes, make {_interval(pasted)} of them {name}, the "
+        f"cells on the other side {_interval(confirmation.mirrored)}, the same cells of random "
+        f"images {_interval(confirmation.random)}; of {erased.images} images that look there "
+        f"{_interval(erased)} lose the class once the cells are erased, of "
+        f"{confirmation.plain.images} others {_interval(confirmation.plain)}."
+    )
+
+
+def _interval(rate: Rate) -> str:
+    if not rate.images:
+        return "not tested"
+    low, high = (percent(end) for end in rate.interval)
+    return f"{percent(rate.value)} ({low} to {high})"
