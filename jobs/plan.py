@@ -1,7 +1,6 @@
 """Say what a run takes before it starts: rows, units, bytes, memory, hours, cost."""
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +43,7 @@ def plan(
     if (gpus and actors) or (measure and like):
         raise typer.BadParameter("give --gpus or --actors, and --measure or --like, not both")
     from pipeline.engine import check_fit, measure_run, measure_sample, plan_run, prepare
+    from pipeline.files.places import free_bytes
 
     settings = load_config(config)
     prepared = prepare(settings)
@@ -65,7 +65,7 @@ def plan(
         measured=measured,
     )
     limit = None if memory is None else int(memory * 2**30)
-    told = check_fit(estimate, memory=limit, free=_free(settings.run))
+    told = check_fit(estimate, memory=limit, free=free_bytes(settings.run))
     if as_json:
         content = {
             **asdict(estimate),
@@ -92,14 +92,6 @@ def _gpus_per_actor(config: RunConfig) -> float:
 def _workers(config: RunConfig, measured: "Measured | None") -> int:
     asked = config.cluster.actors
     return asked if asked != "auto" else measured.workers if measured else 1
-
-
-def _free(run: str) -> int | None:
-    """Return the free bytes where a local run will be, None for an object store."""
-    if "://" in run:
-        return None
-    place = next(path for path in (Path(run), *Path(run).parents) if path.exists())
-    return shutil.disk_usage(place).free
 
 
 def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:

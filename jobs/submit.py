@@ -15,6 +15,7 @@ import yaml
 from pipeline.config import RunConfig, load_config
 from pipeline.console.command import run_command, say
 from pipeline.errors import ConfigError, FlowatlasError
+from pipeline.files.urls import is_url
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -74,7 +75,7 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
     local = [
         path
         for path in (config.run, config.dataset.source, config.model.weights)
-        if "://" not in path and path != "pretrained"
+        if not is_url(path) and path != "pretrained"
     ]
     if local:
         say(f"every node must see these at the same place: {', '.join(local)}")

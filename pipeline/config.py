@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
-from pipeline.files.remote import has_secret, shown
+from pipeline.files.urls import has_secret, is_url, shown
 
 
 class _Section(BaseModel):
@@ -243,7 +243,7 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
     """Make the relative local paths of a configuration absolute."""
 
     def place(value: str | None) -> str | None:
-        if value is None or "://" in value or Path(value).is_absolute():
+        if value is None or is_url(value) or Path(value).is_absolute():
             return value
         return os.path.normpath(folder / value)
 

@@ -39,3 +39,9 @@ class GateClosed(FlowatlasError):
 
 class StoreFull(FlowatlasError):
     """The disk or bucket of the run takes nothing more; the run can go on when there is space."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says without the pages of detail behind it, at most 300 characters."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -10,8 +10,7 @@ import typer
 from obstore.exceptions import BaseError
 from rich.console import Console
 
-from pipeline.errors import ConfigError, FlowatlasError
-from pipeline.files.remote import first_line
+from pipeline.errors import ConfigError, FlowatlasError, first_line
 
 console = Console()
 _errors = Console(stderr=True)

@@ -1,7 +1,6 @@
 """The images of another run that a method compares with: their embeddings and labels."""
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from pipeline.config import FlowConfig, ReferencesConfig, RunConfig
 from pipeline.errors import ConfigError, FlowatlasError
-from pipeline.files.remote import is_url
+from pipeline.files.root import location
 from pipeline.files.tabular import Table
 from pipeline.flows.registry import METHODS
 from pipeline.store import Run, Status
@@ -40,7 +39,7 @@ class References:
 
     def own(self, images: Sequence[Place]) -> Tensor:
         """Return the index of each image among the references, -1 where it is none (B,)."""
-        found = [self.places.get((_absolute(self.root, uri), at), -1) for uri, at in images]
+        found = [self.places.get((location(self.root, uri), at), -1) for uri, at in images]
         return torch.tensor(found, dtype=torch.int64)
 
     def listed(self, uris: Sequence[str]) -> Tensor:
@@ -117,7 +116,7 @@ def load_references(run: Run, config: ReferencesConfig, root: str) -> References
     return References(
         features=torch.from_numpy(np.asarray(run.features[:])[kept]),
         labels=torch.from_numpy(labels[kept].astype(np.int64)),
-        places={(_absolute(run.spec.root, uri), at): n for n, (uri, at) in enumerate(places)},
+        places={(location(run.spec.root, uri), at): n for n, (uri, at) in enumerate(places)},
         root=root,
         pairs=_pairs(config.table, index["uri"]) if config.table else None,
     )
@@ -177,7 +176,3 @@ def method_options(
             f"flow.options: {twice[0]} is decided by flow.references and flow.embedding; remove it"
         )
     return options | given
-
-
-def _absolute(root: str, uri: str) -> str:
-    return uri if is_url(uri) else os.path.join(root, uri)

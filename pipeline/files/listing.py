@@ -1,17 +1,17 @@
-"""Files of a dataset that hold many images or none: found, sized, opened, local or remote."""
+"""Files of a dataset that hold many images or none: found and sized, local or remote."""
 
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
 import obstore
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, first_line
 from pipeline.files.braces import expand
-from pipeline.files.remote import RangedFile, first_line, is_remote, local, open_url
+from pipeline.files.object_store import open_url
+from pipeline.files.urls import absolute, is_remote, local
 
 _PATTERN = re.compile(r"[*?\[{]")
 
@@ -62,7 +62,7 @@ def find_files(source: str, suffixes: tuple[str, ...]) -> tuple[str, list[File]]
         found = [file for file in list_files(root) if file.uri.lower().endswith(suffixes)]
     if not found:
         raise DatasetError(f"there is no {' or '.join(suffixes)} file at {source}")
-    return root if is_remote(root) else os.path.abspath(local(root)), found
+    return absolute(root), found
 
 
 def list_files(root: str, name: str = "") -> Iterator[File]:
@@ -74,14 +74,6 @@ def list_files(root: str, name: str = "") -> Iterator[File]:
         It cannot be listed.
     """
     return _remote_files(root, name) if is_remote(root) else _local_files(local(root), name)
-
-
-def open_file(place: str) -> BinaryIO:
-    """Open a file for reading at any place; a remote one is read by ranges."""
-    if not is_remote(place):
-        return open(local(place), "rb")
-    root, _, name = place.rpartition("/")
-    return cast(BinaryIO, RangedFile(open_url(root), name))
 
 
 def listing_hash(*what: object) -> str:

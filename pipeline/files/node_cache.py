@@ -11,8 +11,9 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import BaseError
 
-from pipeline.errors import ConfigError
-from pipeline.files.remote import Objects, first_line, is_remote, local
+from pipeline.errors import ConfigError, first_line
+from pipeline.files.object_store import Objects
+from pipeline.files.urls import is_remote, local
 
 _PIECE = 8 << 20
 

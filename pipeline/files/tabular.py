@@ -8,9 +8,8 @@ import pyarrow.csv
 import pyarrow.parquet
 from obstore.exceptions import BaseError
 
-from pipeline.errors import DatasetError
-from pipeline.files.listing import open_file
-from pipeline.files.remote import first_line, is_remote, local
+from pipeline.errors import DatasetError, first_line
+from pipeline.files.places import look_at, open_file
 
 URI_COLUMNS = ("uri", "file", "path", "filename", "image")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
@@ -28,7 +27,7 @@ class Table:
     def __init__(self, path: str) -> None:
         self.path = path
         self._parquet = Path(path).suffix.lower() in (".parquet", ".pq")
-        if not is_remote(path) and not Path(local(path)).is_file():
+        if look_at(path) in ("folder", "missing"):
             raise DatasetError(f"there is no table {path}; check dataset.source and dataset.boxes")
         self._columns = {name.casefold(): name for name in reversed(self._names())}
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
 
-from pipeline.files.listing import open_file
-from pipeline.files.remote import first_line
+from pipeline.errors import first_line
+from pipeline.files.places import open_file
 from pipeline.images.reasons import Reason, Unusable
 
 _KEPT = 2

@@ -14,7 +14,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
-from pipeline.files.remote import repeated
+from pipeline.files.object_store import repeated
 from pipeline.store.layout import (
     DIMENSIONS,
     FEATURES,

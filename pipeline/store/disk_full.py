@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.errors import FlowatlasError, StoreFull
-from pipeline.files.remote import first_line
+from pipeline.errors import FlowatlasError, StoreFull, first_line
 
 _FULL = re.compile(r"No space left|quota exceeded|os error (27|28|122)\b", re.IGNORECASE)
 """EFBIG, ENOSPC and EDQUOT, as the libraries that write put them into words."""

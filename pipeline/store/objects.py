@@ -9,7 +9,8 @@ import obstore
 from obstore.store import LocalStore, ObjectStore
 
 from pipeline.errors import FlowatlasError
-from pipeline.files.remote import is_remote, local, open_url, repeated
+from pipeline.files.object_store import open_prefix, repeated
+from pipeline.files.urls import plain
 from pipeline.store.layout import RUN
 
 _STAGED = re.compile(r"#\d+$")
@@ -27,21 +28,20 @@ def open_store(uri: str, *, create: bool = False) -> ObjectStore:
     FlowatlasError
         The folder does not exist (and ``create`` is False) or the URL has an unknown scheme.
     """
-    if is_remote(uri):
-        return open_url(uri)
-    folder = Path(local(uri))
-    if not create and not folder.is_dir():
+    try:
+        return open_prefix(uri, create=create)
+    except FileNotFoundError as error:
         raise FlowatlasError(
-            f"there is no run at {folder}; compute it with: flowatlas flows CONFIG"
-        )
-    return LocalStore(folder.resolve(), mkdir=True)
+            f"there is no run at {plain(uri)}; compute it with: flowatlas flows CONFIG"
+        ) from error
 
 
 def is_run(uri: str) -> bool:
     """Return whether a run has been begun there."""
-    if is_remote(uri):
-        return exists(open_url(uri), RUN)
-    return (Path(local(uri)) / RUN).is_file()
+    try:
+        return exists(open_prefix(uri), RUN)
+    except FileNotFoundError:
+        return False
 
 
 def local_folder(store: ObjectStore) -> Path | None:

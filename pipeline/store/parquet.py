@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from obstore.store import ObjectStore
 
-from pipeline.files.remote import RangedFile
+from pipeline.files.ranged_file import RangedFile
 
 _ROW_GROUP = 65_536
 

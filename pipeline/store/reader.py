@@ -15,7 +15,7 @@ from zarr.storage import ObjectStore as ZarrStore
 
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
-from pipeline.files.remote import arrow_files
+from pipeline.files.object_store import arrow_files
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.files.node_cache import local_copy
-from pipeline.files.remote import open_url
+from pipeline.files.object_store import open_url
 from pipeline.store.objects import write
 from tests.object_store.server import BUCKET, FaultyProxy, environment, s3_server
 

@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from pipeline.config import RunConfig
-from pipeline.images.sources.root import is_url
+from pipeline.files.urls import is_url
 from tests.infra.commands import parsed
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import obstore
 
 from pipeline.config import RunConfig
-from pipeline.files.remote import open_url
+from pipeline.files.object_store import open_url
 from pipeline.store import open_store
 from pipeline.store.objects import read, sizes
 from tests.engine.datasets import small_config, write_images

@@ -17,8 +17,8 @@ from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import run_flows
 from pipeline.engine.ray import RayEngine
 from pipeline.errors import FlowatlasError, RunConflict
-from pipeline.files import remote
-from pipeline.files.remote import open_url
+from pipeline.files import object_store
+from pipeline.files.object_store import open_url
 from pipeline.report import write_report
 from pipeline.store import RunLock, lock, open_run, open_store, verify
 from pipeline.store.objects import delete, sizes, write
@@ -145,7 +145,7 @@ def test_the_heartbeat_outlives_a_store_that_is_away(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(remote, "RETRY", {"max_retries": 0})
+    monkeypatch.setattr(object_store, "RETRY", {"max_retries": 0})
     with FaultyProxy(endpoint, {}) as proxy, environment(proxy.url):
         store = open_store(bucket_url("runs/beating"), create=True)
         with RunLock(store):

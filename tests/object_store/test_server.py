@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from pipeline.errors import FlowatlasError
-from pipeline.files import remote
-from pipeline.files.remote import open_url
+from pipeline.files import object_store
+from pipeline.files.object_store import open_url
 from pipeline.images.fetch import Fetcher
 from pipeline.store.objects import delete, exists, read, write, write_once
 from tests.object_store.server import FAULTS, FaultyProxy, environment
@@ -34,7 +34,7 @@ def test_each_fault_is_survived(endpoint: str, fault: str) -> None:
 def test_a_store_that_stays_away_is_an_error_and_no_missing_image(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "RETRY", {"max_retries": 1})
+    monkeypatch.setattr(object_store, "RETRY", {"max_retries": 1})
     with FaultyProxy(endpoint, {"503": 1.0}) as proxy, environment(proxy.url):
         with pytest.raises(OSError, match="503") as caught:
             Fetcher("s3://atlas/faults").fetch("away")
@@ -46,7 +46,7 @@ def test_silence_ends_with_a_time_out_that_is_retried(
     endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(open_url("s3://atlas/faults"), "silent", PAYLOAD)
-    monkeypatch.setattr(remote, "_SILENCE", timedelta(seconds=0.3))
+    monkeypatch.setattr(object_store, "_SILENCE", timedelta(seconds=0.3))
     rates = {"hang": 1.0}
     with FaultyProxy(endpoint, rates, hang_seconds=3) as proxy, environment(proxy.url):
         proxy.limit = 1

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import DatasetConfig
 from pipeline.engine import prepare, run_flows
 from pipeline.errors import DatasetError, RunConflict
-from pipeline.files.remote import open_url
+from pipeline.files.object_store import open_url
 from pipeline.images import open_source
 from pipeline.images.fetch import Fetcher
 from pipeline.store.objects import write

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.atlas import Atlas
-from pipeline.files.remote import shown
+from pipeline.files.urls import shown
 from pipeline.store import Run
 
 SETTINGS_SCHEMA = pa.schema(

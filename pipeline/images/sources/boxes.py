@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.files.remote import shown
+from pipeline.files.root import Root
 from pipeline.files.tabular import Table
+from pipeline.files.urls import shown
 from pipeline.images.sources.labels import Labels, quoted, table_labels
-from pipeline.images.sources.root import Root
 from pipeline.images.sources.source import Box
 
 _CORNERS = ("x0", "y0", "x1", "y1")

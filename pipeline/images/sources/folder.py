@@ -1,19 +1,16 @@
 """A folder with one subfolder of images per class."""
 
 import os
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import obstore
-
 from pipeline.errors import DatasetError
-from pipeline.files.remote import first_line, is_remote, open_url
+from pipeline.files.places import text_name, top_of
+from pipeline.files.root import Root
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
-from pipeline.images.sources.image_files import entries_of, images_below, name_of
+from pipeline.images.sources.image_files import images_below
 from pipeline.images.sources.labels import Labels, class_names, folder_labels
 from pipeline.images.sources.leftovers import Leftovers
-from pipeline.images.sources.root import Root
 from pipeline.images.sources.source import Entry
 
 SUFFIXES = frozenset(
@@ -81,15 +78,7 @@ def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> Fo
 
 
 def _folders(path: str) -> set[str]:
-    if not is_remote(path):
-        found = entries_of(path)
-        return {name_of(e, path) for e in found if e.is_dir() and e.name[0] != "."}
-    try:
-        prefixes = obstore.list_with_delimiter(open_url(path))["common_prefixes"]
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise DatasetError(f"cannot list {path}: {first_line(error)}") from error
-    names = {posixpath.basename(prefix) for prefix in prefixes}
-    return {name for name in names if name[0] != "."}
+    return {text_name(name, path) for name in top_of(path)[0] if name[0] != "."}
 
 
 def _is_image(name: str) -> bool:

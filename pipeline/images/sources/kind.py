@@ -1,22 +1,20 @@
 """From ``dataset`` of the configuration to a source that can be listed."""
 
-import os
 import posixpath
 import re
-
-import obstore
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.files.listing import find_files
-from pipeline.files.remote import first_line, is_remote, local, open_url
+from pipeline.files.places import look_at, top_of
+from pipeline.files.root import Root
 from pipeline.files.tabular import SUFFIXES
+from pipeline.files.urls import plain
 from pipeline.images.sources.boxes import NO_BOXES, read_boxes
 from pipeline.images.sources.folder import open_folder
 from pipeline.images.sources.labels import read_labels
 from pipeline.images.sources.parquet import SUFFIXES as PARQUET
 from pipeline.images.sources.parquet import image_column, open_parquet, read_schema
-from pipeline.images.sources.root import Root
 from pipeline.images.sources.source import Source
 from pipeline.images.sources.table import open_table
 from pipeline.images.sources.webdataset import open_webdataset
@@ -34,7 +32,7 @@ def open_source(dataset: DatasetConfig) -> Source:
     DatasetError
         The source is missing, cannot be listed, or its tables contradict themselves.
     """
-    source = dataset.source if is_remote(dataset.source) else local(dataset.source)
+    source = plain(dataset.source)
     kind = _kind(source, dataset.kind)
     labels = read_labels(dataset.labels) if dataset.labels else None
     if kind != "table" and dataset.root:
@@ -58,7 +56,7 @@ def _root(dataset: DatasetConfig, source: str, kind: str) -> Root:
         return Root(find_files(source, _suffixes(kind))[0])
     default = source if kind == "folder" else posixpath.dirname(source)
     root = Root(dataset.root or default or ".")
-    if not root.remote and not os.path.isdir(root.path):
+    if look_at(root.path) in ("file", "missing"):
         raise ConfigError(f"dataset.root {root.path} is not a folder")
     return root
 
@@ -79,13 +77,14 @@ def _kind(source: str, wanted: str) -> str:
 
 def _by_name(source: str) -> str | None:
     """Return the kind that a file's name says; None for folders and prefixes."""
-    if not is_remote(source) and os.path.isdir(source):
+    found = look_at(source)
+    if found == "folder":
         return None
     name = source.lower()
     if name.endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")):
         raise ConfigError(f"{source}: images in compressed archives have no place; unpack to .tar")
     many = _MANY.search(source) is not None
-    if not is_remote(source) and not many and not os.path.exists(source):
+    if found == "missing" and not many:
         raise DatasetError(f"there is no {source}; check dataset.source")
     if name.endswith(".tar"):
         return "webdataset"
@@ -93,7 +92,7 @@ def _by_name(source: str) -> str | None:
         return "parquet" if many else "table?"
     if name.endswith(SUFFIXES):
         return "table"
-    if many or not is_remote(source):
+    if many or found == "file":
         raise ConfigError(
             f"dataset.source {source} is neither a folder nor a {' or '.join(SUFFIXES)} table "
             "nor .tar archives"
@@ -115,16 +114,10 @@ def _by_content(source: str, wanted: str) -> str:
 
 def _top(folder: str) -> list[str]:
     """Return the names in a folder or prefix, without those below."""
-    if not is_remote(folder):
-        return os.listdir(folder)
-    try:
-        found = obstore.list_with_delimiter(open_url(folder))
-    except (obstore.exceptions.BaseError, OSError) as error:
-        raise DatasetError(f"cannot list {folder}: {first_line(error)}") from error
-    paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
-    if not paths:
+    folders, files = top_of(folder)
+    if not folders and not files and look_at(folder) == "unknown":
         raise DatasetError(f"there is nothing at {folder}; check dataset.source")
-    return [posixpath.basename(path) for path in paths]
+    return [*folders, *files]
 
 
 def _table_or_images(source: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.files.remote import read_text
+from pipeline.files.places import read_text
 
 Labels = Mapping[str, int | None]
 

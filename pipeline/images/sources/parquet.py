@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
 
-from pipeline.errors import ConfigError, DatasetError
-from pipeline.files.listing import File, find_files, listing_hash, open_file
+from pipeline.errors import ConfigError, DatasetError, first_line
+from pipeline.files.listing import File, find_files, listing_hash
+from pipeline.files.places import open_file
 from pipeline.files.read_ahead import ahead
-from pipeline.files.remote import first_line
+from pipeline.files.root import MARK, location
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.labels import Labels, class_names, table_labels
 from pipeline.images.sources.leftovers import Leftovers
-from pipeline.images.sources.root import MARK, location
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.webdataset import check_names, split_of
 

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import DatasetError
-from pipeline.files.remote import is_remote, shown
+from pipeline.files.root import Root
 from pipeline.files.tabular import Table
+from pipeline.files.urls import shown
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.labels import Labels, class_names, table_labels
 from pipeline.images.sources.leftovers import Leftovers
-from pipeline.images.sources.root import Root, location
 from pipeline.images.sources.source import Entry
 
 _LOOKED_AT = 16
@@ -57,7 +57,7 @@ class TableSource:
                 placed = self._placed(uri, rows)
                 size = self.base.size(placed)
                 found += size is not None
-                if len(objects) < _LOOKED_AT and is_remote(location(self.root, placed)):
+                if len(objects) < _LOOKED_AT and self.base.is_object(placed):
                     objects.append(placed)
                 label = self.labels[value] if value == value else None
                 yield Entry(placed, None, size, label, split or None, self.boxes.of(placed, label))

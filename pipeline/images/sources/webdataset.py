@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pipeline.errors import ConfigError, DatasetError
-from pipeline.files.listing import File, find_files, listing_hash, open_file
+from pipeline.errors import ConfigError, DatasetError, first_line
+from pipeline.files.listing import File, find_files, listing_hash
+from pipeline.files.places import open_file
 from pipeline.files.read_ahead import ahead
-from pipeline.files.remote import first_line
+from pipeline.files.root import MARK, location
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.folder import SPLITS, SUFFIXES
 from pipeline.images.sources.labels import Labels, class_names, table_labels
 from pipeline.images.sources.leftovers import Leftovers
-from pipeline.images.sources.root import MARK, location
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.tar import Member, Windowed, tar_members
 

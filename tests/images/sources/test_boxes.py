@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, DatasetError
+from pipeline.files.root import Root
 from pipeline.images.sources.boxes import NO_BOXES, Boxes, read_boxes
-from pipeline.images.sources.root import Root
 
 
 def _boxes(folder: Path, text: str, labels: dict[str, int | None] | None = None) -> Boxes:

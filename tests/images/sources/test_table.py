@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, DatasetError
+from pipeline.files.root import Root
 from pipeline.images.sources.leftovers import Leftovers
-from pipeline.images.sources.root import Root
 from pipeline.images.sources.table import TableSource, open_table
 
 

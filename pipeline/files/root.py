@@ -1,34 +1,21 @@
 """``Root``: where relative URIs of a dataset lead, and which of them may be followed."""
 
-import errno
 import os
 import posixpath
-import stat
-
-import obstore
 
 from pipeline.errors import DatasetError
-from pipeline.files.remote import SCHEMES, Objects, first_line, has_secret, is_remote, is_url, local
+from pipeline.files.places import file_size
+from pipeline.files.urls import SCHEMES, absolute, has_secret, is_remote, is_url, joined, local
 
 MARK = "#"
 """Between a file and what is in it: ``val-00.tar#dog/7.jpg``, ``train.parquet#0/17/image``."""
-
-_NOT_THERE = {
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
-    errno.ENXIO,
-}  # fmt: skip
-
-
-def absent(error: OSError) -> bool:
-    """Tell whether an I/O error means that there is no such file, now and after any retry."""
-    return error.errno in _NOT_THERE
 
 
 def location(root: str, uri: str) -> str:
     """Return the path or URL that a URI of the index means; absolute ones ignore the root."""
     if is_url(uri) or posixpath.isabs(uri):
         return uri
-    return f"{root.rstrip('/')}/{uri}" if is_remote(root) else os.path.join(root, uri)
+    return joined(root, uri)
 
 
 class Root:
@@ -40,7 +27,7 @@ class Root:
 
     def __init__(self, folder: str) -> None:
         self.remote = is_remote(folder)
-        self.path = folder.rstrip("/") if self.remote else os.path.abspath(local(folder))
+        self.path = absolute(folder)
         self._real = os.path.realpath(self.path)
         self._inside: dict[str, bool] = {}
 
@@ -85,32 +72,27 @@ class Root:
         prefix = f"{self.path}/"
         return uri[len(prefix) :] if self.remote and uri.startswith(prefix) else uri
 
+    def is_object(self, uri: str) -> bool:
+        """Return whether a URI means an object of a store, whose size takes a request."""
+        return is_remote(location(self.path, uri))
+
     def size(self, uri: str) -> int | None:
         """Return the bytes of a local file, or None where there is no regular file.
 
         Objects are not asked for, as that takes a request each: None.
         """
-        place = location(self.path, uri)
-        if is_remote(place):
-            return None
-        try:
-            status = os.stat(place)
-        except OSError as error:
-            if absent(error):
-                return None
-            raise DatasetError(f"cannot look at {uri!r}: {error.strerror}") from error
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return None if self.is_object(uri) else self._size(uri)
 
     def there(self, uri: str) -> bool:
-        """Return whether an object is there; DatasetError if it cannot be told."""
-        store, key = Objects().at(location(self.path, uri))
+        """Return whether a file or an object is there; DatasetError if it cannot be found out."""
+        return self._size(uri) is not None
+
+    def _size(self, uri: str) -> int | None:
         try:
-            obstore.head(store, key)
-        except FileNotFoundError:
-            return False
-        except obstore.exceptions.BaseError as error:
-            raise DatasetError(f"cannot look at {uri!r}: {first_line(error)}") from error
-        return True
+            return file_size(location(self.path, uri))
+        except OSError as error:
+            said = error.strerror or error
+            raise DatasetError(f"cannot look at {uri!r}: {said}") from error
 
     def _refuse_links_outside(self, path: str) -> None:
         folder = posixpath.dirname(path)

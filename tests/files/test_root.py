@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DatasetError
-from pipeline.files.remote import is_url
-from pipeline.images.sources.root import Root, location
+from pipeline.files.root import Root, location
+from pipeline.files.urls import is_url
 
 
 @pytest.fixture
