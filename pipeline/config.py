@@ -83,6 +83,13 @@ class ModelConfig(_Section):
     """``pretrained``, or a .safetensors file; pickled files only if no code is needed to load."""
     weights_key: str | None = None
     """Which weights of a training checkpoint; by default its EMA weights, else ``state_dict``."""
+    output: Literal["auto", "softmax", "sigmoid", "embedding"] = "auto"
+    """What the outputs are: logits of one class of K, independent logits of K labels (or of the two
+    classes of a single output), or no classes. ``auto``: of one output the two classes, of a
+    projection that timm knows (CLIP) an embedding, else a softmax."""
+    class_embeddings: Uri | None = None
+    """Zero-shot classes of a model that embeds images, such as CLIP: a .safetensors or .npy file
+    with the embeddings (C, D) of C prompts."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
     transform: Literal["sata"] | None = None
@@ -91,7 +98,7 @@ class ModelConfig(_Section):
     input: InputConfig = InputConfig()
 
 
-_LATER = ("weights_key",)
+_LATER = ("weights_key", "output", "class_embeddings")
 
 
 class ReferencesConfig(_Section):
@@ -260,7 +267,10 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
     )
     weights = config.model.weights
     model = config.model.model_copy(
-        update={"weights": weights if weights == "pretrained" else place(weights)}
+        update={
+            "weights": weights if weights == "pretrained" else place(weights),
+            "class_embeddings": place(config.model.class_embeddings),
+        }
     )
     flow = config.flow
     if flow.references is not None:

@@ -60,7 +60,9 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     measured = measure(flow, boxes, label_maps) | measure_pixels(shown)
     reasons = _reasons(batch, explained, context)
     bad = np.array([reason is not None for reason in reasons])
-    values = _on_host(flow, measured) | {"phash": perceptual_hash(shown).cpu().numpy()}
+    values = _on_host(flow, measured, context.independent) | {
+        "phash": perceptual_hash(shown).cpu().numpy()
+    }
     return ComputedBatch(
         images=batch,
         reasons=reasons,
@@ -119,9 +121,11 @@ def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
     return None
 
 
-def _on_host(flow: Flow, measured: dict[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+def _on_host(
+    flow: Flow, measured: dict[str, Tensor], independent: bool
+) -> dict[str, NDArray[np.generic]]:
     """Copy the columns to the host, all floats in one transfer; -1 is no class."""
-    said = predictions(flow.logits)
+    said = predictions(flow.logits, independent)
     names = ["confidence", "margin", *measured]
     floats = torch.stack([said.confidence, said.margin, *measured.values()]).cpu().numpy()
     integers = torch.stack([said.pred, flow.target]).to(torch.int32).cpu().numpy()

@@ -19,6 +19,7 @@ from pipeline.models import (
     load_model,
     recorded_embeddings,
     transformed,
+    with_outputs,
 )
 from pipeline.store import Run
 from pipeline.store.crops import image_reader
@@ -29,7 +30,8 @@ from pipeline.store.reader import open_run
 class Context:
     """Everything ``process_unit`` needs; opened once per worker from the run's own run.json.
 
-    ``recorder`` is there where the run stores features, ``references`` where it has some.
+    ``recorder`` is there where the run stores features, ``references`` where it has some;
+    ``independent`` says that the logits are of labels by themselves, not of one class of K.
     """
 
     run: Run
@@ -39,6 +41,7 @@ class Context:
     images: ImageReader
     device: torch.device
     threads: int
+    independent: bool = False
 
     @property
     def transform(self) -> InputTransform:
@@ -94,14 +97,17 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
             images=image_reader(run),
             device=place,
             threads=threads,
+            independent=loaded.independent and references is None,
         )
 
 
 def load_configured(model: ModelConfig) -> LoadedModel:
-    """Load the model of a configuration, with the change that it asks for."""
+    """Load the model of a configuration, with the outputs and the change that it asks for."""
     loaded = load_model(
         model.name, local_copy(model.weights), model.options, weights_key=model.weights_key
     )
+    embeddings = model.class_embeddings and local_copy(model.class_embeddings)
+    loaded = with_outputs(loaded, model.name, model.output, embeddings)
     return transformed(loaded, model.transform, model.transform_options)
 
 

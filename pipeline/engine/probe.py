@@ -12,7 +12,7 @@ from pipeline.engine.explain import WORDS, explained_class
 from pipeline.engine.reference_run import References
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.images import Index
-from pipeline.models import LoadedModel
+from pipeline.models import LoadedModel, check_logits
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def probe(
         What the method says of its options and of the model.
     """
     images = torch.zeros(1, 3, *size)
+    if loaded.num_classes:
+        check_logits(loaded.model, images)
     listed = references is not None and references.pairs is not None
     with ExitStack() as stack:
         recorder, flow = open_method(config, loaded, references, images.device, stack)
@@ -53,11 +55,17 @@ def probe(
             f"{config.flow.method} names {len(result.layers)} layers of {config.model.name} but "
             f"maps {result.maps.shape[1]}; use another flow.method"
         )
+    outputs = result.logits.shape[1]
+    if references is None and outputs not in (0, loaded.num_classes):
+        raise UnsupportedModel(
+            f"{config.model.name} has {loaded.num_classes} classes but {outputs} outputs; "
+            "check model.options"
+        )
     return Probe(
         layers=result.layers,
         grid=(rows, cols),
         extras=tuple(result.extras),
-        outputs=result.logits.shape[1],
+        outputs=outputs,
         channels=channels,
         targeted=not listed and getattr(flow, "targeted", True),
     )

@@ -84,6 +84,7 @@ def check_references(
         for what, same in {
             "model.name": mine.name == theirs.name,
             "weights": weights_sha256 == run.spec.weights_sha256,
+            "model.output": mine.output == theirs.output,
             "model.transform": (mine.transform, mine.transform_options)
             == (theirs.transform, theirs.transform_options),
             "input transform": dict(image) == dict(run.spec.input),

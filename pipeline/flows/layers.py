@@ -13,6 +13,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session
+from pipeline.models.logits import gradients_of, logits_of
 from pipeline.models.tape import working
 from pipeline.models.tokens import Tokens, has_tokens, read_tokens
 from pipeline.models.trunk import Trunk, check_replay, read_trunk
@@ -107,7 +108,7 @@ class LayerMethod(Session):
             else:
                 seen = self.trunk(pixels)
             answer = question(seen)
-            gradients = torch.autograd.grad(answer.score, seen.points, materialize_grads=True)
+            gradients = gradients_of(answer.score, seen.points, self._model)
         return Observation(
             layers=seen.layers,
             activations=seen.as_maps([working(point) for point in seen.points]),
@@ -122,7 +123,7 @@ class LayerMethod(Session):
                 f"{type(self._model).__name__} has no classifier, so it has no logit to explain; "
                 "load weights with a head, or give references: naflow, fam"
             )
-        return lambda seen: said(seen.logits, targets)
+        return lambda seen: said(logits_of(seen.logits, self._model), targets)
 
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:

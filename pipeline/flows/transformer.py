@@ -10,6 +10,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.recording import Recording, record
 from pipeline.flows.session import Session, fused
 from pipeline.models import Anatomy, Layer, anatomy
+from pipeline.models.logits import gradients_of, logits_of
 
 
 class TransformerMethod(Session):
@@ -69,7 +70,8 @@ class TransformerMethod(Session):
         UnsupportedModel
             The first batch shows that the classifier reads other tokens than the readout rows.
         """
-        found = torch.autograd.grad(score, [a.output for a in recording.attentions])
+        outputs = [attention.output for attention in recording.attentions]
+        found = gradients_of(score, outputs, self._model)
         if not self._verified:
             for layer, gradient in zip(self._anatomy.layers, found, strict=True):
                 self._check_unread(layer, gradient)
@@ -80,7 +82,7 @@ class TransformerMethod(Session):
 
         A model without a head says nothing: its logits are (B, 0) and its targets -1.
         """
-        logits = recording.result
+        logits = logits_of(recording.result, self._model)
         if self._anatomy.num_classes < 1:
             nobody = torch.full((len(logits),), -1, device=logits.device)
             return logits.new_zeros(len(logits), 0), nobody

@@ -15,20 +15,21 @@ class Predictions(NamedTuple):
 
 
 @torch.no_grad()
-def predictions(logits: Tensor) -> Predictions:
-    """Return the class, its softmax probability, and its lead over the runner-up.
+def predictions(logits: Tensor, independent: bool = False) -> Predictions:
+    """Return the class, its probability, and its lead over the runner-up.
 
-    ``logits`` is (B, C) of any float type; the softmax is float32. Confidence is in
-    [1/C, 1], the margin in [0, 1] (equal to the confidence where C = 1). Equal logits give the
-    lowest class. Logits that are not finite give NaN in both. Of a model without outputs (C = 0)
-    the prediction is -1, and both are NaN.
+    ``logits`` is (B, C) of any float type. The probability is a float32 softmax over the classes,
+    of ``independent`` outputs each one's own sigmoid. Confidence is in [1/C, 1] of a softmax and in
+    [0, 1] of sigmoids, the margin in [0, 1] (equal to the confidence where C = 1). Equal logits
+    give the lowest class. Logits that are not finite give NaN in both. Of a model without outputs
+    (C = 0) the prediction is -1, and both are NaN.
     """
     if not logits.shape[1]:
         nothing = torch.full((len(logits),), torch.nan, device=logits.device)
         return Predictions(torch.full_like(nothing, -1, dtype=torch.int64), nothing, nothing)
     logits = logits.float()
     pred = logits.argmax(1)
-    probability = logits.softmax(1)
+    probability = logits.sigmoid() if independent else logits.softmax(1)
     confidence = probability.gather(1, pred[:, None])[:, 0]
     others = probability.scatter(1, pred[:, None], 0.0)
     finite = logits.isfinite().all(1)

@@ -1,9 +1,11 @@
 """Models: load them by timm name, name their classes, know their anatomy."""
 
 from pipeline.models.anatomy import Anatomy, Layer, anatomy
+from pipeline.models.class_head import with_outputs
 from pipeline.models.classes import class_names
 from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddings
 from pipeline.models.load import LoadedModel, load_model
+from pipeline.models.logits import check_logits
 from pipeline.models.preconditions import check_images, check_ready, unwrapped
 from pipeline.models.transforms import transformed
 
@@ -14,6 +16,7 @@ __all__ = [
     "LoadedModel",
     "anatomy",
     "check_images",
+    "check_logits",
     "check_ready",
     "class_names",
     "embed",
@@ -21,4 +24,5 @@ __all__ = [
     "recorded_embeddings",
     "transformed",
     "unwrapped",
+    "with_outputs",
 ]

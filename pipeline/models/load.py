@@ -25,7 +25,8 @@ class LoadedModel:
 
     ``model`` is in evaluation mode and its parameters want no gradients. ``input`` is the
     model's own evaluation transform: size ``[H, W]`` in pixels, mean, std, interpolation,
-    crop_pct, crop_mode, all plain JSON types. ``notes`` say in sentences what was assumed.
+    crop_pct, crop_mode, all plain JSON types. ``independent`` says that every output is a label
+    of its own, with a sigmoid; ``notes`` say in sentences what was assumed.
     """
 
     model: nn.Module
@@ -33,6 +34,7 @@ class LoadedModel:
     input: dict[str, Any]
     num_classes: int
     notes: tuple[str, ...] = ()
+    independent: bool = False
 
 
 def load_model(

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.logits import tensor_of
 from pipeline.models.sharing import of_this_thread
 
 
@@ -66,7 +67,7 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
     with ExitStack() as hooks:
         for block in blocks:
             hooks.callback(block.norm1.register_forward_hook(of_this_thread(leave)).remove)
-        logits = model(images)
+        logits = tensor_of(model(images), model)
     grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
     # The class token of CaiT joins only behind the blocks.
     prefix = points[0].shape[1] - grid[0] * grid[1]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.logits import tensor_of
 from pipeline.models.tape import Op, recording, replay
 
 UNCHANGED = frozenset({"dropout", "dropout2d", "float", "to", "type", "contiguous", "clone"})
@@ -105,11 +106,11 @@ def read_trunk(model: nn.Module, images: Tensor) -> Trunk:
     with recording(model, images) as ops:
         if hasattr(model, "forward_features") and hasattr(model, "forward_head"):
             features = model.forward_features(images)  # type: ignore[operator]
-            logits = model.forward_head(features)  # type: ignore[operator]
+            logits = tensor_of(model.forward_head(features), model)  # type: ignore[operator]
         else:
-            features = logits = model(images)
-    if not isinstance(features, Tensor) or not isinstance(logits, Tensor):
-        raise UnsupportedModel(f"{name} returns several tensors; use a model with one output")
+            features = logits = tensor_of(model(images), model)
+    if not isinstance(features, Tensor):
+        raise UnsupportedModel(f"{name} has several last feature maps; use input_gradient")
     segments = _segments(ops, images, features)
     if features is logits:
         segments = _up_to_last_map(segments)

@@ -67,3 +67,13 @@ def test_a_model_without_outputs_says_nothing() -> None:
     assert said.pred.tolist() == [-1, -1, -1]
     assert said.confidence.isnan().all()
     assert said.margin.isnan().all()
+
+
+def test_independent_outputs_have_sigmoids() -> None:
+    logits = torch.tensor([[2.0, -1.0, 3.0], [-4.0, -5.0, -6.0], [torch.nan, 0.0, 1.0]])
+    found = predictions(logits, independent=True)
+    assert found.pred.tolist()[:2] == [2, 0]
+    top, second = torch.tensor([3.0, -4.0]).sigmoid(), torch.tensor([2.0, -5.0]).sigmoid()
+    torch.testing.assert_close(found.confidence[:2], top)
+    torch.testing.assert_close(found.margin[:2], top - second)
+    assert found.confidence[2].isnan()

@@ -13,6 +13,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session
+from pipeline.models.logits import logits_of
 
 
 class Activation(Session):
@@ -68,7 +69,7 @@ class Activation(Session):
         """
         self.require_open(images)
         features, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
-        logits = self._model.forward_head(features).float()  # type: ignore[operator]
+        logits = logits_of(self._model.forward_head(features), self._model).float()  # type: ignore[operator]
         if not getattr(self._model, "num_classes", 0):
             logits = logits.new_zeros(len(images), 0)
             targets = torch.full((len(images),), -1, device=images.device)

@@ -1,10 +1,10 @@
 """The gradient of the logit at the image itself (arXiv 1312.6034), for any model."""
 
-import torch
 from torch import Tensor
 
 from pipeline.flows.flow import Flow
 from pipeline.flows.layers import LayerMethod, Observation, beside_itself, said
+from pipeline.models.logits import gradients_of, logits_of
 
 
 class InputGradient(LayerMethod):
@@ -24,7 +24,7 @@ class InputGradient(LayerMethod):
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
         self.predicted(targets)
         with self.passing(images) as pixels:
-            answer = said(self._model(pixels), targets)
-            (gradient,) = torch.autograd.grad(answer.score, pixels)
+            answer = said(logits_of(self._model(pixels), self._model), targets)
+            (gradient,) = gradients_of(answer.score, [pixels], self._model)
         native = gradient.abs().sum(dim=1)
         return self.flow([native], Observation(("input",), (), (), answer), images.shape[-2:])

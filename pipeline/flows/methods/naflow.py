@@ -43,6 +43,7 @@ from pipeline.flows.flow import Flow
 from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question, beside_itself
 from pipeline.flows.references.gallery import By, Gallery
 from pipeline.flows.solvers.neuron_abandoning import walk_back
+from pipeline.models.logits import gradients_of
 from pipeline.models.tape import working
 from pipeline.models.tokens import has_tokens
 from pipeline.models.trunk import Trunk
@@ -156,7 +157,7 @@ class NaFlow(LayerMethod):
                 )
             answer = question(trunk)
             points = [segment.target for segment in trunk.segments]
-            importance = torch.autograd.grad(answer.score, points, materialize_grads=True)
+            importance = gradients_of(answer.score, points, self._model)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             backward = walk_back(
                 trunk,
