@@ -30,7 +30,7 @@ class MeasurableFlow(Protocol):
 
     @property
     def extras(self) -> Mapping[str, Tensor]:
-        """``prefix_mass``, ``readout_rank`` (B, L) and ``token_norm`` (B, h, w) are used if there."""
+        """``prefix_mass`` and ``readout_rank`` (B, L), ``token_norm`` (B, h, w); all optional."""
 
 
 @torch.no_grad()
