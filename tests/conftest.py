@@ -6,14 +6,14 @@ they miss, run with ``--hypothesis-profile explore`` and another ``FLOWATLAS_SEE
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when a test imports torch
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("explore", deadline=None)
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -21,8 +21,12 @@ settings.load_profile("steady")
 
 
 def pytest_runtest_setup() -> None:
-    """Seed torch before the fixtures of a test are made, those of its module among them."""
-    torch.manual_seed(int(os.environ.get("FLOWATLAS_SEED", "0")))
+    """Seed torch before the fixtures of a test are made, those of its module among them.
+
+    A test that imported no torch is spared the seconds that takes.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(int(os.environ.get("FLOWATLAS_SEED", "0")))
 
 
 @pytest.fixture(scope="session")

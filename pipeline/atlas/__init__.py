@@ -1,10 +1,26 @@
 """Class statistics of a run: exact sums, folded by Dask into the same bytes in any order."""
 
-from pipeline.atlas.aggregation import aggregate
-from pipeline.atlas.fold import cluster
-from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, TABLES
-from pipeline.atlas.storage.catalogue import choose_atlas, open_atlas
-from pipeline.atlas.storage.reader import Atlas
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from pipeline.atlas.aggregation import aggregate
+    from pipeline.atlas.fold import cluster
+    from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, TABLES
+    from pipeline.atlas.storage.catalogue import choose_atlas, open_atlas
+    from pipeline.atlas.storage.reader import Atlas
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "aggregation": ("aggregate",),
+            "fold": ("cluster",),
+            "statistics.membership": ("CONFIDENT", "CONFIDENT_MASS", "TABLES"),
+            "storage.catalogue": ("choose_atlas", "open_atlas"),
+            "storage.reader": ("Atlas",),
+        },
+    )
 
 __all__ = [
     "CONFIDENT",

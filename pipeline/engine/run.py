@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from pipeline.config import RunConfig
-from pipeline.engine.prepare import prepare
+from pipeline.engine.preparation import prepare
 from pipeline.engine.scheduling.interface import Engine, Job
 from pipeline.engine.scheduling.local import LocalEngine
 from pipeline.engine.worker import open_flows

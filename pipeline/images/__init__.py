@@ -1,12 +1,30 @@
 """Where images come from: sources, their index, bytes to pixels, pixels to the model's input."""
 
-from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
-from pipeline.images.load import Crop, ImageReader, Place
-from pipeline.images.reasons import Reason
-from pipeline.images.sources.kind import open_source
-from pipeline.images.sources.leftovers import Leftover
-from pipeline.images.sources.source import Entry, Source
-from pipeline.images.transform import InputTransform
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
+    from pipeline.images.load import Crop, ImageReader, Place
+    from pipeline.images.reasons import Reason
+    from pipeline.images.sources.kind import open_source
+    from pipeline.images.sources.leftovers import Leftover
+    from pipeline.images.sources.source import Entry, Source
+    from pipeline.images.transform import InputTransform
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "index": ("BOXES_SCHEMA", "INDEX_SCHEMA", "PART_ROWS", "Index", "build_index"),
+            "load": ("Crop", "ImageReader", "Place"),
+            "reasons": ("Reason",),
+            "sources.kind": ("open_source",),
+            "sources.leftovers": ("Leftover",),
+            "sources.source": ("Entry", "Source"),
+            "transform": ("InputTransform",),
+        },
+    )
 
 __all__ = [
     "BOXES_SCHEMA",

@@ -1,5 +1,12 @@
 """A run as static HTML pages: findings, classes and images with their flow."""
 
-from pipeline.report.report import write_report
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from pipeline.report.report import write_report
+else:
+    __getattr__ = lazy_exports(__name__, {"report": ("write_report",)})
 
 __all__ = ["write_report"]

@@ -4,12 +4,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.store import Run
-from tests.report.reported import reported_run
+if TYPE_CHECKING:
+    from pipeline.store import Run
 
 _FLAGS = (
     "--headless",
@@ -24,12 +24,14 @@ _FLAGS = (
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    from tests.report.reported import reported_run
+
     return reported_run(tmp_path_factory.mktemp("browsed") / "run")
 
 
 @pytest.fixture(scope="session")
-def report(run: Run) -> Path:
+def report(run: "Run") -> Path:
     return Path(run.uri) / "report"
 
 

@@ -1,11 +1,15 @@
 """One reported run for all tests that only read it."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from pipeline.store import Run
-from tests.report.reported import reported_run
+if TYPE_CHECKING:
+    from pipeline.store import Run
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    from tests.report.reported import reported_run
+
     return reported_run(tmp_path_factory.mktemp("reported") / "run")

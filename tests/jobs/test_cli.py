@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import jobs
 from pipeline.store import open_run
 from tests.engine.datasets import small_config
 
@@ -18,10 +20,12 @@ def flowatlas(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_every_command_is_also_a_module() -> None:
-    listed = flowatlas("--help").stdout
-    for name in ("demo", "plan", "flows", "submit", "aggregate", "audit", "report", "verify"):
-        assert name in listed
-        assert hasattr(importlib.import_module(f"jobs.{name}"), name)
+    listed = re.findall(r"^  ([a-z]+) ", flowatlas("--help").stdout.partition("Commands:")[2], re.M)
+    modules = {path.stem for path in Path(jobs.__file__).parent.glob("[a-z]*.py")} - {"cli"}
+    assert len(listed) >= 12
+    assert set(listed) == modules
+    for name in listed:
+        assert callable(getattr(importlib.import_module(f"jobs.{name}"), name))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from pipeline.config import RunConfig
-from pipeline.engine.prepare import Prepared
+from pipeline.engine.preparation import Prepared
 from pipeline.engine.run import open_engine
 from pipeline.engine.scheduling.interface import Job
 from pipeline.engine.worker import open_flows
