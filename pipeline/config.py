@@ -125,7 +125,7 @@ class FlowConfig(_Section):
 
     method: str = "daam"
     target: StrictInt | StrictStr = "predicted"
-    """``predicted``, ``label``, ``both`` (label maps beside), or one class: its index or name."""
+    """``predicted``, ``label``, ``both`` (label maps as well), or one class: its index or name."""
     embedding: Literal["model", "pooled"] = "model"
     """``model``: what the classifier reads; ``pooled``: the mean of the last activations."""
     features: bool = False
@@ -145,12 +145,12 @@ class ClusterConfig(_Section):
     """A running Ray cluster (``auto`` or ``ray://…``); none joins that of the surrounding Ray job,
     or starts Ray on this machine, as ``local`` always does."""
     actors: int | Literal["auto"] = "auto"
-    """At most so many; a cluster that scales itself is asked for their nodes. ``auto``: as many as
+    """At most this many; an autoscaling cluster is asked for nodes for them. ``auto``: as many as
     there is room for, also on nodes that join later."""
     gpus_per_actor: float | Literal["auto"] = "auto"
     """May be a fraction of one. ``auto``: 1 where the cluster has GPUs at the start, else 0."""
     cpus_per_actor: int | Literal["auto"] = "auto"
-    """Threads of each actor. ``auto``: 4 beside a GPU, else 1."""
+    """Threads of each actor. ``auto``: 4 with a GPU, else 1."""
     patience: float = Field(default=600, ge=0)
     """Seconds to wait for new nodes when there are none with room."""
 

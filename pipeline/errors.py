@@ -34,7 +34,7 @@ class UnitFailed(FlowatlasError):
 
 
 class GateClosed(FlowatlasError):
-    """There are findings of a kind that a command was told to fail on."""
+    """There are findings of a kind given to ``--fail-on``."""
 
 
 class StoreFull(FlowatlasError):

@@ -18,7 +18,7 @@ from pipeline.store import (
     finalize,
     open_store,
     reopen,
-    telling_when_full,
+    store_full_errors,
     valid_receipts,
 )
 
@@ -64,7 +64,7 @@ def run_flows(
     prepared = prepare(config)
     spec = prepared.spec
     store = open_store(config.run, create=True)
-    with telling_when_full(), RunLock(store) as lock:
+    with store_full_errors(), RunLock(store) as lock:
         create_run(store, spec, prepared.parts)
         if prepared.parts is not None:
             prepared.parts.discard()

@@ -71,7 +71,7 @@ def hit(p: Tensor, boxes: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return whether the highest cell of p (B, h·w) points at a box (B, K, 4), bool (B,).
 
     It does if the centre of the cell lies in any box enlarged on every side by
-    :data:`TOLERANCE`. The grid itself is asked: a bilinearly enlarged map has its maximum at a
+    :data:`TOLERANCE`. The grid itself decides: a bilinearly enlarged map has its maximum at a
     cell centre too. Among equal cells the first in row order counts.
     """
     height, width = grid

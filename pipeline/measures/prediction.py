@@ -1,4 +1,4 @@
-"""What the model said, and how sure it was."""
+"""The predicted class and how confident the model is."""
 
 from typing import NamedTuple
 

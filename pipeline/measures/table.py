@@ -22,7 +22,7 @@ from pipeline.measures.sinks import sink_cells
 
 
 class MeasurableFlow(Protocol):
-    """What is asked of a flow: raw maps (B, L, h, w) ≥ 0, and named tensors (B, …)."""
+    """What a flow must have: raw maps (B, L, h, w) ≥ 0, and named tensors (B, …)."""
 
     @property
     def maps(self) -> Tensor:

@@ -11,7 +11,7 @@ from pipeline.store.commit import (
     load_spec,
     reopen,
 )
-from pipeline.store.disk_full import telling_when_full
+from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool, stored_scan
 from pipeline.store.layout import Column, RunSpec, Status, Unit
 from pipeline.store.lock import RunLock
@@ -44,8 +44,8 @@ __all__ = [
     "open_run",
     "open_store",
     "reopen",
+    "store_full_errors",
     "stored_scan",
-    "telling_when_full",
     "valid_receipts",
     "verify",
 ]

@@ -20,12 +20,12 @@ def what_changed(old: ObjectStore, new: ObjectStore) -> str:
     32 bytes an image, and one part of the index.
     """
     before, after = _hashes(old), _hashes(new)
-    told = [
+    sentences = [
         _told(old, "removed", ~np.isin(before[0], after[0])),
         _told(new, "added", ~np.isin(after[0], before[0])),
         _told(new, "changed", _differs(before, after)),
     ]
-    named = [sentence for sentence in told if sentence]
+    named = [sentence for sentence in sentences if sentence]
     return ", ".join(named) or "its boxes or the order of its images differ"
 
 

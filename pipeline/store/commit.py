@@ -16,7 +16,7 @@ from obstore.store import ObjectStore
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.changes import what_changed
-from pipeline.store.disk_full import telling_when_full
+from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
     FEATURES,
@@ -108,11 +108,11 @@ def check_same_run(stored: RunSpec, wanted: RunSpec) -> None:
         for key in old.keys() | new.keys()
         if key not in ignored and old.get(key) != new.get(key)
     )
-    told = ", ".join(
+    differences = ", ".join(
         f"{key} (was {_short(old.get(key))}, is {_short(new.get(key))})" for key in changed
     )
     raise RunConflict(
-        f"this run was computed with other settings: {told}; choose another run folder"
+        f"this run was computed with other settings: {differences}; choose another run folder"
     )
 
 
@@ -161,7 +161,7 @@ def commit_unit(
     if done := valid_receipt(store, spec, unit):
         return done
     begin = time.perf_counter()
-    with telling_when_full():
+    with store_full_errors():
         objects = write_shards(store, spec, unit, data.arrays)
         part = parquet_bytes(data.summary)
         write(store, summary_path(unit.id), part)
@@ -238,10 +238,10 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
         reasons=dict(reasons.most_common()),
     )
     if totals.quarantined > quarantine_limit * totals.rows:
-        told = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.items())
+        counts = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.items())
         raise QuarantineExceeded(
-            f"{totals.quarantined} of {totals.rows} images were quarantined ({told}), more than "
-            f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then mend the "
+            f"{totals.quarantined} of {totals.rows} images were quarantined ({counts}), more than "
+            f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then fix the "
             "dataset or raise the limit and run again"
         )
     manifest = {

@@ -1,4 +1,4 @@
-"""A disk or quota that has no space left, told as what it is."""
+"""A disk or quota without space, reported as one error."""
 
 import re
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ _FULL = re.compile(r"No space left|quota exceeded|os error (27|28|122)\b", re.IG
 
 
 @contextmanager
-def telling_when_full() -> Iterator[None]:
-    """Turn whatever a full disk makes a library raise in the block into StoreFull."""
+def store_full_errors() -> Iterator[None]:
+    """Turn any error that a library raises in the block because of a full disk into StoreFull."""
     try:
         yield
     except FlowatlasError:

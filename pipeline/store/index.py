@@ -20,8 +20,8 @@ _ROW_GROUP = 8_192
 class Spool:
     """The parts of a scan, on this machine's disk until their run is created (``$TMPDIR``).
 
-    A run's folder is no place for them: until the scan has ended nobody knows whether that run is
-    of this dataset. The parts disappear with the object.
+    They do not belong into the run's folder: until the scan has ended it is unknown whether that
+    run is of this dataset. The parts disappear with the object.
     """
 
     def __init__(self) -> None:

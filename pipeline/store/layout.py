@@ -201,5 +201,5 @@ _SUMMARY_HEAD = [
 
 
 def summary_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Return the schema of a Parquet part: who, what the model said, then the measures (f4)."""
+    """Return the schema of a Parquet part: the image, the prediction, then the measures (f4)."""
     return pa.schema(_SUMMARY_HEAD + [pa.field(column.name, pa.float32()) for column in columns])

@@ -124,7 +124,7 @@ def _alive(owner: dict[str, object], age: float) -> bool:
 
 
 def _gone(pid: int) -> bool:
-    """Return whether a process of this machine has ended, be it that nobody waited for it."""
+    """Return whether a process of this machine has ended, even if its parent has not waited."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -132,7 +132,7 @@ def _gone(pid: int) -> bool:
     except PermissionError:
         return False
     try:
-        told = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[0] == "Z"
+    return stat.rpartition(")")[2].split()[0] == "Z"

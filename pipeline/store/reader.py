@@ -201,7 +201,7 @@ class Run:
         return exists(self.store, path)
 
     def findings(self) -> pa.Table:
-        """Return the audit's findings, the gravest first (after flowatlas audit)."""
+        """Return the audit's findings, the most severe first (after flowatlas audit)."""
         if not self.exists(FINDINGS):
             raise RunIncomplete(f"{self.uri} has no audit yet: flowatlas audit {self.uri}")
         return self.table(FINDINGS)

@@ -15,7 +15,7 @@ _READERS = 64
 """Receipts read at once: enough to hide an object store's latency."""
 
 _PART = 64
-"""At most so many receipts are handed to a thread at once."""
+"""Most receipts that are handed to a thread at once."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Receipt:
     """What a finished unit says of itself.
 
     ``attempt``, ``host``, ``seconds`` (stage → s) and ``memory`` (the most its worker had held by
-    then, in bytes) tell how it went and may differ between two runs of the same configuration;
+    then, in bytes) say how it went and may differ between two runs of the same configuration;
     everything else is determined by the run.
     """
 

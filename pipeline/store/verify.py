@@ -1,4 +1,4 @@
-"""Is what the receipts promise really there?"""
+"""Whether everything that the receipts promise is there."""
 
 import hashlib
 from dataclasses import dataclass

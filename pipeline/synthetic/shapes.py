@@ -85,7 +85,8 @@ def draw_pictures(
     Raises
     ------
     ValueError
-        More classes than there are shapes or fewer than two; a tag of no class or no corner.
+        More classes than there are shapes or fewer than two; a tag whose class or corner does not
+        exist.
     """
     if not 2 <= classes <= MAX_CLASSES:
         raise ValueError(f"shapes come in 2 to {MAX_CLASSES} classes, not {classes}")
