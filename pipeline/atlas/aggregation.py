@@ -15,7 +15,6 @@ from pipeline.atlas.fold import fold
 from pipeline.atlas.request import Order, Target
 from pipeline.atlas.state import State
 from pipeline.atlas.statistics import pooled
-from pipeline.atlas.statistics.covariance import finish_axes
 from pipeline.atlas.statistics.membership import TABLES, Tables
 from pipeline.atlas.storage import checkpoint, layout, parquet
 from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
@@ -94,7 +93,7 @@ def aggregate(
     order = _order(run, folder, tables, where, by, per, done, workers)
     order = replace(order, target=target)
     total = _fold_images(run, folder, order, done, hashes, workers)
-    if order.where and not total.maps.present.any():
+    if order.where and not total["maps"].present.any():
         layout.clear(run, folder)
         raise ConfigError(f"no image fits the filter {order.where.text!r}; there is no atlas of it")
     _write_atlas(run, folder, order, total, done, k, workers)
@@ -105,7 +104,7 @@ def aggregate(
         "by": by,
         "per": per,
         "target": target,
-        "images": int(total.maps.count[order.tables.parts(order.tables.names[0])].sum()),
+        "images": int(total["maps"].count[order.tables.parts(order.tables.names[0])].sum()),
         "units": len(done),
         "complete": len(done) == len(run.units),
     }
@@ -202,7 +201,7 @@ def _fold_images(
     new = [unit for unit in done if unit.id not in known]
     parts = [kept[0]] if kept else []
     if new:
-        leaves = [(partial(leaf, order), share) for leaf, share in tasks.FIRST_LOOK.items()]
+        leaves = [(partial(leaf, order), share) for leaf, share in tasks.FIRST_PASS.items()]
         parts.append(fold(new, leaves, state.merge, workers))
     total = state.merge(*parts) if len(parts) > 1 else parts[0]
     if hashes is None or len(done) == len(run.units):
@@ -222,11 +221,13 @@ def _write_atlas(
     workers: int | None,
 ) -> None:
     parts = {table: order.tables.parts(table) for table in order.tables.names}
+    covariance = state.statistics_of(run.spec).covariance
     with ThreadPoolExecutor(workers) as threads:
-        found = threads.map(partial(finish_axes, total.pooled), parts.values())
+        found = threads.map(partial(covariance.finish, total), parts.values())
         axes = dict(zip(parts, found, strict=True))
-    leaf = partial(tasks.look_again, order, axes, k)
+    leaf = partial(tasks.second_pass, order, axes, k)
     with ThreadPoolExecutor(1) as beside:
-        looks = beside.submit(fold, done, [(leaf, 1)], partial(tasks.merge_looks, k), workers)
-        write_tables(run, folder, order.tables, total, axes, looks, workers)
-    run.write(f"{folder}/{TYPICAL}", parquet.typical_bytes(looks.result()))
+        merge = partial(tasks.merge_projections, k)
+        projections = beside.submit(fold, done, [(leaf, 1)], merge, workers)
+        write_tables(run, folder, order.tables, total, axes, projections, workers)
+    run.write(f"{folder}/{TYPICAL}", parquet.typical_bytes(projections.result()))

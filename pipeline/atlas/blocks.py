@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -15,6 +14,7 @@ from pyarrow.dataset import FileSystemDataset, ParquetFileFormat
 from zarr.buffer.cpu import NDBuffer
 
 from pipeline.atlas.request import Order
+from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import HEAD, Members, members_of
 from pipeline.store import Run, Unit
 from pipeline.store.layout import summary_path, summary_schema
@@ -29,21 +29,12 @@ _BYTES_TOGETHER = 4 << 20
 unpacked. Small ones cost less together, and large ones only wait for each other."""
 
 
-@dataclass(frozen=True)
-class Flows:
-    """Members and stored maps of a block of units, valid until the next block is asked for.
+def flows_of(
+    run: Run, order: Order, units: Sequence[Unit]
+) -> Iterator[tuple[Sequence[Unit], FlowBlock]]:
+    """Yield the flows of some units, block by block, each until the next is asked for.
 
-    ``maps`` (n, L, h, w) times ``scale`` (n, L) are the raw maps.
-    """
-
-    block: Sequence[Unit]
-    members: Members
-    maps: NDArray[Any]
-    scale: NDArray[np.float32]
-
-
-def flows_of(run: Run, order: Order, units: Sequence[Unit]) -> Iterator[Flows]:
-    """Yield the flows of some units, block by block; the next block is read meanwhile.
+    The next block is read meanwhile.
 
     Two blocks take turns in memory that is taken once: to clear new memory for each would take a
     third of the time of reading it.
@@ -53,7 +44,7 @@ def flows_of(run: Run, order: Order, units: Sequence[Unit]) -> Iterator[Flows]:
     rows = max(sum(map(len, block)) for block in cut)
     buffers = [np.empty((rows, *maps.shape[1:]), maps.dtype) for _ in cut[:2]]
     read = partial(_read_flows, run, order, maps, scale)
-    waiting: list[Future[Flows]] = []
+    waiting: list[Future[tuple[Sequence[Unit], FlowBlock]]] = []
     with ThreadPoolExecutor(1) as reader:
         for block, buffer in zip(cut, cycle(buffers), strict=False):
             waiting.append(reader.submit(read, block, buffer))
@@ -64,9 +55,9 @@ def flows_of(run: Run, order: Order, units: Sequence[Unit]) -> Iterator[Flows]:
 
 def _read_flows(
     run: Run, order: Order, maps: Any, scale: Any, block: Sequence[Unit], buffer: NDArray[Any]
-) -> Flows:
+) -> tuple[Sequence[Unit], FlowBlock]:
     _, members = read_members(run, order, block)
-    return Flows(block, members, read_rows(maps, block, buffer), read_rows(scale, block))
+    return block, FlowBlock(members, read_rows(maps, block, buffer), read_rows(scale, block))
 
 
 def read_members(

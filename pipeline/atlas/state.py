@@ -1,4 +1,4 @@
-"""``State``: everything the first look at the images adds up, for some units of a run."""
+"""The statistics of an atlas, and their sums: everything the first pass over the images adds up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,74 +6,73 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.atlas.statistics import bootstrap, columns, covariance, histograms, maps, sums
-from pipeline.atlas.statistics.bootstrap import main_columns
-from pipeline.atlas.statistics.columns import atlas_columns
-from pipeline.atlas.statistics.histograms import Histograms
-from pipeline.atlas.statistics.pooled import pooled_grid
-from pipeline.atlas.statistics.sums import ClassSums
-from pipeline.measures import edges
+from pipeline.atlas.statistics.block import FlowBlock, SummaryBlock
+from pipeline.atlas.statistics.bootstrap import Bootstrap
+from pipeline.atlas.statistics.columns import Columns, atlas_columns
+from pipeline.atlas.statistics.covariance import Covariance
+from pipeline.atlas.statistics.maps import Maps
+from pipeline.atlas.statistics.statistic import Statistic
 from pipeline.store import RunSpec
+
+State = Mapping[str, Any]
+"""Sums of all statistics by name, a commutative monoid: :func:`empty`, :func:`merge`."""
 
 
 @dataclass(frozen=True)
-class State:
-    """Sums per cell of maps, pooled maps, columns and bootstrap replicates.
+class Statistics:
+    """All statistics of an atlas, by what they read.
 
-    A commutative monoid: :func:`empty`, :func:`merge`; what adds to it is in
-    :mod:`pipeline.atlas.tasks`.
+    In this order their columns are in the Parquet table. The maps come before what reads the
+    pooled ones.
     """
 
-    maps: ClassSums
-    pooled: ClassSums
-    moments: ClassSums
-    replicates: ClassSums
-    histograms: Histograms
+    covariance: Covariance
+    flows: Sequence[Statistic[FlowBlock]]
+    summary: Sequence[Statistic[SummaryBlock]]
 
-    def pack(self) -> dict[str, NDArray[Any]]:
-        """Return everything as arrays by name."""
-        return {
-            f"{field}.{name}": array
-            for field, part in vars(self).items()
-            for name, array in part.pack().items()
-        }
-
-    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> "State":
-        """Fill this empty state with what :meth:`pack` returned; return itself."""
-        for field, part in vars(self).items():
-            own = {name.partition(".")[2]: a for name, a in packed.items() if _of(name) == field}
-            part.unpack(own)
-        return self
+    @property
+    def every(self) -> tuple[Statistic[Any], ...]:
+        """All of them."""
+        return (*self.flows, *self.summary)
 
 
-def _of(name: str) -> str:
-    return name.partition(".")[0]
+def statistics_of(spec: RunSpec) -> Statistics:
+    """Return the statistics of a run."""
+    columns, covariance = atlas_columns(spec.columns), Covariance(spec.grid)
+    return Statistics(
+        covariance=covariance,
+        flows=(Maps(len(spec.layers), spec.grid), covariance),
+        summary=(Columns(columns), Bootstrap(columns)),
+    )
 
 
 def empty(spec: RunSpec, cells: int) -> State:
     """Return the neutral element of :func:`merge`."""
-    kept = atlas_columns(spec.columns)
-    grid = pooled_grid(spec.grid)
-    return State(
-        maps=ClassSums(cells, maps.shapes(len(spec.layers), spec.grid)),
-        pooled=ClassSums(cells, covariance.shapes(grid[0] * grid[1])),
-        moments=ClassSums(cells, columns.shapes(kept)),
-        replicates=ClassSums(cells, bootstrap.shapes(main_columns(kept))),
-        histograms=Histograms(cells, [len(edges(column.kind)) - 1 for column in kept]),
-    )
+    return {
+        name: sums
+        for statistic in statistics_of(spec).every
+        for name, sums in statistic.empty(cells).items()
+    }
 
 
 def merge(*parts: State) -> State:
     """Return the sum of the parts; no part is changed."""
+    return {
+        name: type(own).merged([part[name] for part in parts]) for name, own in parts[0].items()
+    }
 
-    def merged(field: str) -> ClassSums:
-        found: Sequence[ClassSums] = [getattr(part, field) for part in parts]
-        return sums.merge(found)
 
-    return State(
-        maps=merged("maps"),
-        pooled=merged("pooled"),
-        moments=merged("moments"),
-        replicates=merged("replicates"),
-        histograms=histograms.merge([part.histograms for part in parts]),
-    )
+def pack(state: State) -> dict[str, NDArray[Any]]:
+    """Return everything as arrays by name."""
+    return {
+        f"{name}.{key}": array for name, sums in state.items() for key, array in sums.pack().items()
+    }
+
+
+def unpack(spec: RunSpec, cells: int, packed: Mapping[str, NDArray[Any]]) -> State:
+    """Return the state that :func:`pack` returned the arrays of."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in packed.items():
+        name, _, own = key.partition(".")
+        parts.setdefault(name, {})[own] = array
+    return {name: sums.unpack(parts.get(name, {})) for name, sums in empty(spec, cells).items()}

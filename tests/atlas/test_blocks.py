@@ -74,9 +74,9 @@ def test_the_block_that_is_worked_on_is_not_the_one_that_is_read(run, monkeypatc
     monkeypatch.setattr(module, "BLOCK_ROWS", most)
     order = Order(run.uri, "pooled.zarr", Tables(tuple(TABLES), run.spec.classes), None, target)
     seen = []
-    for flows in flows_of(run, order, run.units):
+    for block, flows in flows_of(run, order, run.units):
         raw = flows.maps.astype(np.float32) * flows.scale[:, :, None, None]
-        lo, hi = flows.block[0].lo, flows.block[-1].hi
+        lo, hi = block[0].lo, block[-1].hi
         assert np.array_equal(raw, run.read_maps(lo, hi, target))
         assert flows.members.rows.tolist() == list(range(lo, hi))
         seen += flows.members.rows.tolist()

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.atlas import tasks
+from pipeline.atlas import state, tasks
 from pipeline.atlas.request import Order
 from pipeline.atlas.state import empty, merge
 from pipeline.atlas.statistics.membership import TABLES, Tables
 from pipeline.atlas.statistics.pooled import create_pooled, open_pooled
-from pipeline.atlas.tasks import FIRST_LOOK, values_of
+from pipeline.atlas.tasks import FIRST_PASS, values_of
 from pipeline.errors import ConfigError
 from tests.atlas.synthetic import synthetic_run
 
@@ -36,15 +36,15 @@ def whole(run, order):
 
 
 def add_units(order, units):
-    return merge(*[leaf(order, units) for leaf in FIRST_LOOK])
+    return merge(*[leaf(order, units) for leaf in FIRST_PASS])
 
 
-def contents(state):
+def contents(found):
     """Everything a state holds, whichever way it holds it."""
-    columns = range(len(state.histograms.bins))
-    sums = {"maps", "pooled", "moments", "replicates"}
-    packed = {name: a for name, a in state.pack().items() if name.split(".")[0] in sums}
-    return packed | {f"bins {j}": state.histograms.of_column(j) for j in columns}
+    histograms = found["histograms"]
+    columns = enumerate(histograms.of_columns(range(len(histograms.bins))))
+    packed = {k: a for k, a in state.pack(found).items() if not k.startswith("histograms.")}
+    return packed | {f"bins {j}": counts for j, counts in columns}
 
 
 def assert_same(found, expected):
@@ -85,8 +85,9 @@ def test_an_empty_state_changes_nothing_and_merging_changes_no_part(run, order, 
 
 
 def test_a_packed_state_is_the_same_state(run, order, whole):
-    packed = add_units(order, run.units).pack()
-    assert_same(contents(empty(run.spec, order.tables.cells).unpack(packed)), whole[0])
+    packed = state.pack(add_units(order, run.units))
+    found = state.unpack(run.spec, order.tables.cells, packed)
+    assert_same(contents(found), whole[0])
 
 
 def test_values_of_a_column_of_the_summary_and_of_the_index(run, order, monkeypatch):

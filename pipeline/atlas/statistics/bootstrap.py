@@ -6,17 +6,21 @@ replicate alone, so replicates of parts of a run add up to replicates of the run
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.atlas.statistics.columns import SPAN, column_values, fixed_value
+from pipeline.atlas.statistics.binning import SPAN, fixed_value
+from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.hashing import hash64
-from pipeline.atlas.statistics.membership import Members, segments
+from pipeline.atlas.statistics.membership import segments
+from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
 from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.table import Table
 from pipeline.store.layout import Column
 
 REPLICATES = 100
@@ -48,6 +52,38 @@ def main_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(column for column in columns if column.name in wanted)
 
 
+class Bootstrap:
+    """The statistic of the accuracy's and the main columns' replicates."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = main_columns(columns)
+
+    def empty(self, cells: int) -> dict[str, Sums]:
+        """Return its sums over no image, by name."""
+        return {"replicates": ClassSums(cells, shapes(self.columns))}
+
+    def add(self, sums: Mapping[str, Any], block: SummaryBlock) -> None:
+        """Add images to all replicates."""
+        add_replicates(sums["replicates"], block, self.columns)
+
+    def write(self, sums: Mapping[str, Any], tables: Sequence[Table], threads: Executor) -> Finish:
+        """Write the replicates; the ends of the intervals are flat columns."""
+        futures = [threads.submit(self._write, sums["replicates"], table) for table in tables]
+        return lambda: [future.result() for future in futures]
+
+    def _write(self, total: ClassSums, table: Table) -> Flat:
+        found = finish_replicates(total, table.parts, self.columns)
+        axes = ("statistic", "class", "replicate")
+        table.write("replicates", found.means.astype(np.float32), axes)
+        table.group["replicates"].update_attributes({"statistics": list(found.names)})
+        low, high = found.intervals()
+        return {
+            f"{name if name == ACCURACY else name + '_mean'}_{end}": values[j]
+            for j, name in enumerate(found.names)
+            for end, values in (("low", low), ("high", high))
+        }
+
+
 def shapes(columns: Sequence[Column]) -> Shapes:
     """Return the arrays: weights, and weighted values, of accuracy and every column."""
     each = (REPLICATES, 1 + len(columns))
@@ -71,16 +107,15 @@ def _poisson_table() -> NDArray[np.uint8]:
 _POISSON = _poisson_table()
 
 
-def add_replicates(
-    total: ClassSums, members: Members, part: pa.Table, columns: Sequence[Column]
-) -> None:
+def add_replicates(total: ClassSums, block: SummaryBlock, columns: Sequence[Column]) -> None:
     """Add images to all replicates; up to 2**22 at a time, so that float64 sums are exact."""
+    members = block.members
     known = np.empty((len(members.rows), 1 + len(columns)))
     values = np.empty_like(known)
     known[:, 0] = members.correct >= 0
     values[:, 0] = members.correct == 1
     for j, column in enumerate(columns, 1):
-        value = column_values(part, column.name)
+        value = block.values(column.name)
         known[:, j] = ~np.isnan(value)
         values[:, j] = np.rint(fixed_value(value, column.kind)[0] / (ONE >> _BITS))
     images, cells, bounds = segments(members, members.ok)

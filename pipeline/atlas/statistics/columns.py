@@ -1,44 +1,29 @@
-"""Class sums of the summary's columns: fixed-edge histograms, and moments in fixed point.
+"""Class sums of the summary's columns: fixed-edge histograms, and moments in fixed point."""
 
-Each kind of column has one set of edges (:func:`pipeline.measures.edges`) and one value that its
-moments are taken of: the value itself, or log10 for a mass. The value is clipped at the upper end
-of the histogram (a mass at both ends), and divided by the kind's span to fit the fixed point:
-means are exact to ``span * 2**-33``, variances to about ``span**2 * 2**-32``.
-
-Counting all bins of all columns at once would take gigabytes for thousands of classes, so an
-image's bins are kept as they are (two bytes per column) until there are so many images that
-counters take less.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import reduce
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, Members, segments
+from pipeline.atlas.statistics.binning import SPAN, Codes, bin_codes, fixed_value, quantile
+from pipeline.atlas.statistics.block import SummaryBlock
+from pipeline.atlas.statistics.histograms import Histograms
+from pipeline.atlas.statistics.membership import CONFIDENT_MASS, segments
+from pipeline.atlas.statistics.statistic import Finish, Sums
 from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.table import WHOLE, Table
 from pipeline.measures import edges
 from pipeline.store.layout import Column
 
-SPAN: Mapping[str, float] = {
-    "fraction": 1.0,
-    "ratio": 256.0,
-    "mass": 16.0,
-    "count": 256.0,
-    "flag": 1.0,
-}
-"""A power of two that bounds the magnitude of the value whose moments are kept."""
-
-NO_BIN = np.uint16(65_535)
-"""Bin of a null or NaN, which is counted nowhere."""
+TOGETHER = 8
+"""Columns whose histograms are written and read together."""
 
 Float = NDArray[np.float64]
-Codes = NDArray[np.uint16]
-_PREFIXES = 1 << 16
+_QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 
 
 def atlas_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
@@ -52,25 +37,97 @@ def wanted_names(columns: Sequence[Column]) -> list[str]:
     return list(dict.fromkeys([*names, "confidence", "mass_flow"]))
 
 
+@dataclass(frozen=True)
+class _Written:
+    """Of some columns of a table: mean and variance, and the flat columns."""
+
+    moments: Mapping[str, tuple[Float, Float]]
+    flat: Mapping[str, Float]
+
+
+class Columns:
+    """The statistic of the summary's columns: histograms, means and variances."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+
+    def empty(self, cells: int) -> dict[str, Sums]:
+        """Return its sums over no image, by name."""
+        bins = [len(edges(column.kind)) - 1 for column in self.columns]
+        return {
+            "moments": ClassSums(cells, shapes(self.columns)),
+            "histograms": Histograms(cells, bins),
+        }
+
+    def add(self, sums: Mapping[str, Any], block: SummaryBlock) -> None:
+        """Add the values of images."""
+        codes = add_columns(sums["moments"], block, self.columns)
+        sums["histograms"].add(block.members, codes)
+
+    def write(self, sums: Mapping[str, Any], tables: Sequence[Table], threads: Executor) -> Finish:
+        """Write histograms and moments; means and quantiles are flat columns.
+
+        A thread holds the histograms of ``TOGETHER`` columns, which all tables are made from.
+        """
+        moments: ClassSums = sums["moments"]
+        totals = []
+        for table in tables:
+            self._create(table, int(moments.composed("count", table.parts).max(initial=0)))
+            totals.append([moments.composed(name, table.parts) for name in ("total", "square")])
+
+        def write(first: int, some: Mapping[int, Column]) -> list[_Written]:
+            counts = dict(zip(some, sums["histograms"].of_columns(some), strict=True))
+            return [
+                _write(table, first, _finish(some, counts, table.parts, *total))
+                for table, total in zip(tables, totals, strict=True)
+            ]
+
+        futures = [threads.submit(write, *batch) for batch in self._batches()]
+        return lambda: _finish_moments(tables, futures)
+
+    def _create(self, table: Table, most: int) -> None:
+        """Create a table's edges and its empty histograms.
+
+        ``most`` images are in a class at most: half the bytes do where that is below 2**16.
+        """
+        for kind in sorted({column.kind for column in self.columns}):
+            scale = np.asarray(edges(kind))
+            own = [column.name for column in self.columns if column.kind == kind]
+            table.write(f"edges_{kind}", scale, (f"{kind}_edge",))
+            table.create(
+                f"histogram_{kind}",
+                (len(own), len(table.parts), len(scale) - 1),
+                "uint16" if most < 1 << 16 else "uint32",
+                (f"{kind}_column", "class", f"{kind}_bin"),
+                together=TOGETHER,
+                attributes={"columns": own},
+            )
+
+    def _batches(self) -> Iterator[tuple[int, dict[int, Column]]]:
+        """Yield the first place within the kind, and columns of one kind by their place in all."""
+        for kind in sorted({column.kind for column in self.columns}):
+            own = [(j, column) for j, column in enumerate(self.columns) if column.kind == kind]
+            for first in range(0, len(own), TOGETHER):
+                yield first, dict(own[first : first + TOGETHER])
+
+
 def shapes(columns: Sequence[Column]) -> Shapes:
     """Return the arrays of the columns' moments: sums of values and of their squares."""
     each = (len(columns),)
     return {"total": each, "square": each}
 
 
-def add_columns(
-    moments: ClassSums, members: Members, part: pa.Table, columns: Sequence[Column]
-) -> Codes:
+def add_columns(moments: ClassSums, block: SummaryBlock, columns: Sequence[Column]) -> Codes:
     """Add images to the moments; return the bins of their values, (columns, n).
 
     Nulls and NaN count nowhere. Sums of up to 2**20 images at a time are exact in float64.
     """
-    images, cells, bounds = segments(members, members.ok)
+    images, cells, bounds = segments(block.members, block.members.ok)
     moments.admit(np.repeat(cells, np.diff(bounds)))
-    codes = np.empty((len(columns), len(members.rows)), np.uint16)
+    codes = np.empty((len(columns), len(block.members.rows)), np.uint16)
     found = np.zeros((2, len(cells), len(columns)), np.int64)
     for j, column in enumerate(columns):
-        values = column_values(part, column.name)
+        values = block.values(column.name)
         codes[j] = bin_codes(values, column.kind)
         for sums, fixed in zip(found, fixed_value(values, column.kind), strict=True):
             if len(cells):
@@ -78,62 +135,6 @@ def add_columns(
     moments["total"][cells] += found[0]
     moments["square"][cells] += found[1]
     return codes
-
-
-def column_values(part: pa.Table, name: str) -> NDArray[np.float32]:
-    """Return a column of the summary, or one made from it, as float32 with NaN for null."""
-    if name == CONFIDENT_MASS:
-        sure = column_values(part, "confidence") >= np.float32(CONFIDENT)
-        return np.where(sure, column_values(part, "mass_flow"), np.float32(np.nan))
-    return np.asarray(part[name].to_numpy(), dtype=np.float32)
-
-
-def bin_codes(values: NDArray[np.float32], kind: str) -> Codes:
-    """Return each value's bin: ``edges[i] <= value < edges[i + 1]``, the end bins open outwards.
-
-    The upper 16 bits of a float32 leave 128 numbers to the octave, fewer than there are bins: so
-    they tell the bin but for one edge, and a table with a comparison takes the place of a search.
-    """
-    below, edge = _bins_of_prefixes(kind)
-    prefix = np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16
-    codes: Codes = below[prefix] + (values >= edge[prefix])
-    codes[np.isnan(values)] = NO_BIN
-    return codes
-
-
-@lru_cache
-def _bins_of_prefixes(kind: str) -> tuple[Codes, NDArray[np.float32]]:
-    """Return for every prefix the bin of its least value, and the one edge that may follow.
-
-    NaN, which nothing reaches, where there is none.
-    """
-    inner = np.asarray(edges(kind))[1:-1]
-    prefix = np.arange(_PREFIXES, dtype=np.uint32) << 16
-    first = np.nan_to_num(prefix.view(np.float32))
-    below = np.searchsorted(inner, first, side="right")
-    # Compared as float32: the least float32 that is no less than the edge.
-    rounded = inner.astype(np.float32)
-    rounded = np.where(rounded < inner, np.nextafter(rounded, np.float32(np.inf)), rounded)
-    negative = (prefix >> 31) > 0
-    below[negative] = 0
-    edge = np.append(rounded, np.float32(np.nan))[below]
-    return below.astype(np.uint16), np.where(negative, np.float32(np.nan), edge)
-
-
-def fixed_value(values: NDArray[np.float32], kind: str) -> tuple[Float, Float]:
-    """Return the fixed-point value and square, whole numbers whose sums make the moments.
-
-    0 for NaN.
-    """
-    low, high = edges(kind)[0], edges(kind)[-1]
-    unit = np.where(np.isnan(values), low if kind == "mass" else 0, values).astype(np.float64)
-    if kind == "mass":
-        unit = np.log10(unit.clip(low, high))
-    unit = np.minimum(unit, high) / SPAN[kind]
-    fixed, square = np.rint(unit * ONE), np.rint(unit * unit * ONE)
-    if kind == "mass":
-        fixed[np.isnan(values)] = square[np.isnan(values)] = 0
-    return fixed, square
 
 
 @dataclass(frozen=True)
@@ -161,27 +162,69 @@ def finish_column(
     return ColumnStatistics(column, histogram, mean * span, variance * span * span)
 
 
-def quantile(histogram: NDArray[np.integer[Any]], kind: str, q: float | Float) -> Float:
-    """Return a quantile of every class from its histogram, (K, bins) → (K,); q may be (K,).
+def flat_columns(statistics: ColumnStatistics) -> dict[str, Float]:
+    """Return mean and quantiles of a column per class, named as in the Parquet table.
 
-    Linear within a bin (in the logarithm for ``ratio`` and ``mass``, whole numbers for ``count``
-    and ``flag``), so it is off by at most one bin; NaN for an empty histogram.
+    The mean of a mass is its geometric mean.
     """
-    scale = np.asarray(edges(kind))
-    total = histogram.sum(axis=1, dtype=np.int64)
-    below = np.cumsum(histogram, axis=1, dtype=np.int64)
-    wanted = np.asarray(q * total, dtype=np.float64)
-    index = np.minimum((below < wanted[:, None]).sum(axis=1), histogram.shape[1] - 1)
-    index = np.maximum(index, (histogram > 0).argmax(axis=1))
-    rows = np.arange(len(histogram))
-    inside = histogram[rows, index]
-    before = below[rows, index] - inside
-    step = np.clip((wanted - before) / np.maximum(inside, 1), 0, 1)
-    low, high = scale[index], scale[index + 1]
-    if kind in ("ratio", "mass"):
-        value = low * (high / low) ** step
-    elif kind in ("count", "flag"):
-        value = (low + high) / 2
-    else:
-        value = low + (high - low) * step
-    return np.where(total > 0, value, np.nan)
+    name, kind = statistics.column.name, statistics.column.kind
+    mean = 10.0**statistics.mean if kind == "mass" else statistics.mean
+    found = {f"{name}_mean": mean}
+    if kind != "flag":
+        for label, q in _QUANTILES.items():
+            found[f"{name}_{label}"] = quantile(statistics.histogram, kind, q)
+    return found
+
+
+def _finish(
+    some: Mapping[int, Column],
+    counts: Mapping[int, NDArray[np.uint32]],
+    parts: Integer,
+    total: Integer,
+    square: Integer,
+) -> list[ColumnStatistics]:
+    """Finish columns by their place, of the classes made of the cells ``parts``."""
+    return [
+        finish_column(
+            column,
+            reduce(np.add, (counts[j][cells] for cells in parts.T)),
+            total[:, j],
+            square[:, j],
+        )
+        for j, column in some.items()
+    ]
+
+
+def _write(table: Table, first: int, some: Sequence[ColumnStatistics]) -> _Written:
+    """Write the histograms of columns of one kind, from the ``first`` of the kind on."""
+    array = table.group[f"histogram_{some[0].column.kind}"].with_config(WHOLE)
+    histograms = np.empty((len(some), *array.shape[1:]), array.dtype)
+    for statistics, histogram in zip(some, histograms, strict=True):
+        histogram[...] = statistics.histogram
+    array[first : first + len(some)] = histograms
+    whole = [each for each in some if not _of_layer(each.column)]
+    return _Written(
+        moments={each.column.name: (each.mean, each.variance) for each in some},
+        flat={name: values for each in whole for name, values in flat_columns(each).items()},
+    )
+
+
+def _finish_moments(
+    tables: Sequence[Table], futures: Sequence[Future[list[_Written]]]
+) -> list[dict[str, Float]]:
+    """Write mean and variance of every column; return the flat columns of every table."""
+    batches = [future.result() for future in futures]
+    found = []
+    for table, own in zip(tables, zip(*batches, strict=True), strict=True):
+        moments = {name: pair for batch in own for name, pair in batch.moments.items()}
+        for i, name in enumerate(("column_mean", "column_variance")):
+            values = np.stack([pair[i] for pair in moments.values()])
+            table.write(name, values, ("column", "class"))
+        table.group.update_attributes({"moments": list(moments)})
+        found.append({name: v for batch in own for name, v in batch.flat.items()})
+    return found
+
+
+def _of_layer(column: Column) -> bool:
+    stem, _, layer = column.name.rpartition("_l")
+    return bool(stem) and layer.isdigit()

@@ -4,22 +4,64 @@ Everything is a sum of whole numbers: products of two pooled maps are below 2**3
 multiplies and adds them exactly, in whatever order the library prefers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.atlas.statistics.axes import AXES, Axes, Float, centred
+from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import Members, segments
-from pipeline.atlas.statistics.pooled import POOLED_ONE
+from pipeline.atlas.statistics.pooled import POOLED_ONE, pooled_grid
+from pipeline.atlas.statistics.statistic import Finish, Sums, no_columns
 from pipeline.atlas.statistics.sums import ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.table import Table
 
-AXES = 3
-"""Principal axes that are kept."""
-
-Float = NDArray[np.float64]
 _HALVES_SEED = 0x5B117
 _TOGETHER = 256  # classes whose covariances are in memory at once
+
+
+class Covariance:
+    """The statistic of the pooled maps, on a grid of at most 7 × 7."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        self.grid = pooled_grid(grid)
+
+    def empty(self, cells: int) -> dict[str, Sums]:
+        """Return its sums over no image, by name."""
+        return {"pooled": ClassSums(cells, shapes(self.grid[0] * self.grid[1]))}
+
+    def add(self, sums: Mapping[str, Any], block: FlowBlock) -> None:
+        """Add the pooled maps of images, which the maps' statistic has made."""
+        add_pooled(sums["pooled"], block.members, block.pooled.reshape(len(block.pooled), -1))
+
+    def finish(self, sums: Mapping[str, Any], parts: Integer) -> Axes:
+        """Return the axes of the classes made of the cells ``parts``."""
+        return finish_axes(sums["pooled"], parts)
+
+    def write(self, sums: Mapping[str, Any], tables: Sequence[Table], threads: Executor) -> Finish:
+        """Write pooled means, principal axes and reliabilities."""
+        written = [threads.submit(self._write, table) for table in tables]
+
+        def finish() -> list[dict[str, Float]]:
+            for future in written:
+                future.result()
+            return no_columns(tables)
+
+        return finish
+
+    def _write(self, table: Table) -> None:
+        axes, cells = table.axes, ("pooled_y", "pooled_x")
+        shape = (*axes.variance.shape, *self.grid)
+        table.write("pooled_mean", axes.mean.reshape(-1, *self.grid), ("class", *cells))
+        principal = axes.axes.reshape(shape).astype(np.float32)
+        table.write("axes", principal, ("class", "axis", *cells))
+        table.write("axis_variance", axes.variance, ("class", "axis"))
+        table.write("axis_explained", axes.explained, ("class", "axis"))
+        table.write("reliability", axes.reliability, ("class",))
 
 
 def shapes(cells: int) -> Shapes:
@@ -40,24 +82,6 @@ def add_pooled(total: ClassSums, members: Members, pooled: NDArray[np.uint16]) -
         total["half_count"][cell] += half.sum(axis=1).astype(np.int64)
         total["half"][cell] += (half @ own).astype(np.int64)
         total["outer"][cell] += (own.T @ own)[triangle].astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Principal axes of the pooled accumulated maps of K classes; NaN where a class has too few.
-
-    ``mean`` (K, cells) sums to 1; ``axes`` (K, 3, cells) are orthonormal, the sign such that the
-    largest component is positive; ``variance`` (K, 3) along them; ``explained`` (K, 3) is its
-    share of all variance; ``reliability`` (K,) is the correlation of the mean maps of two random
-    halves of the class, each less the mean of all classes, stepped up to the whole class
-    (Spearman 1910, Brown 1910).
-    """
-
-    mean: Float
-    axes: Float
-    variance: Float
-    explained: Float
-    reliability: Float
 
 
 def finish_axes(total: ClassSums, parts: Integer) -> Axes:
@@ -94,26 +118,3 @@ def _reliability(half: Integer, count: Integer) -> Float:
     r = (one * other).sum(axis=1)
     reliability: Float = np.where(r > 0, 2 * r / (1 + r), np.minimum(r, 0))
     return reliability
-
-
-def centred(means: Float) -> Float:
-    """Return class means (K, cells) less that of all classes, each of length 1 and mean 0."""
-    known = ~np.isnan(means).any(axis=1)
-    apart = means - means[known].mean(axis=0) if known.any() else means.copy()
-    apart -= apart.mean(axis=1, keepdims=True)
-    length = np.sqrt((apart * apart).sum(axis=1, keepdims=True))
-    unit: Float = apart / np.where(length > 0, length, np.nan)
-    return unit
-
-
-def similarity(means: Float, reliability: Float) -> Float:
-    """Return how alike the mean maps of classes are, (K, K) in [-1, 1].
-
-    The correlation of what sets the mean maps (K, cells) apart from the mean of all classes,
-    divided by the geometric mean of both reliabilities: few images make means noisy, and noise
-    makes any two classes look unlike (Spearman 1904). NaN where a class is not reliable at all.
-    """
-    unit = centred(means)
-    root = np.sqrt(np.where(reliability > 0, reliability, np.nan))
-    alike: Float = np.clip(unit @ unit.T / np.outer(root, root), -1, 1)
-    return alike

@@ -6,12 +6,12 @@ all of them are never in memory together unless there are very many images.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atlas.statistics.columns import Codes
+from pipeline.atlas.statistics.binning import Codes
 from pipeline.atlas.statistics.membership import Members, segments
 
 Counts = NDArray[np.uint32]
@@ -41,11 +41,7 @@ class Histograms:
         self._kept.append(
             (np.repeat(cells, np.diff(bounds)).astype(np.int32), np.take(codes, images, axis=1))
         )
-        self._settle()
-
-    def of_column(self, j: int) -> Counts:
-        """Return the histogram of a column, (cells, bins)."""
-        return next(self.of_columns([j]))
+        self._count_if_many()
 
     def of_columns(self, some: Iterable[int]) -> Iterator[Counts]:
         """Yield the histograms of columns, (cells, bins) each.
@@ -67,7 +63,7 @@ class Histograms:
                 np.add.at(total.reshape(-1), flat, np.uint32(1))
             yield total[:, :bins]
 
-    def _settle(self) -> None:
+    def _count_if_many(self) -> None:
         """Count the kept images once they are too many."""
         if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
             return
@@ -84,7 +80,7 @@ class Histograms:
             packed["counted"] = np.concatenate(self._counted, axis=1)
         return packed
 
-    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> "Histograms":
+    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> Self:
         """Fill this empty object with what :meth:`pack` returned; return itself."""
         if "cells" in packed:
             self._kept = [(packed["cells"], packed["codes"])]
@@ -92,14 +88,14 @@ class Histograms:
             self._counted = np.split(packed["counted"], np.cumsum(self.bins)[:-1], axis=1)
         return self
 
-
-def merge(parts: Sequence[Histograms]) -> Histograms:
-    """Return the sum of the parts as a new object; no part is changed."""
-    total = Histograms(parts[0].cells, parts[0].bins)
-    for part in parts:
-        total._kept += part._kept
-        if part._counted is not None:
-            into = total._counted or [np.zeros_like(counted) for counted in part._counted]
-            total._counted = [a + b for a, b in zip(into, part._counted, strict=True)]
-    total._settle()
-    return total
+    @classmethod
+    def merged(cls, parts: Sequence[Self]) -> Self:
+        """Return the sum of the parts as a new object; no part is changed."""
+        total = cls(parts[0].cells, parts[0].bins)
+        for part in parts:
+            total._kept += part._kept
+            if part._counted is not None:
+                into = total._counted or [np.zeros_like(counted) for counted in part._counted]
+                total._counted = [a + b for a, b in zip(into, part._counted, strict=True)]
+        total._count_if_many()
+        return total

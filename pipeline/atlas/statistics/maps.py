@@ -7,22 +7,82 @@ each plus the float64 rounding of p. Where a map has no mass p is undefined; the
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import Members
 from pipeline.atlas.statistics.pooled import pool, pooled_grid
+from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
 from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.table import Table
 
 BLOCK = 48
 """Images worked on at once: so few that float64 intermediates stay near, in the cache, and so many
 that threads do not hand Python's lock to each other all the time."""
 
 Float = NDArray[np.float64]
+_AXES = ("class", "layer", "y", "x")
+_TOGETHER = 128  # classes that are finished at once, and are a chunk
+_MAPS = ("mean", "variance", "flow_mean", "flow_variance")
+_ZEROS = ("zero", "flow_zero")
+_COUNTS = {
+    "count": "count",
+    "n_quarantined": "quarantined",
+    "n_labelled": "labelled",
+    "n_correct": "correct",
+}
+
+
+class Maps:
+    """The statistic of the maps, and of how many images there are of each kind."""
+
+    def __init__(self, layers: int, grid: tuple[int, int]) -> None:
+        self.layers, self.grid = layers, grid
+
+    def empty(self, cells: int) -> dict[str, Sums]:
+        """Return its sums over no image, by name."""
+        return {"maps": ClassSums(cells, shapes(self.layers, self.grid))}
+
+    def add(self, sums: Mapping[str, Any], block: FlowBlock) -> None:
+        """Add the maps of images, and pool them."""
+        block.pooled[...] = add_maps(sums["maps"], block.members, block.maps, block.scale)
+
+    def write(self, sums: Mapping[str, Any], tables: Sequence[Table], threads: Executor) -> Finish:
+        """Write means, variances and zeros; counts and accuracy are flat columns."""
+        futures = [threads.submit(self._write, sums["maps"], table) for table in tables]
+        return lambda: [future.result() for future in futures]
+
+    def _write(self, total: ClassSums, table: Table) -> Flat:
+        count = len(table.parts)
+        shape = (count, self.layers, *self.grid)
+        arrays = {
+            name: table.create(name, shape, "float32", _AXES, together=_TOGETHER) for name in _MAPS
+        }
+        zeros = {name: np.empty((count, self.layers), np.int64) for name in _ZEROS}
+        for lo in range(0, count, _TOGETHER):
+            some = slice(lo, lo + _TOGETHER)
+            finished = finish_maps(total, table.parts[some])
+            for name, array in arrays.items():
+                array[some] = getattr(finished, name)
+            for name, zero in zeros.items():
+                zero[some] = getattr(finished, name)
+        for name, zero in zeros.items():
+            table.write(name, zero, _AXES[:2])
+        counts = {name: total.composed(own, table.parts) for name, own in _COUNTS.items()}
+        labelled = np.where(counts["n_labelled"] > 0, counts["n_labelled"], np.nan)
+        return {
+            "count": counts.pop("count"),
+            "n_zero": zeros["flow_zero"][:, -1],
+            **counts,
+            "accuracy": counts["n_correct"] / labelled,
+        }
 
 
 def shapes(layers: int, grid: tuple[int, int]) -> Shapes:

@@ -1,6 +1,6 @@
 """Pooled maps: where an image's accumulated flow ends, on 7 × 7 boxes at most, in two bytes each.
 
-They are small enough to be kept for every image, so that what needs a second look at all images
+They are small enough to be kept for every image, so that what needs a second pass over all images
 (distances, principal axes, clusters) never reads the maps again.
 """
 
@@ -14,10 +14,8 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import ObjectStore as ZarrStore
 
 from pipeline.atlas.statistics.sums import ONE
+from pipeline.atlas.statistics.table import WHOLE
 from pipeline.store import Run
-
-WHOLE: Any = {"write_empty_chunks": True}
-"""To look for chunks of zeros takes longer than to write them. What Zarr opens has forgotten it."""
 
 SIDE = 7
 """Most boxes along a side."""

@@ -1,4 +1,4 @@
-"""The second look at all images: how far each is from its class' mean, and along its main axis.
+"""The second pass over all images: how far each is from its class' mean, and along its main axis.
 
 It needs the finished means and axes, and the pooled maps alone.
 
@@ -9,17 +9,19 @@ Its score is its place along the first principal axis, in standard deviations of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atlas.statistics import ranking, sums
-from pipeline.atlas.statistics.covariance import Axes, Float
+from pipeline.atlas.statistics import ranking
+from pipeline.atlas.statistics.axes import Axes, Float
 from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import Members, Tables, classes_in
-from pipeline.atlas.statistics.pooled import POOLED_ONE
+from pipeline.atlas.statistics.pooled import POOLED_ONE, pooled_grid
 from pipeline.atlas.statistics.ranking import Ranked
 from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer
+from pipeline.atlas.statistics.table import Table
 
 SAMPLE = 256
 """Images sampled per class: those with the least hashes of their rows."""
@@ -34,23 +36,33 @@ _SCORE_LIMIT = 32.0
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What the second look found in one table: a commutative monoid (see :func:`merge`)."""
+class Projections:
+    """What the second pass finds in one table: a commutative monoid (see :meth:`merged`)."""
 
     typical: Ranked
     atypical: Ranked
     sample: Ranked
     scores: ClassSums
 
+    @classmethod
+    def merged(cls, parts: Sequence[Self], k: int) -> Self:
+        """Return what the parts found together; no part is changed."""
+        return cls(
+            typical=ranking.merge([part.typical for part in parts], k),
+            atypical=ranking.merge([part.atypical for part in parts], k),
+            sample=ranking.merge([part.sample for part in parts], SAMPLE),
+            scores=ClassSums.merged([part.scores for part in parts]),
+        )
 
-def look(
+
+def project(
     members: Members,
     pooled: NDArray[np.uint16],
     tables: Tables,
     axes: Mapping[str, Axes],
     k: int,
-) -> dict[str, Looks]:
-    """Look at images in every table.
+) -> dict[str, Projections]:
+    """Place images among those of their class, in every table.
 
     Parameters
     ----------
@@ -70,23 +82,13 @@ def look(
         scores = ClassSums(len(axes[table].mean), {"power": (4,), "histogram": (64,)})
         _add_scores(scores, classes, apart, axes[table])
         hashes = (hash64(_SAMPLE_SEED, rows) >> np.uint64(1)).astype(np.int64)
-        found[table] = Looks(
+        found[table] = Projections(
             typical=ranking.merge([ranking.ranked(classes, keys, rows)], k),
             atypical=ranking.merge([ranking.ranked(classes, -keys, rows)], k),
             sample=ranking.merge([ranking.ranked(classes, hashes, rows, maps)], SAMPLE),
             scores=scores,
         )
     return found
-
-
-def merge(parts: Sequence[Looks], k: int) -> Looks:
-    """Return what the looks found together; no part is changed."""
-    return Looks(
-        typical=ranking.merge([part.typical for part in parts], k),
-        atypical=ranking.merge([part.atypical for part in parts], k),
-        sample=ranking.merge([part.sample for part in parts], SAMPLE),
-        scores=sums.merge([part.scores for part in parts]),
-    )
 
 
 def _add_scores(total: ClassSums, classes: Integer, apart: Float, axes: Axes) -> None:
@@ -116,3 +118,25 @@ def bimodality(scores: ClassSums) -> Float:
     tail = four - 4 * one * three + 6 * one * one * two - 3 * one**4
     found: Float = (skew**2 / variance**3 + 1) / (tail / variance**2)
     return found
+
+
+def write_projections(
+    table: Table, found: Projections, grid: tuple[int, int]
+) -> dict[str, NDArray[np.float64]]:
+    """Write scores along the first axis and the sample; return the flat columns on the axes.
+
+    ``grid`` (h, w) is that of the maps.
+    """
+    table.write("scores", found.scores["histogram"], ("class", "score_bin"))
+    table.write("edges_scores", SCORE_EDGES, ("score_edge",))
+    table.write("bimodality", bimodality(found.scores), ("class",))
+    sample = found.sample
+    table.write("sample_row", sample.rows, ("sample",))
+    table.write("sample_class", sample.classes, ("sample",))
+    pooled = sample.pooled.reshape(len(sample), *pooled_grid(grid))
+    table.write("sample", pooled, ("sample", "pooled_y", "pooled_x"))
+    return {
+        "axis_explained": table.axes.explained[:, 0],
+        "bimodality": bimodality(found.scores),
+        "reliability": table.axes.reliability,
+    }

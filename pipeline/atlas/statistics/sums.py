@@ -1,7 +1,7 @@
 """``ClassSums``: int64 sums per cell, the commutative monoid the class statistics live in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class ClassSums:
         packed = {name: array[rows] for name, array in self._arrays.items()}
         return {"count": self.count, "rows": rows, **packed}
 
-    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> "ClassSums":
+    def unpack(self, packed: Mapping[str, NDArray[Any]]) -> Self:
         """Fill these empty sums with what :meth:`pack` returned; return themselves."""
         self.count[:] = packed["count"]
         self.present[packed["rows"]] = True
@@ -78,39 +78,39 @@ class ClassSums:
             array[packed["rows"]] = packed[name]
         return self
 
+    @classmethod
+    def merged(cls, parts: Sequence[Self]) -> Self:
+        """Return the sum of the parts; no part is changed, but one alone is its own sum.
+
+        Raises
+        ------
+        FlowatlasError
+            A cell has more images than its int64 sums can hold.
+        """
+        first, *others = [part for part in parts if part.present.any()] or parts[:1]
+        if not others:
+            return first
+        total = cls(len(first.count), first.shapes)
+        for part in (first, *others):
+            known = total.present.copy()
+            total.count += part.count
+            total.present |= part.present
+            for name in first.shapes:
+                into, values = total[name], part[name]
+                for row in np.flatnonzero(part.present):
+                    if known[row]:
+                        into[row] += values[row]
+                    else:
+                        into[row] = values[row]
+        _check(total.count)
+        return total
+
     def __getstate__(self) -> dict[str, Any]:
         return {"cells": len(self.count), "shapes": self.shapes, "packed": self.pack()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["cells"], state["shapes"])  # type: ignore[misc]
         self.unpack(state["packed"])
-
-
-def merge(parts: Sequence[ClassSums]) -> ClassSums:
-    """Return the sum of the parts; no part is changed, but one alone is its own sum.
-
-    Raises
-    ------
-    FlowatlasError
-        A cell has more images than its int64 sums can hold.
-    """
-    first, *others = [part for part in parts if part.present.any()] or parts[:1]
-    if not others:
-        return first
-    total = ClassSums(len(first.count), first.shapes)
-    for part in (first, *others):
-        known = total.present.copy()
-        total.count += part.count
-        total.present |= part.present
-        for name in first.shapes:
-            into, values = total[name], part[name]
-            for row in np.flatnonzero(part.present):
-                if known[row]:
-                    into[row] += values[row]
-                else:
-                    into[row] = values[row]
-    _check(total.count)
-    return total
 
 
 def _zeros(cells: int, shape: tuple[int, ...]) -> Integer:

@@ -51,13 +51,13 @@ def load(
         }
     except (FileNotFoundError, ValueError, KeyError, AttributeError):
         return None
-    return state.empty(run.spec, order.tables.cells).unpack(packed), frozenset(stored)
+    return state.unpack(run.spec, order.tables.cells, packed), frozenset(stored)
 
 
 def save(run: Run, folder: str, order: Order, total: State, units: Mapping[int, str]) -> None:
     """Store a state in place of an earlier one; what makes it valid is written last."""
     discard(run, folder)
-    packed = total.pack()
+    packed = state.pack(total)
     for name, array in packed.items():
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)

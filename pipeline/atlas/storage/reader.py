@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.atlas.statistics.axes import similarity
+from pipeline.atlas.statistics.binning import quantile
 from pipeline.atlas.statistics.bootstrap import Replicates
-from pipeline.atlas.statistics.columns import quantile
-from pipeline.atlas.statistics.covariance import similarity
 from pipeline.atlas.statistics.pooled import POOLED_ONE, open_pooled
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
 from pipeline.errors import ConfigError
@@ -236,7 +236,7 @@ class Atlas:
         """Return how alike the mean maps of classes are beyond what all share, (K, K) in [-1, 1].
 
         Correlations divided by reliabilities: see
-        :func:`pipeline.atlas.statistics.covariance.similarity`.
+        :func:`pipeline.atlas.statistics.axes.similarity`.
         """
         means = self.pooled_mean.reshape(len(self.names), -1)
         return similarity(means, self.reliability)

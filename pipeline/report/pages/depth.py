@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atlas import Atlas
-from pipeline.atlas.statistics.columns import quantile
+from pipeline.atlas.statistics.binning import quantile
 from pipeline.measures import layer_column
 from pipeline.report.charts import Chart, Series, bar_chart, depth_chart
 

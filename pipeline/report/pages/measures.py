@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.atlas import CONFIDENT_MASS, Atlas
-from pipeline.atlas.statistics.columns import bin_codes, quantile
+from pipeline.atlas.statistics.binning import bin_codes, quantile
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 
 _QUANTILES = (0.1, 0.5, 0.9)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.bootstrap import (
     REPLICATES,
     add_replicates,
@@ -14,7 +15,7 @@ from pipeline.atlas.statistics.bootstrap import (
 )
 from pipeline.atlas.statistics.columns import atlas_columns
 from pipeline.atlas.statistics.membership import Members
-from pipeline.atlas.statistics.sums import ClassSums, merge
+from pipeline.atlas.statistics.sums import ClassSums
 from pipeline.store import Column
 
 COLUMNS = main_columns(atlas_columns([Column("mass_flow", "mass"), Column("gini_l00", "fraction")]))
@@ -36,7 +37,7 @@ def images(seed=0, n=N):
 
 def summed(part, members):
     total = ClassSums(2, shapes(COLUMNS))
-    add_replicates(total, members, part, COLUMNS)
+    add_replicates(total, SummaryBlock(members, part), COLUMNS)
     return total
 
 
@@ -77,7 +78,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     random.shuffle(rows)
     pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
     whole = summed(part, members)
-    parts = merge([summed(part.take(piece), members.take(piece)) for piece in pieces])
+    parts = ClassSums.merged([summed(part.take(piece), members.take(piece)) for piece in pieces])
     for name in whole.shapes:
         assert np.array_equal(whole[name], parts[name]), name
 

@@ -1,22 +1,24 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.atlas.statistics.axes import Axes
+from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.columns import (
-    NO_BIN,
-    add_columns,
+    Columns,
     atlas_columns,
-    bin_codes,
     finish_column,
-    quantile,
-    shapes,
+    flat_columns,
 )
 from pipeline.atlas.statistics.histograms import Histograms
-from pipeline.atlas.statistics.histograms import merge as merge_histograms
 from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, Members
-from pipeline.atlas.statistics.sums import ClassSums, merge
+from pipeline.atlas.statistics.sums import ONE, ClassSums
+from pipeline.atlas.statistics.table import Table
 from pipeline.measures import edges
 from pipeline.store import Column
 
@@ -57,19 +59,21 @@ def unit(seed=0):
 
 
 def summed(part, members):
-    moments = ClassSums(CLASSES, shapes(COLUMNS))
-    histograms = Histograms(CLASSES, [len(edges(column.kind)) - 1 for column in COLUMNS])
-    histograms.add(members, add_columns(moments, members, part, COLUMNS))
-    return moments, histograms
+    statistic = Columns(COLUMNS)
+    sums = statistic.empty(CLASSES)
+    statistic.add(sums, SummaryBlock(members, part))
+    return sums["moments"], sums["histograms"]
+
+
+def everything(histograms):
+    return list(histograms.of_columns(range(len(COLUMNS))))
 
 
 def finished(part, members):
     moments, histograms = summed(part, members)
     return [
-        finish_column(
-            column, histograms.of_column(j), moments["total"][:, j], moments["square"][:, j]
-        )
-        for j, column in enumerate(COLUMNS)
+        finish_column(column, counts, moments["total"][:, j], moments["square"][:, j])
+        for j, (column, counts) in enumerate(zip(COLUMNS, everything(histograms), strict=True))
     ]
 
 
@@ -115,49 +119,41 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
     parts = [summed(part.take(piece), members.take(piece)) for piece in pieces]
     whole, counted = summed(part, members)
-    merged = merge([moments for moments, _ in parts])
+    merged = ClassSums.merged([moments for moments, _ in parts])
     for name in whole.shapes:
         assert np.array_equal(whole[name], merged[name]), name
-    together = merge_histograms([histograms for _, histograms in parts])
-    for j in range(len(COLUMNS)):
-        assert np.array_equal(counted.of_column(j), together.of_column(j))
+    together = Histograms.merged([histograms for _, histograms in parts])
+    for one, other in zip(everything(counted), everything(together), strict=True):
+        assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", ["fraction", "ratio", "mass", "count", "flag"])
-def test_bins_are_those_of_a_search(kind):
-    inner = np.asarray(edges(kind))[1:-1]
-    near = inner.astype(np.float32)
-    around = [np.nextafter(near, np.float32(side)) for side in (-np.inf, np.inf)]
-    rng = np.random.default_rng(0)
-    anything = rng.integers(0, 2**32, 20_000, dtype=np.uint32).view(np.float32)
-    extreme = np.array([0, -0.0, -1, np.inf, -np.inf], np.float32)
-    values = np.concatenate([near, *around, anything[~np.isnan(anything)], extreme])
-    expected = np.searchsorted(inner, values.astype(np.float64), side="right")
-    assert np.array_equal(bin_codes(values, kind), expected)
-    assert bin_codes(np.array([np.nan], np.float32), kind).tolist() == [NO_BIN]
+def test_a_column_has_its_mean_and_quantiles_and_a_mass_its_geometric_mean():
+    histogram = np.zeros((1, 256), np.uint32)
+    histogram[0, 128] = 10
+    log_mass = np.array([round(10 * -4 / 16 * ONE)])
+    square = np.array([round(10 * (4 / 16) ** 2 * ONE)])
+    found = flat_columns(finish_column(Column("mass_flow", "mass"), histogram, log_mass, square))
+    np.testing.assert_allclose(found["mass_flow_mean"], 1e-4, rtol=1e-6)
+    assert set(found) == {f"mass_flow_{end}" for end in ("mean", "p10", "median", "p90")}
+    assert found["mass_flow_p10"] <= found["mass_flow_median"] <= found["mass_flow_p90"]
 
 
-@pytest.mark.parametrize("kind", ["fraction", "ratio", "mass", "count"])
-@pytest.mark.parametrize("q", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_quantiles_are_off_by_at_most_a_bin(kind, q):
-    rng = np.random.default_rng(5)
-    values = {
-        "fraction": rng.beta(2, 5, (2, 999)),
-        "ratio": 2 ** rng.normal(0, 2, (2, 999)),
-        "mass": 10 ** rng.normal(-4, 1, (2, 999)),
-        "count": rng.integers(0, 12, (2, 999)).astype(float),
-    }[kind]
-    scale = np.array(edges(kind))
-    histogram = np.stack([np.histogram(row, scale)[0] for row in values])
-    found = bin_codes(quantile(histogram, kind, q), kind).astype(int)
-    expected = bin_codes(np.quantile(values, q, axis=1, method="inverted_cdf"), kind)
-    assert (np.abs(found - expected) <= 1).all()
+def test_a_flag_has_a_mean_alone():
+    histogram = np.array([[1, 3]], np.uint32)
+    sums = np.array([3 * ONE])
+    found = flat_columns(finish_column(Column("box_hit_flow", "flag"), histogram, sums, sums))
+    assert found.keys() == {"box_hit_flow_mean"}
+    assert found["box_hit_flow_mean"].tolist() == [0.75]
 
 
-def test_each_class_may_have_its_own_quantile():
-    histogram = np.tile(np.ones(256, np.int64), (2, 1))
-    assert quantile(histogram, "fraction", np.array([0.25, 0.75])).tolist() == [0.25, 0.75]
-
-
-def test_an_empty_histogram_has_no_quantile():
-    assert np.isnan(quantile(np.zeros((1, 256), np.int64), "ratio", 0.5)).all()
+@pytest.mark.parametrize(("most", "dtype"), [(65_535, "uint16"), (65_536, "uint32")])
+def test_counters_hold_the_largest_class(most, dtype):
+    statistic = Columns(COLUMNS)
+    sums = statistic.empty(CLASSES)
+    sums["moments"].count[1] = most
+    sums["moments"].present[1] = True
+    axes = Axes(*[np.zeros(0)] * 5)
+    table = Table("label", zarr.open_group(zarr.storage.MemoryStore()), PARTS, axes)
+    with ThreadPoolExecutor(1) as threads:
+        statistic.write(sums, [table], threads)()
+    assert table.group["histogram_fraction"].dtype == dtype

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.atlas.statistics.covariance import add_pooled, finish_axes, shapes, similarity
+from pipeline.atlas.statistics.axes import similarity
+from pipeline.atlas.statistics.covariance import add_pooled, finish_axes, shapes
 from pipeline.atlas.statistics.membership import Members
 from pipeline.atlas.statistics.pooled import POOLED_ONE
-from pipeline.atlas.statistics.sums import ClassSums, merge
+from pipeline.atlas.statistics.sums import ClassSums
 
 CLASSES, CELLS, N = 4, 6, 120
 
@@ -53,7 +54,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     random.shuffle(rows)
     pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
     whole = summed(pooled, members)
-    parts = merge([summed(pooled[piece], members.take(piece)) for piece in pieces])
+    parts = ClassSums.merged([summed(pooled[piece], members.take(piece)) for piece in pieces])
     for name in whole.shapes:
         assert np.array_equal(whole[name], parts[name]), name
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.atlas.statistics import histograms
-from pipeline.atlas.statistics.columns import NO_BIN
-from pipeline.atlas.statistics.histograms import Histograms, merge
+from pipeline.atlas.statistics.binning import NO_BIN
+from pipeline.atlas.statistics.histograms import Histograms
 from pipeline.atlas.statistics.membership import Members
 
 CELLS, BINS = 3, (4, 2)
@@ -33,19 +33,19 @@ def counted(items):
 
 
 def everything(found):
-    return [found.of_column(j).tolist() for j in range(len(BINS))]
+    return [counts.tolist() for counts in found.of_columns(range(len(BINS)))]
 
 
 @given(images)
 def test_every_image_is_counted_in_its_cells(items):
     found, members, codes = counted(items)
-    for j in range(len(BINS)):
+    for j, counts in enumerate(found.of_columns(range(len(BINS)))):
         expected = np.zeros((CELLS, BINS[j]), int)
         for image, two in enumerate(members.cells):
             for cell in two:
                 if members.ok[image] and cell >= 0 and codes[j, image] != NO_BIN:
                     expected[cell, int(codes[j, image])] += 1
-        assert np.array_equal(found.of_column(j), expected)
+        assert np.array_equal(counts, expected)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 512])
@@ -54,10 +54,13 @@ def test_merging_is_a_commutative_monoid_however_many_are_kept(kept, a, b, c):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histograms, "KEPT_IMAGES", kept)
         x, y, z = (counted(items)[0] for items in (a, b, c))
-        assert everything(merge([x, y])) == everything(merge([y, x]))
-        left, right = merge([merge([x, y]), z]), merge([x, merge([y, z])])
+        assert everything(Histograms.merged([x, y])) == everything(Histograms.merged([y, x]))
+        left, right = (
+            Histograms.merged([Histograms.merged([x, y]), z]),
+            Histograms.merged([x, Histograms.merged([y, z])]),
+        )
         whole = everything(counted(a + b + c)[0])
         assert everything(left) == everything(right) == whole
-        assert everything(merge([x, Histograms(CELLS, BINS)])) == everything(x)
+        assert everything(Histograms.merged([x, Histograms(CELLS, BINS)])) == everything(x)
         assert everything(Histograms(CELLS, BINS).unpack(left.pack())) == whole
         assert everything(x) == everything(counted(a)[0])

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pipeline.atlas.statistics.maps import BLOCK, Workspace, add_maps, finish_maps, shapes
 from pipeline.atlas.statistics.membership import Members
-from pipeline.atlas.statistics.sums import ONE, ClassSums, merge
+from pipeline.atlas.statistics.sums import ONE, ClassSums
 
 CLASSES, LAYERS, GRID = 4, 3, (3, 4)
 
@@ -94,7 +94,7 @@ def test_any_order_and_any_cut_gives_the_same_bits(random, cuts):
     pieces = [np.array(piece, int) for piece in np.split(np.array(rows), sorted(cuts))]
     random.shuffle(pieces)
     whole = summed(maps, members)
-    parts = merge([summed(maps[piece], members.take(piece)) for piece in pieces])
+    parts = ClassSums.merged([summed(maps[piece], members.take(piece)) for piece in pieces])
     assert np.array_equal(whole.count, parts.count)
     assert np.array_equal(whole.present, parts.present)
     for name in whole.shapes:

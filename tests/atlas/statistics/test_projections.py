@@ -3,7 +3,7 @@ import numpy as np
 from pipeline.atlas.statistics.covariance import add_pooled, finish_axes, shapes
 from pipeline.atlas.statistics.membership import Members, Tables
 from pipeline.atlas.statistics.pooled import POOLED_ONE
-from pipeline.atlas.statistics.projections import bimodality, look, merge
+from pipeline.atlas.statistics.projections import Projections, bimodality, project
 from pipeline.atlas.statistics.sums import ONE, ClassSums
 
 CELLS, CLASSES = 9, 3
@@ -30,7 +30,7 @@ def axes_of(pooled, members):
 
 
 def found_in(pooled, members, k=5):
-    return look(members, pooled, TABLES, axes_of(pooled, members), k)["label"]
+    return project(members, pooled, TABLES, axes_of(pooled, members), k)["label"]
 
 
 def test_the_nearest_and_the_farthest_images_of_every_class():
@@ -53,11 +53,11 @@ def test_the_nearest_and_the_farthest_images_of_every_class():
 def test_parts_make_the_whole_in_any_order():
     pooled, members = drawn()
     axes = axes_of(pooled, members)
-    whole = look(members, pooled, TABLES, axes, 4)["label"]
+    whole = project(members, pooled, TABLES, axes, 4)["label"]
     cuts = [slice(200, 300), slice(0, 50), slice(50, 200)]
-    parts = [look(members.take(c), pooled[c], TABLES, axes, 4)["label"] for c in cuts]
-    one = merge([merge(parts[:2], 4), parts[2]], 4)
-    other = merge([parts[2], merge(parts[1::-1], 4)], 4)
+    parts = [project(members.take(c), pooled[c], TABLES, axes, 4)["label"] for c in cuts]
+    one = Projections.merged([Projections.merged(parts[:2], 4), parts[2]], 4)
+    other = Projections.merged([parts[2], Projections.merged(parts[1::-1], 4)], 4)
     for found in (one, other):
         for kind in ("typical", "atypical", "sample"):
             assert np.array_equal(getattr(found, kind).rows, getattr(whole, kind).rows)

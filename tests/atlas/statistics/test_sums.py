@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.atlas.statistics.sums import COUNT_LIMIT, ClassSums, merge
+from pipeline.atlas.statistics.sums import COUNT_LIMIT, ClassSums
 from pipeline.errors import FlowatlasError
 
 CLASSES, SHAPES = 5, {"value": (2,), "hits": ()}
@@ -32,16 +32,19 @@ def same(one, other):
 def test_merging_is_a_commutative_monoid(a, b, c):
     x, y, z = sums(a), sums(b), sums(c)
     empty = ClassSums(CLASSES, SHAPES)
-    assert same(merge([x, y]), merge([y, x]))
-    assert same(merge([merge([x, y]), z]), merge([x, merge([y, z])]))
-    assert same(merge([x, y, z]), sums(a + b + c))
-    assert same(merge([x, empty]), x)
+    assert same(ClassSums.merged([x, y]), ClassSums.merged([y, x]))
+    assert same(
+        ClassSums.merged([ClassSums.merged([x, y]), z]),
+        ClassSums.merged([x, ClassSums.merged([y, z])]),
+    )
+    assert same(ClassSums.merged([x, y, z]), sums(a + b + c))
+    assert same(ClassSums.merged([x, empty]), x)
 
 
 @given(entries, entries)
 def test_merging_changes_no_part(a, b):
     x, y = sums(a), sums(b)
-    merge([x, y])
+    ClassSums.merged([x, y])
     assert same(x, sums(a))
     assert same(y, sums(b))
 
@@ -65,7 +68,7 @@ def test_more_images_than_the_sums_hold_is_an_error():
         full.admit(np.array([2]))
     full.count[2] = COUNT_LIMIT
     with pytest.raises(FlowatlasError, match="split the dataset"):
-        merge([full, sums([(2, 1)])])
+        ClassSums.merged([full, sums([(2, 1)])])
 
 
 @given(entries)

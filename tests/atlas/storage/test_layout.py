@@ -3,7 +3,7 @@ import pytest
 import zarr
 
 from pipeline.atlas import aggregate
-from pipeline.atlas.storage.layout import FOLDER, clear, create_group
+from pipeline.atlas.storage.layout import FOLDER, clear
 from pipeline.measures import edges
 from pipeline.store.objects import sizes
 from tests.atlas.synthetic import synthetic_run
@@ -59,10 +59,3 @@ def test_clearing_removes_the_atlas_and_nothing_else(tmp_path):
     assert sizes(run.store, "atlas")
     clear(run, FOLDER)
     assert sizes(run.store, "") == before
-
-
-@pytest.mark.parametrize(("most", "dtype"), [(65_535, "uint16"), (65_536, "uint32")])
-def test_counters_hold_the_largest_class(tmp_path, most, dtype):
-    run = synthetic_run(tmp_path, images=20, classes=2, layers=2)
-    group = create_group(run, FOLDER, "label", ("a", "b"), run.spec.columns, most)
-    assert group["histogram_fraction"].dtype == dtype

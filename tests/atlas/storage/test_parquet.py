@@ -1,25 +1,22 @@
+import io
+
 import numpy as np
+import pyarrow.parquet as pq
 
-from pipeline.atlas.statistics.columns import finish_column
-from pipeline.atlas.statistics.sums import ONE
-from pipeline.atlas.storage.parquet import flat_columns
-from pipeline.store import Column
+from pipeline.atlas.storage.parquet import class_bytes
 
 
-def test_a_column_has_its_mean_and_quantiles_and_a_mass_its_geometric_mean():
-    histogram = np.zeros((1, 256), np.uint32)
-    histogram[0, 128] = 10
-    log_mass = np.array([round(10 * -4 / 16 * ONE)])
-    square = np.array([round(10 * (4 / 16) ** 2 * ONE)])
-    found = flat_columns(finish_column(Column("mass_flow", "mass"), histogram, log_mass, square))
-    np.testing.assert_allclose(found["mass_flow_mean"], 1e-4, rtol=1e-6)
-    assert set(found) == {f"mass_flow_{end}" for end in ("mean", "p10", "median", "p90")}
-    assert found["mass_flow_p10"] <= found["mass_flow_median"] <= found["mass_flow_p90"]
+def test_a_row_per_class_and_null_where_nothing_is_defined():
+    flat = {"count": np.array([3, 0]), "accuracy": np.array([0.5, np.nan])}
+    table = pq.read_table(io.BytesIO(class_bytes(("cat", "dog"), [], flat)))
+    assert table.to_pylist() == [
+        {"class": 0, "name": "cat", "count": 3, "accuracy": 0.5},
+        {"class": 1, "name": "dog", "count": 0, "accuracy": None},
+    ]
 
 
-def test_a_flag_has_a_mean_alone():
-    histogram = np.array([[1, 3]], np.uint32)
-    sums = np.array([3 * ONE])
-    found = flat_columns(finish_column(Column("box_hit_flow", "flag"), histogram, sums, sums))
-    assert found.keys() == {"box_hit_flow_mean"}
-    assert found["box_hit_flow_mean"].tolist() == [0.75]
+def test_classes_that_are_divided_say_of_what():
+    divided = [("cat", "right"), ("cat", "wrong")]
+    table = pq.read_table(io.BytesIO(class_bytes(("cat, right", "cat, wrong"), divided, {})))
+    assert table["class_name"].to_pylist() == ["cat", "cat"]
+    assert table["group"].to_pylist() == ["right", "wrong"]

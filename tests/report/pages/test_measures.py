@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.atlas import CONFIDENT_MASS
-from pipeline.atlas.statistics.columns import bin_codes, quantile
+from pipeline.atlas.statistics.binning import bin_codes, quantile
 from pipeline.measures import columns, edges
 from pipeline.report.pages.measures import (
     Measurement,
