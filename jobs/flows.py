@@ -9,6 +9,7 @@ import typer
 
 from pipeline.config import RunConfig, load_config
 from pipeline.console.command import console, run_command, say, terminable
+from pipeline.images.reasons import counted
 
 if TYPE_CHECKING:
     from pipeline.engine import Started
@@ -70,7 +71,7 @@ def compute(config: RunConfig) -> None:
         finally:
             if progress.summary:
                 say(progress.summary)
-    told = ", ".join(f"{count:,} {reason}" for reason, count in totals.reasons.items())
+    told = counted(totals.reasons)
     say(
         f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"
         f"{f' ({told})' if told else ''}; {config.run}"

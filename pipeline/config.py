@@ -59,6 +59,9 @@ class DatasetConfig(_Section):
     """Column of Parquet files with the images; found by its type if not given."""
     label_column: str | None = None
     """Column of Parquet files with the labels; ``label`` and the like if not given."""
+    bit_depth: int | None = Field(default=None, ge=8, le=16)
+    """Bits that the samples of 16-bit images use where the files do not say: 12 shows 0 as black
+    and 4,095 as white. Without it, images that seem to use fewer than 16 are quarantined."""
     boxes: Uri | None = None
     """CSV/Parquet table: the URI column of the index, x0, y0, x1, y1 in pixels; many rows each."""
 
@@ -198,6 +201,8 @@ class RunConfig(_Section):
         """
         content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
         content["max_pixels"] = self.limits.max_pixels
+        if self.dataset.bit_depth is None:  # younger than some runs, which are to resume
+            del content["dataset"]["bit_depth"]
         # Fields that came later are left out where they say nothing, so that older runs go on.
         for name in _LATER:
             if content["model"][name] == ModelConfig.model_fields[name].default:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from pipeline.images.decoding.decode import decode
     from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
     from pipeline.images.load import Crop, ImageReader, Place
     from pipeline.images.reasons import Reason
@@ -16,6 +17,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "decoding.decode": ("decode",),
             "index": ("BOXES_SCHEMA", "INDEX_SCHEMA", "PART_ROWS", "Index", "build_index"),
             "load": ("Crop", "ImageReader", "Place"),
             "reasons": ("Reason",),
@@ -40,5 +42,6 @@ __all__ = [
     "Reason",
     "Source",
     "build_index",
+    "decode",
     "open_source",
 ]

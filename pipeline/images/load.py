@@ -45,10 +45,13 @@ class Crop:
 class ImageReader:
     """Reads images of one dataset as one model gets them; safe to share between threads."""
 
-    def __init__(self, root: str, transform: InputTransform, max_pixels: int) -> None:
+    def __init__(
+        self, root: str, transform: InputTransform, max_pixels: int, bit_depth: int | None = None
+    ) -> None:
         self.transform = transform
         self._fetcher = Fetcher(root)
         self._max_pixels = max_pixels
+        self._bit_depth = bit_depth
 
     def load(self, place: Place, timed: Timed = lambda _: nullcontext()) -> Crop:
         """Fetch, decode and transform one image; a bad image is a reason, never an error.
@@ -66,7 +69,7 @@ class ImageReader:
         except Unusable as verdict:
             return Crop(None, verdict.reason)
         with timed("decode"):
-            decoded = decode(content, self._max_pixels)
+            decoded = decode(content, self._max_pixels, self._bit_depth)
         if decoded.image is None:
             return Crop(None, decoded.reason, decoded.width, decoded.height)
         with timed("transform"):

@@ -1,5 +1,6 @@
 """``Reason``: why an image is quarantined or cannot be shown, each with its sentence."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -22,6 +23,11 @@ class Reason(StrEnum):
     CORRUPT = "corrupt", "The image data are damaged."
     BOMB = "bomb", "More pixels than limits.max_pixels allows, or too many bytes to hold in memory."
     UNSUPPORTED = "unsupported", "An image format or mode that is not read."
+    BIT_DEPTH = (
+        "bit_depth",
+        "Its 16-bit samples seem to use fewer bits, or use more than dataset.bit_depth says; set "
+        "that to the bits that the dataset uses (16: all).",
+    )
     ANIMATED = "animated", "The file holds several frames."
     MISSING = "missing", "The file is not there."
     CRASHED = "crashed", "Decoding the file kills the process, so it is not read again."
@@ -35,6 +41,14 @@ def explain(reason: str) -> str:
     """Return the sentence of a stored reason; nothing of one that a later version has stored."""
     known = Reason._value2member_map_.get(reason)
     return known.sentence if isinstance(known, Reason) else ""
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Return how often each reason was given, and the sentence of each that names an option."""
+    told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    return told + "".join(
+        f"; {reason}: {explain(reason)[:-1]}" for reason in reasons if "." in explain(reason)[:-1]
+    )
 
 
 class Unusable(Exception):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
+from pipeline.images.reasons import counted
 from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.changes import what_changed
 from pipeline.store.disk_full import store_full_errors
@@ -238,9 +239,9 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
         reasons=dict(reasons.most_common()),
     )
     if totals.quarantined > quarantine_limit * totals.rows:
-        counts = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.items())
         raise QuarantineExceeded(
-            f"{totals.quarantined} of {totals.rows} images were quarantined ({counts}), more than "
+            f"{totals.quarantined} of {totals.rows} images were quarantined "
+            f"({counted(totals.reasons)}), more than "
             f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then fix the "
             "dataset or raise the limit and run again"
         )

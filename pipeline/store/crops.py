@@ -11,9 +11,9 @@ from pipeline.store.reader import Run
 
 def image_reader(run: Run) -> ImageReader:
     """Return a reader of a run's dataset, as the run's model gets its images."""
-    return ImageReader(
-        run.spec.root, InputTransform.from_dict(run.spec.input), run.config.limits.max_pixels
-    )
+    config, transform = run.config, InputTransform.from_dict(run.spec.input)
+    depth = config.dataset.bit_depth
+    return ImageReader(run.spec.root, transform, config.limits.max_pixels, depth)
 
 
 class CropReader:

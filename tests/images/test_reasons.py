@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.images.reasons import Reason, explain
+from pipeline.images.reasons import Reason, counted, explain
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -28,3 +28,11 @@ def test_the_readme_lists_every_reason_and_no_other() -> None:
 
 def test_a_reason_of_another_version_is_shown_without_a_sentence() -> None:
     assert explain("something_new") == ""
+
+
+def test_a_count_names_the_option_that_a_reason_asks_for() -> None:
+    told = counted({"empty": 1200, "bit_depth": 3, "bomb": 1})
+    assert told.startswith("1,200 empty, 3 bit_depth, 1 bomb; bit_depth: ")
+    assert "dataset.bit_depth" in told
+    assert "limits.max_pixels" in told
+    assert counted({}) == ""

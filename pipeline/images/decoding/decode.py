@@ -4,10 +4,12 @@ import contextlib
 import ctypes
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import simplejpeg
 from PIL import (
     AvifImagePlugin,
@@ -24,13 +26,20 @@ from PIL import (
     _imaging,
 )
 
+from pipeline.images.decoding.depth import (
+    eight_bit_colours,
+    significant_bits,
+    stated_bits,
+    used_bits,
+    white_is_zero,
+)
 from pipeline.images.decoding.formats import (
     essential_png,
-    jpeg_exif,
     orientation,
     sniff,
     webp_size,
 )
+from pipeline.images.decoding.jpeg_segments import essential_jpeg, jpeg_exif
 from pipeline.images.decoding.pixels import to_rgb
 from pipeline.images.reasons import Reason, Unusable
 
@@ -67,6 +76,15 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_UNREADABLE = re.compile(
+    "unsupported|not (yet )?supported|unknown (pixel mode|data organization|filter)|cannot handle|"
+    "not available|unable to determine j2k|invalid value for samples per pixel"
+)
+"""How Pillow calls what it has no words for, in contrast to what is damaged."""
+
+_COMPRESSIONS = 0x7FFF
+"""Where those of TIFF begin that somebody has registered; no tag that Pillow needs is as high."""
+
 _MOST_SCANS = 500  # a progressive JPEG of a few kB can ask for days of decoding
 
 
@@ -80,27 +98,36 @@ class Decoded:
     height: int
 
 
-def decode(data: bytes, max_pixels: int) -> Decoded:
+def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decoded:
     """Decode a JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000 or AVIF file. Never raises.
 
     EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first counts.
     Files with more than ``max_pixels`` by their header are not decoded (``bomb``). JPEG files are
-    decoded strictly: damage that a lenient decoder conceals is a reason. Safe for many threads.
+    decoded strictly: damage that a lenient decoder conceals is a reason. 16-bit files that do not
+    say how many bits of a sample they use have ``bit_depth`` of them; without it, dark ones are
+    refused (``bit_depth``). Safe for many threads.
     WebP and TIFF files beyond twice Pillow's ``MAX_IMAGE_PIXELS`` are bombs whatever the limit.
     """
     try:
-        image = _decode(data, max_pixels)
+        image = _decode(data, max_pixels, bit_depth)
     except Unusable as verdict:
         return Decoded(None, verdict.reason, verdict.width, verdict.height)
     except (Image.DecompressionBombError, MemoryError):
         return Decoded(None, Reason.BOMB, 0, 0)
     except Exception as error:  # decoders raise anything on hostile bytes
-        early = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        return Decoded(None, Reason.TRUNCATED if early else Reason.CORRUPT, 0, 0)
+        return Decoded(None, _verdict(error), 0, 0)
     return Decoded(image, None, *image.size)
 
 
-def _decode(data: bytes, max_pixels: int) -> Image.Image:
+def _verdict(error: Exception) -> Reason:
+    """Return what a decoder's error means; one that cannot show an image says so in words."""
+    said = str(error).lower()
+    if isinstance(error, EOFError) or "truncated" in said:
+        return Reason.TRUNCATED
+    return Reason.UNSUPPORTED if _UNREADABLE.search(said) else Reason.CORRUPT
+
+
+def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
     if not data:
         raise Unusable(Reason.EMPTY)
     kind = sniff(data)
@@ -110,11 +137,9 @@ def _decode(data: bytes, max_pixels: int) -> Image.Image:
         raise Unusable(Reason.UNSUPPORTED)
     if kind == "jpeg":
         return _jpeg(data, max_pixels)
-    if kind == "png":
-        data = essential_png(data)
     if kind == "webp" and (size := webp_size(data)):
         _check_size(*size, max_pixels)
-    return _with_pillow(data, kind, max_pixels)
+    return _with_pillow(data, kind, max_pixels, bit_depth)
 
 
 def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
@@ -130,19 +155,36 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
     _check_size(width, height, max_pixels)
     four = colours in ("CMYK", "YCCK")
     try:
-        pixels = simplejpeg.decode_jpeg(data, "CMYK" if four else "RGB", strict=True)
+        pixels, sound = _strictly(data, "CMYK" if four else "RGB")
     except ValueError as error:
         if "unsupported" in str(error).lower():
             return _rare_jpeg(data, max_pixels, Reason.UNSUPPORTED)
         raise Unusable(broken, width, height) from error
-    if four:  # sound; Pillow knows whose inks are inverted
-        return _with_pillow(data, "jpeg", max_pixels)
-    return _upright(Image.fromarray(pixels), jpeg_exif(data))
+    # Pillow knows whose inks are inverted.
+    image = _with_pillow(sound, "jpeg", max_pixels, None) if four else Image.fromarray(pixels)
+    return _upright(image, jpeg_exif(data))
+
+
+def _strictly(data: bytes, colours: str) -> tuple[np.ndarray, bytes]:
+    """Return pixels and the file they are of: itself, or without what is no damage.
+
+    Raises
+    ------
+    ValueError
+        A warning of libjpeg that remains without it is damage.
+    """
+    try:
+        return simplejpeg.decode_jpeg(data, colours, strict=True), data
+    except ValueError as error:
+        if "unsupported" in str(error).lower():
+            raise
+    data = essential_jpeg(data)
+    return simplejpeg.decode_jpeg(data, colours, strict=True), data
 
 
 def _rare_jpeg(data: bytes, max_pixels: int, otherwise: Reason) -> Image.Image:
     try:
-        return _with_pillow(data, "jpeg", max_pixels)
+        return _upright(_with_pillow(data, "jpeg", max_pixels, None), jpeg_exif(data))
     except Unusable as verdict:
         reason = otherwise if verdict.reason is Reason.CORRUPT else verdict.reason
         raise Unusable(reason, verdict.width, verdict.height) from verdict
@@ -150,15 +192,35 @@ def _rare_jpeg(data: bytes, max_pixels: int, otherwise: Reason) -> Image.Image:
         raise Unusable(otherwise) from error
 
 
-def _with_pillow(data: bytes, kind: str, max_pixels: int) -> Image.Image:
-    with _PLUGINS[kind](io.BytesIO(data)) as image:
+def _with_pillow(data: bytes, kind: str, max_pixels: int, bit_depth: int | None) -> Image.Image:
+    said = significant_bits(data) if kind == "png" else None
+    if kind == "png":
+        data = essential_png(data)
+    with _opened(data, kind) as image:
         _check_size(*image.size, max_pixels)
         if kind in ("gif", "webp", "avif") and image.is_animated:  # type: ignore[attr-defined]
             raise Unusable(Reason.ANIMATED, *image.size)
+        stated = 8 if kind == "jpeg" else stated_bits(data, kind, image)
+        bits, inverted = stated or bit_depth, white_is_zero(kind, image)
         image.load()
-        # Pillow turns TIFF images itself.
-        exif = b"" if kind == "tiff" else image.info.get("exif", b"")
-        return _upright(to_rgb(image), exif)
+        # Pillow turns TIFF images itself, and this module JPEG images.
+        exif = b"" if kind in ("tiff", "jpeg") else image.info.get("exif", b"")
+        shown: Image.Image = image
+        if image.mode.startswith("I;16"):
+            bits = used_bits(np.asarray(image).astype(np.uint16), said) or bits
+        elif image.mode not in "IF" and stated != 8:
+            shown = eight_bit_colours(image, data, _PLUGINS[kind], bits, said)
+        return _upright(to_rgb(shown, bits, inverted=inverted), exif)
+
+
+def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
+    try:
+        return _PLUGINS[kind](io.BytesIO(data))
+    except SyntaxError as error:
+        missing = error.__cause__.args[0] if isinstance(error.__cause__, KeyError) else 0
+        if kind == "tiff" and isinstance(missing, int) and missing >= _COMPRESSIONS:
+            raise Unusable(Reason.UNSUPPORTED) from error
+        raise
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -93,22 +93,6 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def jpeg_exif(data: bytes) -> bytes:
-    """Return the EXIF block of a JPEG file, or nothing."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        if marker in (0xD9, 0xDA) or length < 2:
-            break
-        if marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
-            return data[position + 4 : position + 2 + length]
-        position += 2 + length
-    return b""
-
-
 def orientation(exif: bytes) -> int:
     """Return the orientation 1..8 of an EXIF block (EXIF 2.32, tag 0x0112); 1 if it has none."""
     tiff = exif.removeprefix(b"Exif\0\0")

@@ -6,11 +6,9 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from pipeline.images.decoding.formats import (
     essential_png,
-    jpeg_exif,
     orientation,
     sniff,
     webp_size,
@@ -93,16 +91,3 @@ def test_orientation_in_either_byte_order(order: str, value: int) -> None:
 @given(st.binary(max_size=64), st.sampled_from([b"", b"Exif\0\0II*\0", b"MM\0*\0\0\0\x08"]))
 def test_any_exif_has_an_orientation(tail: bytes, head: bytes) -> None:
     assert 1 <= orientation(head + tail) <= 8
-
-
-def test_exif_is_found_among_the_segments_of_a_jpeg() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encode(picture(), "JPEG", exif=exif, comment=b"c" * 300, icc_profile=bytes(70_000))
-    assert orientation(jpeg_exif(data)) == 6
-    assert jpeg_exif(encode(picture(), "JPEG")) == b""
-
-
-@given(st.binary(max_size=64))
-def test_any_bytes_have_exif_or_not(tail: bytes) -> None:
-    assert isinstance(jpeg_exif(b"\xff\xd8\xff" + tail), bytes)

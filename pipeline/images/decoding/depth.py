@@ -1,0 +1,176 @@
+"""Samples of more than eight bits: how many bits of them a file uses, and the eight that show.
+
+A 16-bit sample may hold 8, 10, 12 or 16 bits. Shown by its high byte, 12 bits are black; stretched
+to what each image holds, dark images become bright. So a file says how many it uses, or the user
+does, or its samples reach so far up that it can only be all 16.
+"""
+
+import io
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from pipeline.images.reasons import Reason, Unusable
+
+Open = Callable[[io.BytesIO], ImageFile.ImageFile]
+
+_FULL = 16
+_DARK = 1 << 14
+"""Where the brightest sample is below a quarter of the full range, who knows what is white."""
+
+_MAX_SAMPLE_VALUE = 281
+_BITS_PER_SAMPLE = 258
+_WHITE_IS_ZERO = 0
+_PHOTOMETRIC = 262
+_OTHER_BYTE = {
+    "B": "L",
+    "L": "B",
+    "N": "B" if sys.byteorder == "little" else "L",
+}  # Pillow's names of byte orders: big, little, native
+
+
+def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | None:
+    """Return how many bits of its samples a file says it uses; None where it does not say.
+
+    8 where samples have no more; 16 also where Pillow scales them to all 16. That a file has 16
+    bits says nothing: 12-bit scans are stored so as well.
+    """
+    if kind == "png":
+        return 8 if data[24] <= 8 else None
+    if kind == "tiff":
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        most = int(max(tags.get(_MAX_SAMPLE_VALUE, (0,))))
+        if bits == _FULL and most > 0xFF and most & (most + 1) == 0:  # 4095, not what is there
+            return most.bit_length()
+        return bits if 8 < bits < _FULL else 8 if bits <= 8 else None
+    if kind == "ppm":  # other maxima are scaled
+        codec, _, _, said = image.tile[0]
+        scaled = codec.startswith("ppm") and isinstance(said, tuple)
+        deep = said[-1] == 0xFFFF if scaled and said else image.mode == "I"
+        return None if deep else _FULL if image.mode == "I" else 8
+    if kind == "jpeg2000":
+        precision = (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
+        return 8 if precision <= 8 else None if precision >= _FULL else _FULL
+    return None if image.mode.startswith("I") else 8
+
+
+def white_is_zero(kind: str, image: ImageFile.ImageFile) -> bool:
+    """Return whether a TIFF file's samples are inverted and Pillow leaves them so."""
+    if kind != "tiff" or image.mode[0] not in "IF":
+        return False
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    return bool(tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
+
+
+def significant_bits(data: bytes) -> int | None:
+    """Return the bits of a PNG file's colours by its sBIT chunk (PNG 11.3.2.7); None without."""
+    position = 8
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        if name == b"IDAT":
+            return None
+        if name == b"sBIT":
+            said = data[position + 8 : position + 8 + min(length, 1 if data[25] in (0, 4) else 3)]
+            return max(said, default=None)
+        position += 12 + length
+    return None
+
+
+def used_bits(values: NDArray[np.uint16], significant: int | None) -> int | None:
+    """Return the bits of 16-bit samples of which a PNG file calls some significant; None if open.
+
+    By the standard these are the upper ones, the others zero or a copy of them. Many writers state
+    the bits and leave the samples where they are, the lower ones: then they are those.
+    """
+    most = int(values.max(initial=0))
+    if significant is None or significant >= _FULL:
+        return significant and _FULL
+    if most >= _DARK:
+        return _FULL
+    below = (1 << (_FULL - significant)) - 1
+    return significant if most >> significant == 0 and bool((values & below).any()) else None
+
+
+def eight_bits(values: NDArray[np.uint16], bits: int | None) -> NDArray[np.uint8]:
+    """Return the upper 8 of the ``bits`` that samples (H, W, …) use, as many as they have if None.
+
+    Raises
+    ------
+    Unusable
+        ``bit_depth``: nobody says how many bits are used and the samples look like fewer than 16,
+        or there are samples beyond ``bits``.
+    """
+    most = int(values.max(initial=0))
+    if (bits is None and 0 < most < _DARK) or most >> (bits or _FULL):
+        raise Unusable(Reason.BIT_DEPTH, values.shape[1], values.shape[0])
+    return np.asarray(values >> ((bits or _FULL) - 8), np.uint8)
+
+
+def eight_bit_colours(
+    image: Image.Image, data: bytes, reopen: Open, bits: int | None, said: int | None
+) -> Image.Image:
+    """Return colours of 16 bits, of which Pillow keeps the high byte, by the bits that they use.
+
+    The low byte is read only where it can matter. ``bits`` are those known or None; ``said`` those
+    that a PNG file calls significant.
+
+    Raises
+    ------
+    Unusable
+        As :func:`eight_bits`, or ``unsupported`` where Pillow does not hand out the low byte.
+    """
+    high = _colours(image)
+    if bits == _FULL or (bits is None and int(high.max(initial=0)) > _DARK >> 8):
+        return image
+    values = _samples(high, data, reopen)
+    if values is None:
+        raise Unusable(Reason.BIT_DEPTH if bits is None else Reason.UNSUPPORTED, *image.size)
+    shown = eight_bits(values, used_bits(values, said) or bits)
+    if shown.shape[2] == 4:
+        return Image.frombytes("CMYK", image.size, shown.tobytes())
+    return Image.fromarray(shown[..., 0] if shown.shape[2] == 1 else shown)
+
+
+def _colours(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image (H, W, C) without its alpha."""
+    pixels = np.asarray(image)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return pixels[..., :-1] if image.mode in ("LA", "RGBA") else pixels
+
+
+def _samples(high: NDArray[np.uint8], data: bytes, reopen: Open) -> NDArray[np.uint16] | None:
+    """Return the 16-bit colours (H, W, C), by reading the file in the other byte order too."""
+    with reopen(io.BytesIO(data)) as again:
+        codec, _, offset, rawmode = again.tile[0]
+        if codec == "ppm":
+            samples = np.frombuffer(data, ">u2", high.size, offset)
+            return samples.astype(np.uint16).reshape(high.shape)
+        if rawmode == "LA;16B":  # two samples of two bytes are as many as four of one
+            again._mode = "RGBA"
+            again.tile = [tile._replace(args="RGBA") for tile in again.tile]
+            again.load()
+            pixels = np.asarray(again)
+            high, low = pixels[..., :1], pixels[..., 1:2]
+        else:
+            swapped = [_swapped(tile.args) for tile in again.tile]
+            if None in swapped:
+                return None
+            again.tile = [t._replace(args=a) for t, a in zip(again.tile, swapped, strict=True)]
+            again.load()
+            low = _colours(again)
+    return np.asarray(high.astype(np.uint16) << 8 | low, np.uint16)
+
+
+def _swapped(arguments: Any) -> Any:
+    """Return a tile's arguments with the other byte order; None if they name none."""
+    rawmode = arguments if isinstance(arguments, str) else arguments[0] if arguments else ""
+    if not isinstance(rawmode, str) or rawmode[-4:-1] != ";16" or "a" in rawmode:
+        return None
+    other = rawmode[:-1] + _OTHER_BYTE[rawmode[-1]]
+    return other if isinstance(arguments, str) else (other, *arguments[1:])
