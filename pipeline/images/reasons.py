@@ -22,7 +22,11 @@ class Reason(StrEnum):
     TRUNCATED = "truncated", "The file ends early."
     CORRUPT = "corrupt", "The image data are damaged."
     BOMB = "bomb", "More pixels than limits.max_pixels allows, or too many bytes to hold in memory."
-    UNSUPPORTED = "unsupported", "An image format or mode that is not read."
+    UNSUPPORTED = (
+        "unsupported",
+        "An image format or mode that is not read; HEIC needs pip install 'flowatlas[heif]' on "
+        "every node, JPEG XL 'flowatlas[jxl]'.",
+    )
     BIT_DEPTH = (
         "bit_depth",
         "Its 16-bit samples seem to use fewer bits, or use more than dataset.bit_depth says; set "
@@ -44,11 +48,10 @@ def explain(reason: str) -> str:
 
 
 def counted(reasons: Mapping[str, int]) -> str:
-    """Return how often each reason was given, and the sentence of each that names an option."""
+    """Return how often each reason was given, and the sentence of each that an option helps."""
     told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-    return told + "".join(
-        f"; {reason}: {explain(reason)[:-1]}" for reason in reasons if "." in explain(reason)[:-1]
-    )
+    advised = (Reason.UNSUPPORTED, Reason.BIT_DEPTH, Reason.BOMB)
+    return told + "".join(f"; {r}: {r.sentence[:-1]}" for r in advised if r in reasons)
 
 
 class Unusable(Exception):

@@ -33,6 +33,7 @@ from pipeline.images.decoding.depth import (
     used_bits,
     white_is_zero,
 )
+from pipeline.images.decoding.extras import jxl_header, open_heif, open_jxl
 from pipeline.images.decoding.formats import (
     essential_png,
     orientation,
@@ -64,6 +65,8 @@ _PLUGINS: dict[str, _Plugin] = {
     "ppm": PpmImagePlugin.PpmImageFile,
     "jpeg2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
+    "heif": open_heif,
+    "jxl": open_jxl,
 }
 
 _UPRIGHT = {
@@ -77,7 +80,8 @@ _UPRIGHT = {
 }
 
 _UNREADABLE = re.compile(
-    "unsupported|not (yet )?supported|unknown (pixel mode|data organization|filter)|cannot handle|"
+    "unsupported|not (yet )?supported|unrecognized image mode|cannot handle|"
+    "unknown (pixel mode|data organization|filter)|"
     "not available|unable to determine j2k|invalid value for samples per pixel"
 )
 """How Pillow calls what it has no words for, in contrast to what is damaged."""
@@ -101,7 +105,10 @@ class Decoded:
 def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decoded:
     """Decode a JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000 or AVIF file. Never raises.
 
-    EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first counts.
+    HEIC and JPEG XL too where their extras are installed; else they are ``unsupported``.
+
+    EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first
+    counts, of HEIC the primary one.
     Files with more than ``max_pixels`` by their header are not decoded (``bomb``). JPEG files are
     decoded strictly: damage that a lenient decoder conceals is a reason. 16-bit files that do not
     say how many bits of a sample they use have ``bit_depth`` of them; without it, dark ones are
@@ -139,6 +146,11 @@ def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
         return _jpeg(data, max_pixels)
     if kind == "webp" and (size := webp_size(data)):
         _check_size(*size, max_pixels)
+    if kind == "jxl":
+        width, height, animated = jxl_header(data)
+        _check_size(width, height, max_pixels)
+        if animated:
+            raise Unusable(Reason.ANIMATED, width, height)
     return _with_pillow(data, kind, max_pixels, bit_depth)
 
 
@@ -203,8 +215,9 @@ def _with_pillow(data: bytes, kind: str, max_pixels: int, bit_depth: int | None)
         stated = 8 if kind == "jpeg" else stated_bits(data, kind, image)
         bits, inverted = stated or bit_depth, white_is_zero(kind, image)
         image.load()
-        # Pillow turns TIFF images itself, and this module JPEG images.
-        exif = b"" if kind in ("tiff", "jpeg") else image.info.get("exif", b"")
+        # Decoders turn TIFF and HEIC images themselves, and this module JPEG images.
+        turned = kind in ("tiff", "heif", "jpeg")
+        exif = b"" if turned else image.info.get("exif") or b""
         shown: Image.Image = image
         if image.mode.startswith("I;16"):
             bits = used_bits(np.asarray(image).astype(np.uint16), said) or bits

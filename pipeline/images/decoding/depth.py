@@ -57,6 +57,8 @@ def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | Non
     if kind == "jpeg2000":
         precision = (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
         return 8 if precision <= 8 else None if precision >= _FULL else _FULL
+    if kind == "heif":
+        return _FULL if image.mode.startswith("I") else 8
     return None if image.mode.startswith("I") else 8
 
 

@@ -18,12 +18,14 @@ _SIGNATURES = (
     ("bmp", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
     ("ppm", re.compile(rb"P[1-6][\s#]")),
     ("jpeg2000", re.compile(rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
-    ("avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
+    ("avif", re.compile(rb"....ftyp(?:m[is]f1.{4}(?:.{4}){0,16}?)?avi[fs]", re.DOTALL)),
+    ("heif", re.compile(rb"....ftyp(?:hei[cmsx]|hev[cmsx]|m[is]f1)", re.DOTALL)),
+    ("jxl", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n")),
     (
         "other",
         re.compile(
             rb"....ftyp|%PDF|%!PS|8BPS|\x00\x00\x01\x00|gimp xcf|DDS |v/1\x01|#\?RADIANCE|P[7fF]\s"
-            rb"|\xff\x0a|\x00\x00\x00\x0cJXL |qoif|\s*<(svg\b|[?!](?!(?i:doctype html)).*<svg\b)",
+            rb"|qoif|\s*<(svg\b|[?!](?!(?i:doctype html)).*<svg\b)",
             re.DOTALL,
         ),
     ),

@@ -31,9 +31,9 @@ def test_formats_are_told_by_their_content(name: str) -> None:
         b"\xef\xbb\xbf <?xml version='1.0'?>\n<!-- c -->\n<svg/>",
         b"%PDF-1.4",
         b"%!PS-Adobe",
-        b"\0\0\0\x1cftypheic",
+        b"\0\0\0\x1cftypisom",
         b"8BPS\0\1",
-        b"\xff\x0a\x00",
+        b"qoif\0\0",
     ],
 )
 def test_images_that_are_not_read_are_known(head: bytes) -> None:
@@ -91,3 +91,18 @@ def test_orientation_in_either_byte_order(order: str, value: int) -> None:
 @given(st.binary(max_size=64), st.sampled_from([b"", b"Exif\0\0II*\0", b"MM\0*\0\0\0\x08"]))
 def test_any_exif_has_an_orientation(tail: bytes, head: bytes) -> None:
     assert 1 <= orientation(head + tail) <= 8
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "heif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "heif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0mif1miaf", "avif"),
+        (b"\xff\x0a\x00", "jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n\0\0", "jxl"),
+    ],
+)
+def test_containers_are_told_by_their_brands(head: bytes, kind: str) -> None:
+    assert sniff(head) == kind
