@@ -126,3 +126,13 @@ def test_urls_with_credentials_are_refused_and_not_repeated(
 
 def test_a_glob_is_no_query() -> None:
     assert DatasetConfig(source="s3://bucket/val-?.tar").source.endswith("?.tar")
+
+
+def test_an_option_that_is_not_set_leaves_the_hash_of_older_runs() -> None:
+    """Runs from before ``bit_depth`` are resumed; where it is set, it decides what images show."""
+    content = {"run": "r", "dataset": {"source": "a"}, "model": {"name": "m"}}
+    plain = RunConfig.model_validate(content)
+    assert "bit_depth" not in plain.identity()["dataset"]
+    deep = RunConfig.model_validate({**content, "dataset": {"source": "a", "bit_depth": 12}})
+    assert deep.identity()["dataset"]["bit_depth"] == 12
+    assert deep.hash() != plain.hash()

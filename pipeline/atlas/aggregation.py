@@ -21,7 +21,6 @@ from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
 from pipeline.atlas.storage.writer import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run, Unit, valid_receipts
-from pipeline.store.objects import local_folder
 
 
 def aggregate(
@@ -159,7 +158,7 @@ def _order(
 ) -> Order:
     schema = columns_of(run)
     tables = Tables(tuple(table for table in TABLES if table in names), run.spec.classes)
-    place = str(local_folder(run.store) or run.uri)
+    place = run.place
     parsed = parse(where, schema) if where is not None else None
     order = Order(place, f"{folder}/{POOLED}", tables, parsed)
     if by is None:

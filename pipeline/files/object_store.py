@@ -16,7 +16,7 @@ from obstore.fsspec import FsspecStore
 from obstore.store import GCSStore, LocalStore, ObjectStore, S3Store
 
 from pipeline.errors import FlowatlasError, first_line
-from pipeline.files.urls import SCHEMES, is_remote, local, refuse_secrets
+from pipeline.files.urls import SCHEMES, absolute, is_remote, local, refuse_secrets
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -112,14 +112,17 @@ def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
     return patient
 
 
-def arrow_files(url: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """Return a URL as pyarrow's datasets want it: a file system, and the path in it.
+def arrow_files(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """Return a place as pyarrow's datasets want it: a file system, and the path in it.
 
-    Its files belong to Python, and Arrow's threads close them a little after the data is there. A
-    program that ends by then is killed by it (SIGABRT), so it waits that moment before it ends.
+    Files of an object store belong to Python, and Arrow's threads close them a little after the
+    data is there. A program that ends by then is killed by it (SIGABRT), so it waits that moment
+    before it ends.
     """
+    if not is_remote(place):
+        return pyarrow.fs.LocalFileSystem(), absolute(place)
     _wait_at_exit()
-    scheme, _, path = refuse_secrets(url).partition("://")
+    scheme, _, path = refuse_secrets(place).partition("://")
     options: Any = {"client_options": _client(), "retry_config": RETRY}
     # Not one of an earlier environment: fsspec keeps them by their arguments alone.
     store = FsspecStore(scheme, skip_instance_cache=True, **options)  # type: ignore[call-overload]

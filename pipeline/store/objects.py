@@ -44,7 +44,7 @@ def is_run(uri: str) -> bool:
         return False
 
 
-def local_folder(store: ObjectStore) -> Path | None:
+def _local_folder(store: ObjectStore) -> Path | None:
     """Return the folder behind a local store, None for a remote one."""
     return Path(str(store.prefix)) if isinstance(store, LocalStore) else None
 
@@ -115,7 +115,7 @@ def sizes(store: ObjectStore, *prefixes: str) -> dict[str, int]:
 
 def sweep(store: ObjectStore) -> None:
     """Remove what killed processes left half-written on a local disk (remote stores leave none)."""
-    folder = local_folder(store)
+    folder = _local_folder(store)
     if folder is None:
         return
     for place, _, names in os.walk(folder):

@@ -16,6 +16,7 @@ from zarr.storage import ObjectStore as ZarrStore
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
 from pipeline.files.object_store import arrow_files
+from pipeline.files.urls import absolute
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
@@ -34,7 +35,6 @@ from pipeline.store.layout import summary_path as _summary_path
 from pipeline.store.objects import (
     delete,
     exists,
-    local_folder,
     open_store,
     read,
     sizes,
@@ -51,6 +51,9 @@ class Run:
     Attributes
     ----------
     uri : str
+        As it was given; in messages.
+    place : str
+        The same, wherever this or another process works: an absolute path or a URL.
     store : ObjectStore
         Where the run's objects are; paths are relative to the run.
     spec : RunSpec
@@ -59,6 +62,7 @@ class Run:
 
     def __init__(self, uri: str, store: ObjectStore) -> None:
         self.uri = uri
+        self.place = absolute(uri)
         self.store = store
         self.spec: RunSpec = load_spec(store)
 
@@ -161,10 +165,7 @@ class Run:
 
     def summary(self) -> pyarrow.dataset.Dataset:
         """Return the summary of all images as a dataset, one fragment per unit."""
-        folder = local_folder(self.store)
-        if folder is not None:
-            return pyarrow.dataset.dataset(folder / SUMMARY, format="parquet")
-        files, place = arrow_files(self.uri)
+        files, place = arrow_files(self.place)
         return pyarrow.dataset.dataset(f"{place}/{SUMMARY}", filesystem=files, format="parquet")
 
     def summary_part(self, unit: int) -> pa.Table:

@@ -47,7 +47,8 @@ def essential_png(data: bytes) -> bytes:
     Raises
     ------
     Unusable
-        ``truncated`` (no IEND), ``corrupt`` (a checksum is wrong) or ``animated``.
+        ``truncated`` (no IEND), ``corrupt`` (a checksum is wrong), ``animated``, or
+        ``unsupported``: there is a chunk without which it may not be shown, and which is unknown.
     """
     pieces = [data[:8]]
     position = 8
@@ -60,13 +61,14 @@ def essential_png(data: bytes) -> bytes:
             raise Unusable(Reason.TRUNCATED)
         if kind == b"acTL" and data[position + 8 : position + 12] > b"\0\0\0\1":
             raise Unusable(Reason.ANIMATED)
-        if kind in PIXEL_CHUNKS:
+        critical = not kind[0] & 0x20  # upper case
+        if kind in PIXEL_CHUNKS or critical:
             chunk = data[position:end]
             if zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(chunk[-4:], "big"):
                 raise Unusable(Reason.CORRUPT)
+            if kind not in PIXEL_CHUNKS:  # sound, and nobody may show the image without it: CgBI
+                raise Unusable(Reason.UNSUPPORTED)
             pieces.append(chunk)
-        elif not kind[0] & 0x20:  # upper case: a critical chunk that nobody knows
-            raise Unusable(Reason.CORRUPT)
         if kind == b"IEND":
             return b"".join(pieces)
         position = end

@@ -64,6 +64,16 @@ def test_every_bit_of_a_png_is_guarded(position: int, bit: int) -> None:
         _decoded_png(bytes(whole))
 
 
+def test_a_chunk_that_is_needed_and_unknown_is_no_damage() -> None:
+    """Apple's CgBI files are sound; only without it may nobody show them."""
+    whole = encode(picture(), "PNG")
+    apple = whole[:8] + png_chunk(b"CgBI", b"P\0 \2") + whole[8:]
+    with pytest.raises(Unusable, match="unsupported"):
+        essential_png(apple)
+    with pytest.raises(Unusable, match="corrupt"):
+        essential_png(apple.replace(b"CgBI", b"CgBJ"))
+
+
 def _decoded_png(data: bytes) -> None:
     essential = essential_png(data)
     if essential.count(b"IDAT") == 0 or b"IHDR" not in essential:
