@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import obstore
@@ -28,18 +28,25 @@ class File:
     version: str
 
 
-def find_files(source: str, suffixes: tuple[str, ...]) -> tuple[str, list[File]]:
+def find_files(
+    source: str,
+    suffixes: tuple[str, ...],
+    other: Callable[[str], object] = lambda uri: None,
+) -> tuple[str, list[File]]:
     """Return the root and the files of a file, a folder, a prefix, a glob or a brace expression.
 
     ``*`` and ``?`` match within one folder, ``**`` across folders; ``{000..049}`` and ``{a,b}``
-    name files that must all be there. Sorted by URI, those of braces in their own order.
+    name files that must all be there; but what exists as it is written is that. Sorted by URI,
+    those of braces in their own order. ``other`` is called with each file of a folder that has none
+    of the suffixes (in any case of letters).
 
     Raises
     ------
     DatasetError
         A named file is not there, nothing was found, or the place cannot be listed.
     """
-    if "{" in source:
+    pattern = is_pattern(source)
+    if pattern and "{" in source:
         root = _fixed(source)
         there = {file.uri: file for file in list_files(root)}
         names = [name[len(root) + 1 :] for name in expand(source)]
@@ -49,20 +56,37 @@ def find_files(source: str, suffixes: tuple[str, ...]) -> tuple[str, list[File]]
                 f"{absent[0][:200]!r}; check the numbers in braces"
             )
         return root, [there[name] for name in names]
-    if _PATTERN.search(source):
+    if pattern:
         root = _fixed(source)
         wanted = _regex(source[len(root) + 1 :])
         found = [file for file in list_files(root) if wanted.fullmatch(file.uri)]
-    elif source.lower().endswith(suffixes):
+    elif is_file(source, suffixes):
         root, _, name = source.rpartition("/")
         root = root or "/" if source.startswith("/") else root or "."
         found = [file for file in list_files(root, name) if file.uri == name]
     else:
-        root = source.rstrip("/") or "/"
-        found = [file for file in list_files(root) if file.uri.lower().endswith(suffixes)]
+        root, found = source.rstrip("/") or "/", []
+        for file in list_files(root):
+            if file.uri.lower().endswith(suffixes):
+                found.append(file)
+            else:
+                other(file.uri)
     if not found:
         raise DatasetError(f"there is no {' or '.join(suffixes)} file at {source}")
     return absolute(root), found
+
+
+def is_pattern(source: str) -> bool:
+    """Return whether a place is a glob or a brace expression: it looks so, and is not there."""
+    if not _PATTERN.search(source):
+        return False
+    return not (_there(source) if is_remote(source) else os.path.exists(local(source)))
+
+
+def is_file(source: str, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a place names one file, by its suffix; a folder may have one as well."""
+    folder = not is_remote(source) and os.path.isdir(local(source))
+    return source.lower().endswith(suffixes) and not folder and not is_pattern(source)
 
 
 def list_files(root: str, name: str = "") -> Iterator[File]:
@@ -81,6 +105,20 @@ def listing_hash(*what: object) -> str:
     return hashlib.blake2b(
         repr(what).encode("utf-8", "backslashreplace"), digest_size=16
     ).hexdigest()
+
+
+def _there(url: str) -> bool:
+    """Return whether there is an object or a prefix of this very name."""
+    folder, _, name = url.rstrip("/").rpartition("/")
+    try:
+        if any(page for page in obstore.list(open_url(url), chunk_size=1)):
+            return True
+        obstore.head(open_url(folder), name)
+    except (FileNotFoundError, obstore.exceptions.InvalidPathError):
+        return False
+    except obstore.exceptions.BaseError as error:
+        raise DatasetError(f"cannot list {url}: {first_line(error)}") from error
+    return True
 
 
 def _fixed(source: str) -> str:

@@ -1,53 +1,71 @@
-"""CSV and Parquet tables, read in batches: the columns of an index or of its boxes."""
+"""CSV, JSON-lines and Parquet tables, read in batches: the columns of an index or of its boxes."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.json
 import pyarrow.parquet
 from obstore.exceptions import BaseError
 
 from pipeline.errors import DatasetError, first_line
+from pipeline.files.dialect import refuse_open_quotes, separator_of
 from pipeline.files.places import look_at, open_file
 
-URI_COLUMNS = ("uri", "file", "path", "filename", "image")
-SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+URI_COLUMNS = ("uri", "file", "path", "filename", "image", "file_name", "filepath", "file_path",
+               "image_path", "img_path", "image_file")  # fmt: skip
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".pq")
 
 _BATCH = 65_536
 
 
 class Table:
-    """A CSV (``.csv``, ``.tsv``) or Parquet file.
+    """A CSV (``.csv``, ``.tsv``), JSON-lines (``.jsonl``) or Parquet file.
 
-    Columns are found by name in any case. Values of CSV files are text; nothing is guessed from
-    their looks, so a file named ``007`` or ``NA`` stays that.
+    Columns are found by name in any case and without the spaces around it; a column whose name in
+    the header has such spaces (``uri, label``) has none around its texts either. Values of CSV
+    files are text; nothing is guessed from their looks, so a file named ``007`` or ``NA`` stays
+    that. ``schema`` has the columns as the file spells them.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._parquet = Path(path).suffix.lower() in (".parquet", ".pq")
+        self._kind = Path(path).suffix.lower()
         if look_at(path) in ("folder", "missing"):
             raise DatasetError(f"there is no table {path}; check dataset.source and dataset.boxes")
-        self._columns = {name.casefold(): name for name in reversed(self._names())}
+        with self._readable():
+            self._separator = "," if self._columnar else separator_of(path)
+            if not self._columnar:
+                refuse_open_quotes(path, self._separator)
+            self.schema = self._schema()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, as the file spells them."""
+        return list(self.schema.names)
 
     def column(self, *names: str) -> str | None:
         """Return the first of ``names`` that is a column, as the file spells it."""
-        return next((self._columns[name] for name in names if name in self._columns), None)
+        return find_column(self.names, *names)
 
-    def uri_column(self) -> str:
-        """Return the column that holds the URIs.
+    def uri_column(self, name: str | None = None) -> str:
+        """Return the column that holds the URIs: ``name``, or the first of a usual name.
 
         Raises
         ------
         DatasetError
-            There is none.
+            There is none; the columns that there are, are named.
         """
-        column = self.column(*URI_COLUMNS)
+        column = self.column(*((name,) if name else URI_COLUMNS))
+        if column is None and name:
+            raise DatasetError(f"{self.path} has no column {name!r}, only {_quoted(self.names)}")
         if column is None:
             raise DatasetError(
-                f"{self.path} has no column of URIs: name one of its columns "
-                f"{', '.join(URI_COLUMNS[:-1])} or {URI_COLUMNS[-1]}"
+                f"{self.path} has no column of URIs, only {_quoted(self.names)}: "
+                f"name one of them {', '.join(URI_COLUMNS[:4])} or {URI_COLUMNS[4]}"
             )
         return column
 
@@ -59,15 +77,9 @@ class Table:
         DatasetError
             The file is damaged or not text in UTF-8.
         """
-        try:
-            if self._parquet:
-                with open_file(self.path) as opened, pa.parquet.ParquetFile(opened) as file:
-                    yield from file.iter_batches(_BATCH, columns=list(columns))
-            else:
-                with self._csv(columns) as reader:
-                    yield from reader
-        except (pa.ArrowException, OSError, BaseError) as error:
-            raise self._damaged(error) from error
+        with self._readable():
+            for batch in self._batches(columns):
+                yield _stripped(batch)
 
     def texts(self, column: pa.Array, name: str) -> pa.Array:
         """Return a column as text.
@@ -84,29 +96,73 @@ class Table:
                 f"{self.path}: column {name} must be text, not {column.type}: {error}"
             ) from error
 
-    def _names(self) -> list[str]:
-        try:
-            if self._parquet:
-                with open_file(self.path) as opened:
-                    return list(pa.parquet.read_schema(opened).names)
-            with self._csv(None) as reader:
-                return list(reader.schema.names)
-        except (pa.ArrowException, OSError, BaseError) as error:
-            raise self._damaged(error) from error
+    @property
+    def _columnar(self) -> bool:
+        return self._kind in (".parquet", ".pq", ".jsonl")
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        if self._kind == ".jsonl":
+            with pa.json.open_json(open_file(self.path)) as lines:
+                yield from (batch.select(list(columns)) for batch in lines)
+        elif self._columnar:
+            with open_file(self.path) as opened, pa.parquet.ParquetFile(opened) as file:
+                yield from file.iter_batches(_BATCH, columns=list(columns))
+        else:
+            with self._csv(columns) as reader:
+                yield from reader
+
+    def _schema(self) -> pa.Schema:
+        if self._kind == ".jsonl":
+            with pa.json.open_json(open_file(self.path)) as lines:
+                return lines.schema
+        if self._columnar:
+            with open_file(self.path) as opened:
+                return pa.parquet.read_schema(opened)
+        with self._csv(None) as reader:
+            return pa.schema([(name, pa.string()) for name in reader.schema.names])
 
     def _csv(self, columns: Sequence[str] | None) -> pa.csv.CSVStreamingReader:
         texts = {name: pa.string() for name in columns or ()}
         return pa.csv.open_csv(
             open_file(self.path),
             read_options=pa.csv.ReadOptions(block_size=4 << 20),
-            parse_options=pa.csv.ParseOptions(
-                delimiter="\t" if self.path.lower().endswith(".tsv") else ",",
-                newlines_in_values=True,
-            ),
+            parse_options=pa.csv.ParseOptions(delimiter=self._separator, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types=texts, include_columns=list(texts), strings_can_be_null=False
             ),
         )
 
-    def _damaged(self, error: Exception) -> DatasetError:
-        return DatasetError(f"cannot read the table {self.path}: {first_line(error)}")
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, BaseError) as error:
+            raise DatasetError(f"cannot read the table {self.path}: {first_line(error)}") from error
+
+
+def find_column(names: Sequence[str], *wanted: str) -> str | None:
+    """Return the first of ``wanted`` that is among ``names``, as it is spelled there.
+
+    As it is written if there is such a name, else in any case and without the spaces around it.
+    """
+    folded = {name.strip().casefold(): name for name in reversed(names)}
+    for name in wanted:
+        if name in names:
+            return name
+        if (found := folded.get(name.strip().casefold())) is not None:
+            return found
+    return None
+
+
+def _stripped(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Take the spaces off the texts of columns whose names have some around them."""
+    for place, field in enumerate(batch.schema):
+        if field.name != field.name.strip() and pa.types.is_string(field.type):
+            trimmed = pc.utf8_trim_whitespace(batch.column(place))
+            batch = batch.set_column(place, field, trimmed)
+    return batch
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:80]) for name in names[:8])
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -9,7 +9,9 @@ from pipeline.images.row_groups import Rows
 
 _LARGEST = 1 << 30
 """Bytes of an encoded image; a larger file is a bomb, whatever it would decode to."""
-_PARQUET = re.compile(r"(?P<file>[^#]+\.(?:parquet|pq))#(?P<group>\d+)/(?P<row>\d+)/(?P<column>.+)")
+_PARQUET = re.compile(
+    r"(?P<file>[^#]+\.(?i:parquet|pq))#(?P<group>\d+)/(?P<row>\d+)/(?P<column>.+)"
+)
 
 
 class Fetcher:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DatasetError
-from pipeline.files.listing import find_files, list_files
+from pipeline.files.listing import find_files, is_pattern, list_files
 
 
 @pytest.fixture
@@ -47,3 +47,24 @@ def test_a_version_follows_the_content(folder: Path) -> None:
     (folder / "a-1.tar").write_bytes(b"other!!")
     after = {file.uri: file.version for file in list_files(str(folder))}
     assert {uri for uri in before if before[uri] != after[uri]} == {"a-1.tar"}
+
+
+@pytest.mark.parametrize("name", ["[v2] set", "{a}", "{0..1}", "what?", "a*"])
+def test_what_exists_as_written_is_taken_as_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "x.tar").touch()
+    (tmp_path / f"{name}.tar").touch()
+    for source in (f"{tmp_path}/{name}", f"{tmp_path}/{name}/x.tar", f"{tmp_path}/{name}.tar"):
+        assert not is_pattern(source)
+        found = [
+            Path(root) / file.uri
+            for root, files in [find_files(source, (".tar",))]
+            for file in files
+        ]
+        assert found == [Path(source) / "x.tar" if source.endswith(name) else Path(source)]
+
+
+def test_files_without_the_suffix_are_passed_over_aloud(folder: Path) -> None:
+    others: list[str] = []
+    find_files(str(folder), (".tar",), others.append)
+    assert others == ["b/n.txt"]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import DatasetError
-from pipeline.files.tabular import URI_COLUMNS, Table
+from pipeline.files.tabular import URI_COLUMNS, Table, find_column
 
 
 def _write(path: Path, text: str) -> Table:
@@ -74,3 +74,34 @@ def test_pictures_are_no_uris(tmp_path: Path) -> None:
     table = Table(str(tmp_path / "t.parquet"))
     with pytest.raises(DatasetError, match="column image must be text"):
         table.texts(next(table.batches(["image"])).column(0), "image")
+
+
+def test_spaces_around_a_columns_name_are_no_part_of_it_or_its_texts(tmp_path: Path) -> None:
+    table = _write(tmp_path / "t.csv", " uri , label,x\n a.jpg , 0, y\n")
+    uri, label = table.uri_column(), table.column("label")
+    assert (uri, label) == (" uri ", " label")
+    rows = pa.Table.from_batches(table.batches([uri, label, "x"])).to_pylist()
+    assert rows == [{" uri ": "a.jpg", " label": "0", "x": " y"}]
+
+
+def test_a_name_as_it_is_written_goes_before_the_same_in_other_letters() -> None:
+    assert find_column(["Label", "label"], "label") == "label"
+    assert find_column(["LABEL ", "x"], "y", "label") == "LABEL "
+    assert find_column(["a"], "b") is None
+
+
+def test_lines_of_json_are_a_table(tmp_path: Path) -> None:
+    table = _write(tmp_path / "t.jsonl", '{"file_name": "007", "label": 1}\n{"file_name": "b"}\n')
+    assert table.uri_column() == "file_name"
+    rows = pa.Table.from_batches(table.batches(["label", "file_name"])).to_pylist()
+    assert rows == [{"label": 1, "file_name": "007"}, {"label": None, "file_name": "b"}]
+
+
+def test_other_separators_are_read(tmp_path: Path) -> None:
+    table = _write(tmp_path / "t.csv", "file;label\na,b.jpg;1\n")
+    assert next(table.batches(["file"])).to_pylist() == [{"file": "a,b.jpg"}]
+
+
+def test_an_open_quote_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="line 2"):
+        _write(tmp_path / "t.csv", 'file,x\na,"b\nc,d\n')

@@ -108,7 +108,7 @@ def test_an_unchanged_dataset_is_not_scanned_again(endpoint: str, tmp_path: Path
     with FaultyProxy(endpoint, {}) as proxy, environment(proxy.url):
         prepared = prepare(config)
         assert prepared.parts is None
-        assert proxy.requests < 12
+        assert proxy.requests < 16
     members = [("new.png", b"not a picture"), ("new.json", b'{"label": 1}')]
     tar_of(tmp_path / "more/val-001.tar", members)
     upload(tmp_path / "more", url)

@@ -1,6 +1,5 @@
 """A folder with one subfolder of images per class."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -8,19 +7,12 @@ from pipeline.errors import DatasetError
 from pipeline.files.places import text_name, top_of
 from pipeline.files.root import Root
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
-from pipeline.images.sources.image_files import images_below
+from pipeline.images.sources.contents import contents_below
+from pipeline.images.sources.image_files import images_below, is_image
 from pipeline.images.sources.labels import Labels, class_names, folder_labels
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Entry
-
-SUFFIXES = frozenset(
-    {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}
-    | {".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"}
-    | {".webp"}
-)
-"""What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
-
-SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
+from pipeline.images.sources.splits import SPLITS
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,7 @@ class FolderSource:
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of their relative posix paths."""
         empty = True
-        for uri, size in images_below(self.root, _is_image, leftovers):
+        for uri, size in images_below(self.root, is_image, leftovers):
             empty = False
             parts = uri.split("/")
             split = parts[0] if self.has_splits and len(parts) > 1 else None
@@ -56,8 +48,9 @@ class FolderSource:
             label = self.labels[classes[0]] if classes else None
             yield Entry(uri, None, size, label, split, self.boxes.of(uri, label))
         if empty:
+            contents = contents_below(self.root)
             raise DatasetError(
-                f"there is no image below {self.root}; looked for *{', *'.join(sorted(SUFFIXES))}"
+                f"there is no image below {self.root}, but {contents}{contents.advice}"
             )
         self.boxes.check_all_used()
 
@@ -79,7 +72,3 @@ def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> Fo
 
 def _folders(path: str) -> set[str]:
     return {text_name(name, path) for name in top_of(path)[0] if name[0] != "."}
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES

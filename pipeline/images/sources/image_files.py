@@ -1,12 +1,25 @@
 """Image files below a folder or a prefix, in order of their paths."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 
 from pipeline.files.tree import Files, files_below
 from pipeline.images.sources.leftovers import Leftovers
 
+SUFFIXES = frozenset(
+    {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}
+    | {".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"}
+    | {".webp"}
+)
+"""What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
+
 NOT_IMAGES = "files that are not images"
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file or a member of an archive is an image by its name."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def images_below(root: str, wanted: Callable[[str], bool], leftovers: Leftovers) -> Files:

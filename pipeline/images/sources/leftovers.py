@@ -41,6 +41,10 @@ class Leftovers:
     def __init__(self, found: Iterable[Leftover] = ()) -> None:
         self._counts: dict[str, int] = {}
         self._names: dict[str, list[tuple[int, int, str]]] = {}
+        self.update(found)
+
+    def update(self, found: Iterable[Leftover]) -> None:
+        """Add what was counted elsewhere."""
         for leftover in found:
             for name in leftover.names:
                 self.add(leftover.what, name)

@@ -12,20 +12,22 @@ import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
 
 from pipeline.errors import ConfigError, DatasetError, first_line
-from pipeline.files.listing import File, find_files, listing_hash
+from pipeline.files.listing import File, find_files, is_pattern, listing_hash
 from pipeline.files.places import open_file
 from pipeline.files.read_ahead import ahead
 from pipeline.files.root import MARK, location
+from pipeline.files.tabular import find_column
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
+from pipeline.images.sources.columns import chosen_image_column, label_column, unused
 from pipeline.images.sources.labels import Labels, class_names, table_labels
-from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
-from pipeline.images.sources.webdataset import check_names, split_of
+from pipeline.images.sources.splits import refuse_several_configs, split_of
+from pipeline.images.sources.webdataset import check_names
 
 SUFFIXES = (".parquet", ".pq")
 
-_IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "bytes")
-_LABEL_COLUMNS = ("label", "labels", "fine_label", "cls", "class", "class_id", "target")
+OTHERS = "files that are not .parquet"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class ParquetSource:
     columns: Columns
     labels: Labels | None
     boxes: Boxes = field(repr=False)
+    beside: tuple[Leftover, ...] = ()
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -68,11 +71,14 @@ class ParquetSource:
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all files; the footers and labels of 16 are read side by side."""
+        leftovers.update(self.beside)
         known: dict[Any, int | None] = {}
+        rows = empty = 0
         look = partial(_rows, self.root, self.columns)
         for file, groups in zip(self.files, ahead(look, self.files), strict=True):
             named = split_of(file.uri)
             for number, group in enumerate(groups):
+                rows, empty = rows + len(group.values), empty + group.empty
                 for row, (value, split) in enumerate(group.values):
                     if value not in known:
                         known.update(self._label(value, file))
@@ -80,6 +86,11 @@ class ParquetSource:
                     label = known[value]
                     boxes = self.boxes.of(uri, label)
                     yield Entry(uri, group.offset, group.length, label, split or named, boxes)
+        if rows and empty == rows:
+            raise DatasetError(
+                f"column {self.columns.image} of {self.root} holds no bytes in any row, as where "
+                "images are only named by their paths; store the images themselves in it"
+            )
         self.boxes.check_all_used()
 
     def _label(self, value: Any, file: File) -> dict[Any, int | None]:
@@ -108,50 +119,32 @@ def open_parquet(
     ConfigError, DatasetError
         There are no files, they cannot be read, or they have no such columns.
     """
-    root, files = find_files(source, SUFFIXES)
+    left = Leftovers()
+    root, files = find_files(source, SUFFIXES, lambda uri: left.add(OTHERS, uri))
     check_names(files)
-    schema = read_schema(location(root, files[0].uri), files[0].uri)
+    if not is_pattern(source):
+        refuse_several_configs(source, [file.uri for file in files])
+    first = files[0].uri
+    schema = read_schema(location(root, first), first)
     columns = Columns(
-        image=image or image_column(schema) or _absent("image", schema),
-        label=label or next((name for name in _LABEL_COLUMNS if name in schema.names), None),
-        split="split" if "split" in schema.names else None,
+        image=chosen_image_column(schema, image, first),
+        label=label_column(schema, label, first),
+        split=find_column(schema.names, "split"),
         names=(),
     )
-    for name in (columns.image, columns.label):
-        if name is not None and name not in schema.names:
-            raise ConfigError(f"{files[0].uri} has no column {name!r}: {schema.names}")
+    used = (columns.image, columns.label, columns.split)
+    what, others = unused(schema.names, used, columns.label)
+    for name in others:
+        left.add(what, name)
     names = _class_label(schema, columns.label)
-    return ParquetSource(root, files, Columns(**{**vars(columns), "names": names}), labels, boxes)
+    columns = Columns(**{**vars(columns), "names": names})
+    return ParquetSource(root, files, columns, labels, boxes, left.found)
 
 
 def read_schema(place: str, name: str) -> pa.Schema:
     """Return the Arrow schema of a Parquet file; DatasetError if it is none."""
     with _opened(place, name) as file:
         return file.schema_arrow
-
-
-def image_column(schema: pa.Schema) -> str | None:
-    """Return the column that holds images: a struct with bytes, or plain bytes of a usual name."""
-    structs = [f.name for f in schema if pa.types.is_struct(f.type) and _has_bytes(f.type)]
-    plain = [
-        name for name in _IMAGE_COLUMNS if name in schema.names and _binary(schema.field(name).type)
-    ]
-    usual = [name for name in _IMAGE_COLUMNS if name in structs]
-    return next(iter([*usual, *structs, *plain]), None)
-
-
-def _has_bytes(kind: pa.StructType) -> bool:
-    return kind.get_field_index("bytes") >= 0 and _binary(kind.field("bytes").type)
-
-
-def _binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _absent(what: str, schema: pa.Schema) -> str:
-    raise ConfigError(
-        f"no column of {schema.names} holds {what} bytes; name one with dataset.{what}_column"
-    )
 
 
 def _class_label(schema: pa.Schema, column: str | None) -> tuple[str, ...]:
@@ -168,10 +161,14 @@ def _class_label(schema: pa.Schema, column: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Group:
-    """A row group: where its images lie in the file, and (label, split) of every row."""
+    """A row group: where its images lie in the file, and (label, split) of every row.
+
+    ``empty`` is how many rows are known to have no image.
+    """
 
     offset: int
     length: int
+    empty: int
     values: list[tuple[Any, str | None]]
 
 
@@ -194,7 +191,9 @@ def _rows(root: str, columns: Columns, file: File) -> list[_Group]:
             values = [
                 (v, None if s is None else str(s)) for v, s in zip(labels, splits, strict=True)
             ]
-            groups.append(_Group(start, chunk.total_compressed_size, values))
+            known = chunk.statistics if chunk.is_stats_set else None
+            empty = known.null_count if known and known.has_null_count else 0
+            groups.append(_Group(start, chunk.total_compressed_size, empty, values))
         return groups
 
 

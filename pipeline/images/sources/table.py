@@ -1,37 +1,63 @@
-"""A table of image URIs, with labels and splits where it has them."""
+"""Tables of image URIs, with labels and splits where they have them."""
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.errors import DatasetError
-from pipeline.files.root import Root
-from pipeline.files.tabular import Table
+from pipeline.files.listing import find_files, is_file
+from pipeline.files.root import Root, location
+from pipeline.files.tabular import SUFFIXES, Table
 from pipeline.files.urls import shown
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
+from pipeline.images.sources.columns import label_column, unused
 from pipeline.images.sources.labels import Labels, class_names, table_labels
-from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
+from pipeline.images.sources.splits import split_of
+
+METADATA = "metadata"
+"""Stem of the tables that Hugging Face's ImageFolder keeps beside its images."""
 
 _LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
+class Part:
+    """One table: the folder below the root that its URIs are relative to, and its columns."""
+
+    table: Table
+    folder: str
+    named: str | None
+    uri: str
+    label: str | None
+    split: str | None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return [name for name in (self.uri, self.label, self.split) if name]
+
+
+@dataclass(frozen=True)
 class TableSource:
-    """Images in order of a table's rows.
+    """Images in order of the tables and their rows.
 
     Files that are missing keep their row (with no length): they are quarantined when they are
     fetched. If every one is missing the root is wrong and the scan says so; of objects, which have
-    no length here, the first 16 are looked at.
+    no length here, the first 16 are looked at. A path with backslashes that is not there as it is
+    written is read with slashes.
     """
 
-    table: Table
+    parts: Sequence[Part]
     base: Root
     labels: dict[Any, int | None]
     class_names: dict[int, str]
     boxes: Boxes = field(repr=False)
+    beside: tuple[Leftover, ...] = ()
 
     @property
     def root(self) -> str:
@@ -42,65 +68,141 @@ class TableSource:
         """Nothing is cheaper than to look at every file."""
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
-        """Yield the images in order of the table."""
-        uri_column = self.table.uri_column()
-        label_column, split_column = self.table.column("label"), self.table.column("split")
-        columns = [name for name in (uri_column, label_column, split_column) if name]
-        rows = found = 0
+        """Yield the images in order of the tables."""
+        leftovers.update(self.beside)
+        rows = found = backslashes = 0
         objects: list[str] = []
-        for batch in self.table.batches(columns):
-            uris = self._texts(batch, uri_column)
-            labels = batch.column(label_column).to_pylist() if label_column else [None] * len(uris)
-            splits = self._texts(batch, split_column) if split_column else [None] * len(uris)
-            for uri, value, split in zip(uris, labels, splits, strict=True):
+        for part in self.parts:
+            for uri, value, split in _rows(part):
                 rows += 1
-                placed = self._placed(uri, rows)
-                size = self.base.size(placed)
+                backslashes += "\\" in (uri or "")
+                placed, size = self._placed(part, uri or "", rows)
                 found += size is not None
                 if len(objects) < _LOOKED_AT and self.base.is_object(placed):
                     objects.append(placed)
                 label = self.labels[value] if value == value else None
-                yield Entry(placed, None, size, label, split or None, self.boxes.of(placed, label))
+                boxes = self.boxes.of(placed, label)
+                yield Entry(placed, None, size, label, split or part.named, boxes)
+        paths = ", ".join(part.table.path for part in self.parts[:3])
         if not rows:
-            raise DatasetError(f"the table {self.table.path} has no rows")
+            raise DatasetError(f"the table {paths} has no rows")
         if not found and not any(map(self.base.there, objects)):
+            why = "; some have backslashes, which separate no folders here" if backslashes else ""
             raise DatasetError(
-                f"none of the {rows} files of {self.table.path} exists below {self.root}; "
+                f"none of the {rows} files of {paths} exists below {self.root}{why}; "
                 "set dataset.root to the folder that its URIs are relative to"
             )
         self.boxes.check_all_used()
 
-    def _texts(self, batch: pa.RecordBatch, name: str) -> list[str | None]:
-        texts: list[str | None] = self.table.texts(batch.column(name), name).to_pylist()
-        return texts
-
-    def _placed(self, uri: str | None, row: int) -> str:
+    def _placed(self, part: Part, uri: str, row: int) -> tuple[str, int | None]:
+        """Return the URI as the index spells it, and its bytes."""
         try:
-            return self.base.place(uri or "")
+            placed = self.base.place(_below(part.folder, uri))
+            size = self.base.size(placed)
+            if size is None and "\\" in uri:
+                slashed = self.base.place(_below(part.folder, uri.replace("\\", "/")))
+                if (size := self.base.size(slashed)) is not None:
+                    placed = slashed
+            return placed, size
         except DatasetError as error:
-            told = shown(uri or "")[:200]
+            told = shown(uri)[:200]
             raise DatasetError(
-                f"{self.table.path}, row {row}: {told!r} is refused: {error}"
+                f"{part.table.path}, row {row}: {told!r} is refused: {error}"
             ) from error
 
 
 def open_table(
-    path: str, root: Root, labels: Labels | None, boxes: Boxes = NO_BOXES
+    source: str,
+    root: Root,
+    labels: Labels | None,
+    boxes: Boxes = NO_BOXES,
+    *,
+    image: str | None = None,
+    label: str | None = None,
+    own_folders: bool = True,
 ) -> TableSource:
-    """Look at a table's columns and at the distinct values of its label column.
+    """Look at the columns of one table, or of a folder of them, and at the distinct labels.
+
+    ``image`` and ``label`` name columns that are not usual. With ``own_folders`` the URIs of a
+    table in a folder of ``root`` are relative to that folder.
 
     Raises
     ------
     DatasetError, ConfigError
-        The table cannot be read, has no URI column, or has labels that mean nothing.
+        A table cannot be read, has no URI column, or has labels that mean nothing.
     """
-    table = Table(path)
-    table.uri_column()
+    leftovers = Leftovers()
+    parts = [
+        _part(path, folder if own_folders else "", named, image, label)
+        for path, folder, named in _tables(source, leftovers)
+    ]
     values: set[Any] = {None}
-    if column := table.column("label"):
-        for batch in table.batches([column]):
-            if pa.types.is_nested(batch.column(0).type):
-                raise DatasetError(f"{path}: column {column} must be one class index or name each")
-            values.update(batch.column(0).unique().to_pylist())
-    names = {} if labels is None else class_names(labels)
-    return TableSource(table, root, table_labels(values, labels), names, boxes)
+    for part in parts:
+        what, names = unused(part.table.names, part.columns, part.label)
+        for name in names:
+            leftovers.add(what, name)
+        if part.label:
+            for batch in part.table.batches([part.label]):
+                values.update(batch.column(0).unique().to_pylist())
+    names_of = {} if labels is None else class_names(labels)
+    return TableSource(parts, root, table_labels(values, labels), names_of, boxes, leftovers.found)
+
+
+def _tables(source: str, leftovers: Leftovers) -> list[tuple[str, str, str | None]]:
+    """Return every table's place, its folder below the common one, and the split it is named after.
+
+    Where some are called ``metadata`` the others are about something else.
+    """
+    if is_file(source, SUFFIXES):
+        return [(source, "", None)]
+    root, files = find_files(source, SUFFIXES)
+    known = [file for file in files if _stem(file.uri) == METADATA] or files
+    for file in files:
+        if file not in known:
+            leftovers.add("tables beside metadata", file.uri)
+    return [
+        (location(root, file.uri), posixpath.dirname(file.uri), split_of(file.uri))
+        for file in known
+    ]
+
+
+def _stem(uri: str) -> str:
+    return posixpath.splitext(posixpath.basename(uri))[0].lower()
+
+
+def _part(path: str, folder: str, named: str | None, image: str | None, label: str | None) -> Part:
+    table = Table(path)
+    uri = table.uri_column(image)
+    kind = table.schema.field(uri).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _coded(kind)):
+        raise DatasetError(
+            f"{path}: column {uri} must be text, the place of each image, not {kind}"
+        )
+    return Part(
+        table, folder, named, uri, label_column(table.schema, label, path), table.column("split")
+    )
+
+
+def _coded(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type))
+
+
+def _rows(part: Part) -> Iterator[tuple[str | None, Any, str | None]]:
+    """Yield URI, label and split of every row."""
+    for batch in part.table.batches(part.columns):
+        nothing = [None] * batch.num_rows
+        uris = _texts(part, batch, part.uri)
+        labels = batch.column(part.label).to_pylist() if part.label else nothing
+        splits = _texts(part, batch, part.split) if part.split else nothing
+        yield from zip(uris, labels, splits, strict=True)
+
+
+def _texts(part: Part, batch: pa.RecordBatch, name: str) -> list[str | None]:
+    texts: list[str | None] = part.table.texts(batch.column(name), name).to_pylist()
+    return texts
+
+
+def _below(folder: str, uri: str) -> str:
+    """Return a URI of a table in a folder, as the root has it."""
+    plain = folder and uri and not posixpath.isabs(uri) and "://" not in uri
+    return f"{folder}/{uri}" if plain else uri

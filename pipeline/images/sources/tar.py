@@ -1,11 +1,13 @@
 """Tar archives without their bodies: what is where."""
 
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from pipeline.errors import DatasetError
+from pipeline.images.sources.leftovers import Leftovers
 
 _WINDOW = 8_192
 """Bytes read at a header: the header, the small labels behind it and mostly the next header."""
@@ -64,17 +66,21 @@ class Windowed:
         return b"".join(pieces)
 
 
-def tar_members(file: Windowed, size: int, name: str) -> Iterator[Member]:
+def tar_members(file: Windowed, size: int, name: str, leftovers: Leftovers) -> Iterator[Member]:
     """Yield the regular files of an uncompressed tar archive, reading headers only.
 
-    A member's name is never used as a path. Names that are not UTF-8 become text with escapes.
+    A hard link is the file that it links to, under its own name: tar stores a file that it meets
+    twice like this. Symbolic links, devices and sparse files are left over. A member's name is
+    never used as a path. Names that are not UTF-8 become text with escapes.
 
     Raises
     ------
     DatasetError
-        The archive is cut off, damaged or compressed; ``name`` is in the message.
+        The archive is cut off, damaged or compressed, or another one is joined to it; ``name`` is
+        in the message.
     """
     last = 0
+    places: dict[str, tuple[int, int]] = {}
     try:
         with tarfile.open(fileobj=cast(BinaryIO, file), mode="r:") as archive:
             while (member := archive.next()) is not None:
@@ -84,8 +90,16 @@ def tar_members(file: Windowed, size: int, name: str) -> Iterator[Member]:
                 last = member.offset_data
                 if last + member.size > size:
                     raise tarfile.ReadError(f"member {_text(member.name)!r} is cut off")
+                text = _text(member.name)
                 if member.isreg() and not member.issparse():
-                    yield Member(_text(member.name), member.offset_data, member.size)
+                    place = places[posixpath.normpath(member.name)] = last, member.size
+                    yield Member(text, *place)
+                elif member.islnk() and posixpath.normpath(member.linkname) in places:
+                    place = places[posixpath.normpath(member.linkname)]
+                    places[posixpath.normpath(member.name)] = place
+                    yield Member(text, *place)
+                elif not member.isdir():
+                    leftovers.add(_kind(member), f"{name}#{text}")
             end = archive.offset
     except tarfile.TarError as error:
         raise DatasetError(f"{name} is no sound tar archive: {error}; {_ADVICE}") from error
@@ -94,9 +108,39 @@ def tar_members(file: Windowed, size: int, name: str) -> Iterator[Member]:
         raise DatasetError(
             f"{name} is cut off or damaged at byte {end:,}: there is no end mark; {_ADVICE}"
         )
+    _check_end(file, end + _BLOCK, size, name, leftovers)
+
+
+def _check_end(file: Windowed, place: int, size: int, name: str, leftovers: Leftovers) -> None:
+    """Refuse an archive behind the end mark: only padding belongs there."""
+    while place < size:
+        file.seek(place)
+        block = file.read(_BLOCK)
+        if block.strip(b"\0"):
+            break
+        place += len(block)
+    else:
+        return
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        leftovers.add("archives with bytes behind their end mark", name)
+        return
+    raise DatasetError(
+        f"{name} goes on behind its end mark, with another archive at byte {place:,}; "
+        "archives joined by cat cannot be read: keep them apart, or join them by tar --concatenate"
+    )
 
 
 _ADVICE = "copy it again, unpacked if it was compressed, or leave it out of dataset.source"
+
+
+def _kind(member: tarfile.TarInfo) -> str:
+    if member.issym():
+        return "symbolic links in archives"
+    if member.islnk():
+        return "hard links in archives to what is not there"
+    return "sparse files in archives" if member.isreg() else "devices in archives"
 
 
 def _text(name: str) -> str:

@@ -91,3 +91,43 @@ def test_another_file_of_the_same_rows_is_another_dataset(tmp_path: Path) -> Non
     before = indexed(open_parquet(str(parquet_of(path, [b"a" * 50], [0])), None)).index
     after = indexed(open_parquet(str(parquet_of(path, [b"a"], [0])), None)).index
     assert before.fingerprint != after.fingerprint
+
+
+def test_suffixes_in_capitals_are_read(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "TRAIN.PARQUET", [b"1"], [0])
+    for place in (tmp_path, tmp_path / "TRAIN.PARQUET"):
+        source = open_source(DatasetConfig(source=str(place)))
+        (row,) = indexed(source).rows.to_pylist()
+        assert row["split"] == "train"
+        assert Fetcher(source.root).fetch(row["uri"], row["offset"], row["length"]) == b"1"
+
+
+def test_one_file_may_name_its_image_column(tmp_path: Path) -> None:
+    table = pa.table({"scan": [b"1"], "path": ["a.jpg"], "label": [3]})
+    path = tmp_path / "t.parquet"
+    pq.write_table(table, path)
+    for fields in ({"image_column": "scan"}, {"image_column": "scan", "kind": "parquet"}):
+        source = open_source(DatasetConfig.model_validate({"source": str(path), **fields}))
+        assert indexed(source).rows["uri"].to_pylist() == ["t.parquet#0/0/scan"]
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    as_table = open_source(DatasetConfig(source=str(path), image_column="path"))
+    assert isinstance(as_table, TableSource)
+
+
+def test_a_column_of_paths_alone_is_an_error(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "a.parquet", [None, None], [0, 0])
+    with pytest.raises(DatasetError, match="holds no bytes in any row"):
+        indexed(open_parquet(str(tmp_path), None))
+
+
+def test_hugging_faces_folders_are_splits_and_configurations(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        parquet_of(tmp_path / f"default/{split}/0000.parquet", [b"1"], [0])
+    (tmp_path / "README.md").touch()
+    found = indexed(open_source(DatasetConfig(source=str(tmp_path))))
+    assert found.rows["split"].to_pylist() == ["test", "train"]
+    assert [one.names for one in found.index.leftovers] == [("README.md",)]
+    parquet_of(tmp_path / "tiny/train/0000.parquet", [b"1"], [0])
+    with pytest.raises(ConfigError, match=r"2 configurations \(default, tiny\)"):
+        open_source(DatasetConfig(source=str(tmp_path)))
+    assert indexed(open_source(DatasetConfig(source=f"{tmp_path}/**.parquet"))).index.rows == 3

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.files.root import Root
-from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.table import TableSource, open_table
 
 
@@ -95,3 +95,42 @@ def test_refused_uris_are_named_with_their_row(folder: Path) -> None:
 def test_an_empty_table_is_an_error(folder: Path) -> None:
     with pytest.raises(DatasetError, match="has no rows"):
         _rows(_open(folder, "file,label\n"))
+
+
+def test_paths_of_windows_are_read(folder: Path) -> None:
+    (folder / "cat").mkdir()
+    (folder / "cat/x.jpg").write_bytes(b"123")
+    (folder / "b\\x.jpg").write_bytes(b"12")
+    rows = _rows(_open(folder, "file\ncat\\x.jpg\nb\\x.jpg\n"))
+    assert [(uri, size) for uri, _, _, size in rows] == [("cat/x.jpg", 3), ("b\\x.jpg", 2)]
+    with pytest.raises(DatasetError, match=r"is refused: it leaves"):
+        _rows(_open(folder, "file\n..\\..\\x.jpg\n"))
+    with pytest.raises(DatasetError, match=r"backslashes.*dataset\.root"):
+        _rows(_open(folder, "file\nC:\\set\\x.jpg\n"))
+
+
+def test_columns_may_be_named(folder: Path) -> None:
+    (folder / "t.csv").write_text("file,scan,label,kind\nno,a.jpg,1,2\n")
+    root = Root(str(folder))
+    source = open_table(str(folder / "t.csv"), root, None, image="scan", label="kind")
+    assert _rows(source) == [("a.jpg", 2, None, 97)]
+    table = pa.table({"file": ["a.jpg"], "n": [1]})
+    pq.write_table(table, folder / "t.parquet")
+    with pytest.raises(DatasetError, match="column n must be text"):
+        open_table(str(folder / "t.parquet"), root, None, image="n")
+
+
+def test_a_folder_of_tables_is_one_dataset(folder: Path) -> None:
+    for split in ("train", "test"):
+        (folder / split).mkdir()
+        (folder / split / "a.jpg").write_bytes(split.encode())
+        (folder / split / "METADATA.csv").write_text("file_name,label\na.jpg,1\n")
+        (folder / split / "notes.csv").write_text("x\n1\n")
+    left = Leftovers()
+    source = open_table(str(folder), Root(str(folder)), None)
+    found = [(entry.uri, entry.label, entry.split) for entry in source.scan(left)]
+    assert found == [("test/a.jpg", 1, "test"), ("train/a.jpg", 1, "train")]
+    notes = ("test/notes.csv", "train/notes.csv")
+    assert Leftover("tables beside metadata", 2, notes) in left.found
+    together = open_table(str(folder), Root(str(folder / "train")), None, own_folders=False)
+    assert [entry.uri for entry in together.scan(left)] == ["a.jpg", "a.jpg"]

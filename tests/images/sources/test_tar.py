@@ -1,6 +1,7 @@
 """Archives are listed by their headers."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DatasetError
+from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.tar import Member, Windowed, tar_members
 from tests.images.archives import tar_of
 
@@ -25,7 +27,12 @@ class Counted(io.BytesIO):
 
 
 def members(content: bytes) -> list[Member]:
-    return list(tar_members(Windowed(io.BytesIO(content), len(content)), len(content), "x.tar"))
+    return listed(content)[0]
+
+
+def listed(content: bytes) -> tuple[list[Member], tuple[Leftover, ...]]:
+    left, file = Leftovers(), Windowed(io.BytesIO(content), len(content))
+    return list(tar_members(file, len(content), "x.tar", left)), left.found
 
 
 def archive(path: Path, *sizes: int) -> bytes:
@@ -50,7 +57,9 @@ def test_places_are_where_the_bytes_are(tmp_path_factory, sizes: list[int], kind
 def test_large_bodies_are_not_read(tmp_path: Path) -> None:
     content = archive(tmp_path / "a.tar", *[200_000] * 20)
     file = Counted(content)
-    assert len(list(tar_members(Windowed(file, len(content)), len(content), "a"))) == 20
+    assert (
+        len(list(tar_members(Windowed(file, len(content)), len(content), "a", Leftovers()))) == 20
+    )
     assert file.taken < 0.06 * len(content)
 
 
@@ -93,10 +102,50 @@ def test_compressed_archives_are_refused(tmp_path: Path) -> None:
         members((tmp_path / "a.tar").read_bytes())
 
 
+@pytest.mark.parametrize("padding", [0, 512, 10_240])
+def test_an_archive_behind_the_end_mark_is_an_error(tmp_path: Path, padding: int) -> None:
+    first = archive(tmp_path / "a.tar", 900)
+    joined = first + bytes(padding) + archive(tmp_path / "b.tar", 900)
+    place = len(first) + padding
+    with pytest.raises(DatasetError, match=rf"x\.tar goes on .*at byte {place:,}; .*concatenate"):
+        members(joined)
+    assert len(members(first + bytes(padding))) == 1
+
+
+def test_other_bytes_behind_the_end_mark_are_left_over(tmp_path: Path) -> None:
+    found, left = listed(archive(tmp_path / "a.tar", 900) + b"signature" * 100)
+    assert len(found) == 1
+    assert left == (Leftover("archives with bytes behind their end mark", 1, ("x.tar",)),)
+
+
+def test_hard_links_are_the_files_they_link_to(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/0.jpg").write_bytes(b"picture")
+    for number in (1, 2):
+        os.link(tmp_path / f"in/{number - 1}.jpg", tmp_path / f"in/{number}.jpg")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        file.add(tmp_path / "in", "./in")
+        info = tarfile.TarInfo("in/3.jpg")
+        info.type, info.linkname = tarfile.LNKTYPE, "elsewhere.jpg"
+        file.addfile(info)
+    content = (tmp_path / "a.tar").read_bytes()
+    found, left = listed(content)
+    assert sorted(Path(m.name).name for m in found) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert {content[m.offset : m.offset + m.length] for m in found} == {b"picture"}
+    what = "hard links in archives to what is not there"
+    assert left == (Leftover(what, 1, ("x.tar#in/3.jpg",)),)
+
+
 def test_only_regular_files_count(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
             info = tarfile.TarInfo("x.jpg")
             info.type, info.linkname = kind, "/etc/passwd"
             file.addfile(info)
-    assert members((tmp_path / "a.tar").read_bytes()) == []
+    found, left = listed((tmp_path / "a.tar").read_bytes())
+    assert found == []
+    assert [(one.what.partition(" in")[0], one.count) for one in left] == [
+        ("symbolic links", 1),
+        ("hard links", 1),
+        ("devices", 1),
+    ]

@@ -112,3 +112,35 @@ def test_a_mark_in_a_file_name_is_refused(tmp_path: Path) -> None:
     tar_of(tmp_path / "a#b.tar", [("x.jpg", b"1")])
     with pytest.raises(DatasetError, match="rename"):
         open_webdataset(str(tmp_path), None)
+
+
+def test_class_folders_in_archives_are_labels(tmp_path: Path) -> None:
+    tar_of(tmp_path / "0.tar", [("cat/1.jpg", b"1"), ("emu/1.jpg", b"1")])
+    tar_of(tmp_path / "1.tar", [("dog/1.jpg", b"1"), ("dog/notes.txt", b"1")])
+    source = open_webdataset(str(tmp_path), None)
+    found = indexed(source)
+    assert found.rows["label"].to_pylist() == [0, 2, 1]
+    assert source.class_names == {0: "cat", 1: "dog", 2: "emu"}
+    assert [one.names for one in found.index.leftovers] == [("1.tar#dog/notes.txt",)]
+    assert indexed(open_webdataset(str(tmp_path), {"cat": 5, "dog": 6, "emu": None})).rows[
+        "label"
+    ].to_pylist() == [5, None, 6]
+
+
+def test_labels_of_any_archive_go_before_its_folders(tmp_path: Path) -> None:
+    tar_of(tmp_path / "0.tar", [("cat/1.jpg", b"1"), ("dog/1.jpg", b"1")])
+    tar_of(tmp_path / "1.tar", [("x/1.jpg", b"1"), ("x/1.cls", b"4")])
+    assert indexed(open_webdataset(str(tmp_path), None)).rows["label"].to_pylist() == [
+        None,
+        None,
+        4,
+    ]
+
+
+def test_archives_in_folders_of_splits_have_them(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        tar_of(tmp_path / split / "0.tar", samples([b"1"], [0]))
+    (tmp_path / "train/0.tar.gz").touch()
+    found = indexed(open_source(DatasetConfig(source=str(tmp_path))))
+    assert found.rows["split"].to_pylist() == ["train", "val"]
+    assert [one.names for one in found.index.leftovers] == [("train/0.tar.gz",)]

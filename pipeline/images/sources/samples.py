@@ -1,0 +1,167 @@
+"""Samples of an archive: members of one name, of which one is the image and one may be a label."""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import DatasetError
+from pipeline.images.sources.columns import NOT_ONE_LABEL, find_label
+from pipeline.images.sources.image_files import SUFFIXES, is_image
+from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.tar import Member, Windowed, tar_members
+
+LABEL_MEMBERS = ("cls", "json", "label", "class", "index")
+"""Kinds of members that hold a label, in any case; of several the first counts."""
+
+_LARGEST_LABEL = 1 << 20
+_NO_FIELD = object()
+_DIGITS = re.compile(r"\d+")
+
+Found = tuple[Member, Any]
+"""An image and its label as the archive has it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the configuration names: the kind of the image members, the field or kind of labels."""
+
+    image: str | None = None
+    label: str | None = None
+
+
+@dataclass
+class _Sample:
+    key: str
+    images: list[tuple[Member, str]] = field(default_factory=list)
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What stands between the sample's name and the kind (mostly nothing) → kind → label."""
+    named: str = ""
+
+    def label(self, kind: str, choice: Choice) -> Any:
+        """Return the label of the image of a kind: its own (``x.2.jpg``, ``x.2.cls``) or x's."""
+        stem = kind.rpartition(".")[0]
+        said = self.labels.get(stem) or self.labels.get("", {})
+        order = [choice.label] if choice.label in said else LABEL_MEMBERS
+        return next((said[name] for name in order if said.get(name) is not None), None)
+
+
+def archive_samples(
+    file: Windowed, size: int, uri: str, choice: Choice, leftovers: Leftovers
+) -> list[Found]:
+    """Return the images of an archive in order, with what it says of their labels.
+
+    Members whose names are the same up to the first dot are a sample. A label may also lie apart
+    from its image, as where all images come before all labels.
+
+    Raises
+    ------
+    DatasetError
+        The archive or a label is damaged, or nothing says which of a sample's images is meant.
+    """
+    samples: list[_Sample] = []
+    for member in tar_members(file, size, uri, leftovers):
+        folder, name = posixpath.split(member.name)
+        stem, _, kind = name.partition(".")
+        if name.startswith("."):
+            continue
+        if not samples or samples[-1].key != f"{folder}/{stem}":
+            samples.append(_Sample(f"{folder}/{stem}"))
+        if is_image(name):
+            samples[-1].images.append((member, kind.lower()))
+        elif not _read_label(samples[-1], file, member, kind.lower(), uri, choice):
+            leftovers.add("members that are neither images nor labels", f"{uri}#{member.name}")
+    _join(samples, uri, leftovers)
+    found: list[Found] = []
+    for sample in samples:
+        for member, kind in _chosen(sample, uri, choice, leftovers):
+            found.append((member, sample.label(kind, choice)))
+    return found
+
+
+def _read_label(
+    sample: _Sample, file: Windowed, member: Member, kind: str, uri: str, choice: Choice
+) -> bool:
+    """Add what a member says of the label; return False if it is no label."""
+    stem, _, last = kind.rpartition(".")
+    if last not in LABEL_MEMBERS and last != choice.label:
+        return False
+    if last == "json" and stem:
+        return False
+    text = _text(file, member, uri)
+    value: Any = text.strip()
+    if last == "json" and (value := _field(text, member, uri, choice)) is _NO_FIELD:
+        return False
+    sample.labels.setdefault(stem, {})[last] = value
+    sample.named = member.name
+    return True
+
+
+def _text(file: Windowed, member: Member, uri: str) -> str:
+    if member.length > _LARGEST_LABEL:
+        raise DatasetError(
+            f"{uri}: {member.name[:200]!r} is too large for a label: {member.length:,} bytes"
+        )
+    file.seek(member.offset)
+    try:
+        return file.read(member.length).decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(uri, member, error) from error
+
+
+def _field(text: str, member: Member, uri: str, choice: Choice) -> Any:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(uri, member, error) from error
+    if not isinstance(fields, dict):
+        return _NO_FIELD
+    nested = [name for name, value in fields.items() if isinstance(value, list | dict)]
+    name = find_label(list(fields), nested, choice.label)
+    value = _NO_FIELD if name is None else fields[name]
+    if name in nested:
+        raise DatasetError(
+            f"{uri}: {member.name[:200]!r} holds {name}: {value!r:.80}; {NOT_ONE_LABEL}"
+        )
+    return value
+
+
+def _unreadable(uri: str, member: Member, error: Exception) -> DatasetError:
+    return DatasetError(f"{uri}: {member.name[:200]!r} cannot be read: {error}")
+
+
+def _join(samples: list[_Sample], uri: str, leftovers: Leftovers) -> None:
+    """Give labels without an image to the image of their name that has none yet."""
+    bare = {sample.key: sample for sample in samples if sample.images and not sample.labels}
+    for sample in samples:
+        if sample.labels and not sample.images:
+            if (other := bare.pop(sample.key, None)) is not None:
+                other.labels = sample.labels
+            else:
+                leftovers.add("labels in archives without an image", f"{uri}#{sample.named}")
+
+
+def _chosen(
+    sample: _Sample, uri: str, choice: Choice, leftovers: Leftovers
+) -> Iterator[tuple[Member, str]]:
+    """Yield a sample's images: ``x.jpg`` rather than ``x.mask.png``, where it has both."""
+    if choice.image is not None:
+        wanted = choice.image.lower().lstrip(".")
+        chosen = [pair for pair in sample.images if pair[1] == wanted]
+        chosen = chosen or [pair for pair in sample.images if pair[1].endswith(f".{wanted}")]
+    else:
+        plain = [pair for pair in sample.images if f".{pair[1]}" in SUFFIXES]
+        chosen = plain or sample.images
+        kinds = sorted({kind for _, kind in chosen})
+        if len({_DIGITS.sub("", kind) for kind in kinds}) > 1:
+            raise DatasetError(
+                f"{uri}: the sample {sample.key.lstrip('/')[:200]!r} holds several images "
+                f"({', '.join(kinds[:5])}), and nothing says which is the one to explain; name it: "
+                f"dataset.image_column: {kinds[0]}"
+            )
+    for member, _ in sample.images:
+        if all(member is not one for one, _ in chosen):
+            leftovers.add("other images of the same sample", f"{uri}#{member.name}")
+    yield from chosen

@@ -1,0 +1,52 @@
+"""Splits and configurations, as folders and files are named after them."""
+
+from collections.abc import Collection
+
+from pipeline.errors import ConfigError
+
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
+"""Names of splits, in lower case."""
+
+_PARTIAL = "partial-"
+"""Before a split's folder: Hugging Face's conversion of a dataset stopped before its end."""
+
+
+def split_of(uri: str) -> str | None:
+    """Return the split of a file, or None.
+
+    It is what the file's name begins with (``train-00000-of-00004.parquet``), or else its nearest
+    folder that is called like one (``default/train/0000.parquet``).
+    """
+    *folders, name = uri.lower().split("/")
+    for split in sorted(SPLITS):
+        if name.startswith((f"{split}-", f"{split}_", f"{split}.")):
+            return split
+    return next((part for part in map(folder_split, reversed(folders)) if part), None)
+
+
+def folder_split(name: str) -> str | None:
+    """Return the split that a folder is named after, or None."""
+    plain = name.lower().removeprefix(_PARTIAL)
+    return plain if plain in SPLITS else None
+
+
+def refuse_several_configs(source: str, uris: Collection[str]) -> None:
+    """Refuse a folder of several configurations of a dataset, each with its own splits.
+
+    Hugging Face's datasets have a folder for each (``default/train/0000.parquet``,
+    ``en/train-00000-of-00001.parquet``); they are mostly the same images once more.
+
+    Raises
+    ------
+    ConfigError
+        The files with a split lie below several folders; one of them is to be named.
+    """
+    configs = sorted(
+        {uri.split("/")[0] for uri in uris if "/" in uri and split_of(uri.partition("/")[2])}
+        - {uri.split("/")[0] for uri in uris if folder_split(uri.split("/")[0])}
+    )
+    if len(configs) > 1:
+        raise ConfigError(
+            f"{source} holds {len(configs)} configurations ({', '.join(configs[:5])}), each with "
+            f"splits of its own; name one: dataset.source: {source.rstrip('/')}/{configs[0]}"
+        )
