@@ -28,6 +28,7 @@ from PIL import (
 
 from pipeline.images.decoding.depth import (
     eight_bit_colours,
+    is_unsigned,
     significant_bits,
     stated_bits,
     used_bits,
@@ -86,8 +87,8 @@ _UNREADABLE = re.compile(
 )
 """How Pillow calls what it has no words for, in contrast to what is damaged."""
 
-_COMPRESSIONS = 0x7FFF
-"""Where those of TIFF begin that somebody has registered; no tag that Pillow needs is as high."""
+_TIFF_TAGS = range(254, 533)
+"""Those of the standard that Pillow looks for; compressions have other numbers."""
 
 _MOST_SCANS = 500  # a progressive JPEG of a few kB can ask for days of decoding
 
@@ -223,15 +224,16 @@ def _with_pillow(data: bytes, kind: str, max_pixels: int, bit_depth: int | None)
             bits = used_bits(np.asarray(image).astype(np.uint16), said) or bits
         elif image.mode not in "IF" and stated != 8:
             shown = eight_bit_colours(image, data, _PLUGINS[kind], bits, said)
-        return _upright(to_rgb(shown, bits, inverted=inverted), exif)
+        unsigned = kind == "tiff" and is_unsigned(image)
+        return _upright(to_rgb(shown, bits, inverted=inverted, unsigned=unsigned), exif)
 
 
 def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
     try:
         return _PLUGINS[kind](io.BytesIO(data))
     except SyntaxError as error:
-        missing = error.__cause__.args[0] if isinstance(error.__cause__, KeyError) else 0
-        if kind == "tiff" and isinstance(missing, int) and missing >= _COMPRESSIONS:
+        missing = error.__cause__.args[0] if isinstance(error.__cause__, KeyError) else ""
+        if kind == "tiff" and isinstance(missing, int) and missing not in _TIFF_TAGS:
             raise Unusable(Reason.UNSUPPORTED) from error
         raise
 

@@ -25,6 +25,7 @@ _DARK = 1 << 14
 
 _MAX_SAMPLE_VALUE = 281
 _BITS_PER_SAMPLE = 258
+_SAMPLE_FORMAT = 339
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
 _OTHER_BYTE = {
@@ -45,6 +46,8 @@ def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | Non
     if kind == "tiff":
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+        if bits == 8 and not is_unsigned(image):  # Pillow makes the darkest samples the brightest
+            raise Unusable(Reason.UNSUPPORTED, *image.size)
         most = int(max(tags.get(_MAX_SAMPLE_VALUE, (0,))))
         if bits == _FULL and most > 0xFF and most & (most + 1) == 0:  # 4095, not what is there
             return most.bit_length()
@@ -60,6 +63,12 @@ def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | Non
     if kind == "heif":
         return _FULL if image.mode.startswith("I") else 8
     return None if image.mode.startswith("I") else 8
+
+
+def is_unsigned(image: ImageFile.ImageFile) -> bool:
+    """Return whether the samples of a TIFF file are unsigned integers."""
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    return bool(max(tags.get(_SAMPLE_FORMAT, (1,))) in (1, 4))
 
 
 def white_is_zero(kind: str, image: ImageFile.ImageFile) -> bool:

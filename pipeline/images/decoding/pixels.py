@@ -11,7 +11,9 @@ Float = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 
 
-def to_rgb(image: Image.Image, bits: int | None = None, *, inverted: bool = False) -> Image.Image:
+def to_rgb(
+    image: Image.Image, bits: int | None = None, *, inverted: bool = False, unsigned: bool = False
+) -> Image.Image:
     """Return an image as 8-bit RGB.
 
     * 8-bit modes: what ``convert("RGB")`` of Pillow gives, hence what models are trained on: alpha
@@ -22,7 +24,7 @@ def to_rgb(image: Image.Image, bits: int | None = None, *, inverted: bool = Fals
     * floats: [0, 1] is the full scale if all values lie in it, else [0, 255] if all lie in that,
       else minimum..maximum.
 
-    ``inverted`` integers and floats are white at zero.
+    ``inverted`` integers and floats are white at zero; ``unsigned`` 32-bit integers have no sign.
 
     Raises
     ------
@@ -36,6 +38,7 @@ def to_rgb(image: Image.Image, bits: int | None = None, *, inverted: bool = Fals
         return _grey(eight_bits(np.asarray(image).astype(np.uint16), bits), inverted)
     if image.mode == "I":
         values = np.asarray(image)
+        values = values.view(np.uint32) if unsigned else values  # which Pillow has no mode for
         if values.min() >= 0 and values.max() <= 0xFFFF:
             return _grey(eight_bits(values.astype(np.uint16), bits), inverted)
         return _grey(_stretched(values.astype(np.float64)), inverted)

@@ -128,6 +128,15 @@ def test_white_at_zero_is_turned() -> None:
         assert np.array_equal(np.asarray(decode(data, LIMIT).image)[..., :1], GREY)
 
 
+def test_long_unsigned_samples_have_no_sign() -> None:
+    low, high = int(GREY.min()), int(GREY.max())
+    stretched = np.rint((GREY.astype(float) - low) / (high - low) * 255)
+    for dtype in (np.uint32, np.int32):
+        factor = 2 ** (24 if dtype == np.uint32 else 23)
+        image = decode(tiff(GREY.astype(dtype) * dtype(factor)), LIMIT).image
+        assert np.abs(np.asarray(image, int)[..., :1] - stretched).max() <= 1
+
+
 @given(st.integers(8, 16), st.lists(st.integers(0, 65_535), min_size=1, max_size=9))
 def test_eight_bits_never_wrap(bits: int, samples: list[int]) -> None:
     values = np.array([samples], np.uint16)
@@ -148,7 +157,9 @@ UNSHOWN = {
     "grey of half floats": tiff((GREY / 255).astype(np.float16)),
     "inks with alpha": tiff(np.dstack([RGB, GREY, GREY]).astype(np.uint8), 5, extra=(2,)),
     "32-bit RGB": tiff(RGB.astype(np.uint32), 2),
-    "an unknown compression": tiff(RGB.astype(np.uint8), 2, compression=34_712),
+    "signed bytes": tiff((GREY - 100).astype(np.int8)),
+    "wavelets in TIFF": tiff(RGB.astype(np.uint8), 2, compression=34_712),
+    "an unknown compression": tiff(RGB.astype(np.uint8), 2, compression=12_345),
 }
 
 
