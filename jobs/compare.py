@@ -21,7 +21,7 @@ def compare(
     ] = "",
 ) -> None:
     """Say where two runs, or two atlases, differ: by class and column, and image by image."""
-    from pipeline.audit.compare.comparison import beside, compare_path
+    from pipeline.audit.compare.comparison import companion_path, compare_path
     from pipeline.audit.compare.comparison import compare as find
     from pipeline.audit.compare.settings import settings_sentence
     from pipeline.audit.gate import Gate
@@ -34,7 +34,7 @@ def compare(
     one, two = open_run(run), open_run(other or run)
     table = find(one, two, atlas, other_atlas)
     path = compare_path(two, atlas, other_atlas)
-    say(settings_sentence(one.table(beside(path, "settings"))))
+    say(settings_sentence(one.table(companion_path(path, "settings"))))
     for row in table.to_pylist():
         if row["kind"] == "paired" and row["sentence"]:
             say(f"- {row['sentence']}")

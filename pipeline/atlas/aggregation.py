@@ -73,8 +73,8 @@ def aggregate(
         The run is not finished (or, with ``partial_run``, has no unit at all), or it has no maps
         of the label.
     ConfigError
-        A table or a column is unknown, the filter is none or fits no image, there would be too
-        many groups, ``per`` has no ``by``, or ``k`` or ``workers`` is below 1.
+        A table or a column is unknown, the filter is not valid or no image passes it, there would
+        be too many groups, ``per`` has no ``by``, or ``k`` or ``workers`` is below 1.
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
@@ -82,9 +82,9 @@ def aggregate(
     if target == "label":
         if name is None:
             raise ConfigError(
-                "an atlas of the label's maps needs a name (--name), beside the run's own"
+                "an atlas of the label's maps needs a name (--name), so that the run's own stays"
             )
-        run.flow_arrays(target)  # says so where there are none
+        run.flow_arrays(target)  # raises where there are none
     if not partial_run:
         run.require_finished()
     folder = layout.folder_of(name or by)
@@ -94,7 +94,9 @@ def aggregate(
     total = _fold_images(run, folder, order, done, hashes, workers)
     if order.where and not total["maps"].present.any():
         layout.clear(run, folder)
-        raise ConfigError(f"no image fits the filter {order.where.text!r}; there is no atlas of it")
+        raise ConfigError(
+            f"no image passes the filter {order.where.text!r}, so no atlas was written"
+        )
     _write_atlas(run, folder, order, total, done, k, workers)
     facts = {
         "name": name or by,
@@ -126,10 +128,10 @@ def _check(
         if number is not None and number < 1:
             raise ConfigError(f"{option} is {number}; it must be at least 1")
     if per is not None and (by is None or per not in ("label", "predicted")):
-        raise ConfigError("per divides the groups of a column: it is label or predicted, beside by")
+        raise ConfigError("per divides the groups of by: it is label or predicted, and needs by")
     if where is not None and name is None:
         raise ConfigError(
-            "an atlas of some images needs a name (--name), so that it is not taken for all"
+            "an atlas of some images needs a name (--name), so that it does not replace that of all"
         )
     if (name or by) in TABLES:
         raise ConfigError(f"{name or by} is a table of every atlas; choose another name")
@@ -225,8 +227,8 @@ def _write_atlas(
         found = threads.map(partial(covariance.finish, total), parts.values())
         axes = dict(zip(parts, found, strict=True))
     leaf = partial(tasks.second_pass, order, axes, k)
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as background:
         merge = partial(tasks.merge_projections, k)
-        projections = beside.submit(fold, done, [(leaf, 1)], merge, workers)
+        projections = background.submit(fold, done, [(leaf, 1)], merge, workers)
         write_tables(run, folder, order.tables, total, axes, projections, workers)
     run.write(f"{folder}/{TYPICAL}", parquet.typical_bytes(projections.result()))

@@ -64,7 +64,7 @@ def parse(text: str, schema: pa.Schema) -> Where:
     Raises
     ------
     ConfigError
-        It is no expression, uses something else than comparisons of columns and constants, names
+        It is not an expression, uses anything but comparisons of columns and constants, names
         an unknown column, or compares what cannot be compared.
     """
     if len(text) > _LONGEST:
@@ -76,7 +76,7 @@ def parse(text: str, schema: pa.Schema) -> Where:
         where = Where(text.strip(), tuple(dict.fromkeys(translation.used)), expression)
         where.chosen(schema.empty_table())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"{text!r} is no filter: {error}; {_HINT}") from None
+        raise ConfigError(f"{text!r} is not a valid filter: {error}; {_HINT}") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         raise ConfigError(f"{text!r} compares what cannot be compared: {error}") from None
     return where
@@ -91,7 +91,7 @@ def columns_of(run: Run) -> pa.Schema:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """Say which names are like one that does not exist, or which there are (but of no layer)."""
+    """Return which names are like an unknown one, or else all names that are not of a layer."""
     close = difflib.get_close_matches(name, names, 3)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -159,8 +159,8 @@ class _Translation:
 
     def _column(self, name: str) -> pc.Expression:
         if name not in self.names:
-            told = near(name, self.names)
-            raise ConfigError(f"the filter {self.text!r} names no column: {name}; {told}")
+            hint = near(name, self.names)
+            raise ConfigError(f"the filter {self.text!r} uses an unknown column: {name}; {hint}")
         self.used.append(name)
         return pc.field(name)
 

@@ -1,4 +1,4 @@
-"""Findings: what stands out in an atlas, said in a sentence, with the images that show it."""
+"""Findings: what stands out in an atlas, each with a sentence and the images that show it."""
 
 from typing import TYPE_CHECKING
 

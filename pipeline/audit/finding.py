@@ -54,7 +54,7 @@ class Finding:
     supporting
         The other statistics in which the same class stands out, strongest first.
     evidence
-        Rows with the value that puts them there, the most telling first.
+        Rows with the value that puts them there, the strongest first.
     number
         Its place in the audit, from 0, the most severe first; -1 before they are put in order.
     """

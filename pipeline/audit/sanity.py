@@ -105,7 +105,7 @@ def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> di
     verdict = {True: f" (at most {LARGEST} is asked: passed)", None: ""}.get(
         passed, f" (at most {LARGEST} is asked: FAILED, the maps hardly depend on the model)"
     )
-    said = "undefined, for the maps are flat" if correlation is None else figure(correlation)
+    shown = "undefined, because the maps are flat" if correlation is None else figure(correlation)
     return {
         "baseline": name,
         "images": len(maps),
@@ -113,7 +113,7 @@ def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> di
         "box_lift": lift,
         "flow_box_lift": flow_lift,
         "passed": passed,
-        "sentence": f"{BASELINES[name]}: rank correlation with the flow {said}"
+        "sentence": f"{BASELINES[name]}: rank correlation with the flow {shown}"
         f"{verdict}{boxes} ({len(maps)} images).",
     }
 

@@ -47,8 +47,8 @@ def export_virelay(run: Run, folder: Path, most: int) -> int:
         labels = images["class"].to_numpy().astype(np.uint16)
         data["label"] = attribution["label"] = labels
         attribution["index"] = np.arange(len(labels), dtype=np.uint32)
-        said = _predictions(run, images)
-        attribution.create_dataset("prediction", data=said, compression="gzip")
+        predictions = _predictions(run, images)
+        attribution.create_dataset("prediction", data=predictions, compression="gzip")
     with h5py.File(folder / "analysis.h5", "w") as file:
         for number in np.unique(labels):
             _analyse(file, _key(int(number)), flows, np.flatnonzero(labels == number))
@@ -107,8 +107,8 @@ def _growing(file: Any, name: str, shape: tuple[int, ...], dtype: type) -> Any:
 
 def _predictions(run: Run, images: pa.Table) -> NDArray[np.float32]:
     found = np.zeros((len(images), len(run.spec.classes)), np.float32)
-    said = images["pred"].to_numpy().astype(np.int64)
-    found[np.arange(len(said)), said] = images["confidence"].to_numpy()
+    predicted = images["pred"].to_numpy().astype(np.int64)
+    found[np.arange(len(predicted)), predicted] = images["confidence"].to_numpy()
     return found
 
 

@@ -1,4 +1,4 @@
-"""The report's numbers beside its pages, for programs: one record per class or finding."""
+"""The report's numbers for programs: one record per class or finding."""
 
 import json
 import math

@@ -67,7 +67,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Told after every epoch: how many are done (from 1) of how many, and its mean loss."""
+    """Reported after every epoch: how many are done (from 1) of how many, and its mean loss."""
 
     done: int
     of: int

@@ -173,7 +173,7 @@ def test_groups_of_each_class(tmp_path):
 
 def test_groups_without_a_column_and_too_many_of_them_are_refused(tmp_path, monkeypatch):
     run = small_run(tmp_path)
-    with pytest.raises(ConfigError, match="beside by"):
+    with pytest.raises(ConfigError, match="needs by"):
         aggregate(run, per="label")
     monkeypatch.setattr(tasks, "MOST_VALUES", 2 * CLASSES - 1)
     with pytest.raises(ConfigError, match="leave out per"):
@@ -254,7 +254,7 @@ def test_processes_of_a_cluster_write_the_same_bytes(run, tmp_path):
 
 def test_what_cannot_be_meant_is_refused(tmp_path):
     run = small_run(tmp_path)
-    with pytest.raises(ConfigError, match=r"no image fits the filter 'confidence > 2'"):
+    with pytest.raises(ConfigError, match=r"no image passes the filter 'confidence > 2'"):
         aggregate(run, where="confidence > 2", name="none", workers=1)
     with pytest.raises(ConfigError, match=r"no atlas 'none'"):
         run.atlas(name="none")

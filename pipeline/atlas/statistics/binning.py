@@ -37,7 +37,7 @@ def bin_codes(values: NDArray[np.float32], kind: str) -> Codes:
     """Return each value's bin: ``edges[i] <= value < edges[i + 1]``, the end bins open outwards.
 
     The upper 16 bits of a float32 leave 128 numbers to the octave, fewer than there are bins: so
-    they tell the bin but for one edge, and a table with a comparison takes the place of a search.
+    they give the bin except for one edge, and a table with a comparison replaces a search.
     """
     below, edge = _bins_of_prefixes(kind)
     prefix = np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16

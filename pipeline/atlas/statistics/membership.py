@@ -1,6 +1,6 @@
 """Which cells each image of a unit is added to, and how cells make the classes of a table.
 
-A cell is the finest set of images that the tables tell apart: of each class those answered right,
+A cell is the finest set of images that the tables distinguish: of each class those answered right,
 those answered wrong, those with a label but no answer to judge, and those that were answered with
 the class without being right. An image is in two cells at most, and in one if it was answered
 right, so three tables cost little more than one.
@@ -18,11 +18,11 @@ from pipeline.errors import DatasetError
 from pipeline.store.layout import Status
 
 TABLES: Mapping[str, str] = {"label": "label", "predicted": "pred", "outcome": "label"}
-"""Table of class statistics → the summary's column that says whose an image is. In ``outcome``
+"""Table of class statistics → the summary's column that has the class of an image. In ``outcome``
 the images of class c that were answered right are at 2 c, those answered wrong at 2 c + 1."""
 
 CONFIDENT = 0.8
-"""Confidence from which low mass is suspicious: the model is sure, yet saw little."""
+"""Confidence from which low mass is suspicious: the model is confident, yet saw little."""
 
 CONFIDENT_MASS = "mass_confident"
 """Column made here: the accumulated mass of the images the model is confident about."""

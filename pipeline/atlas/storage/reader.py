@@ -25,8 +25,8 @@ Integer = NDArray[np.int64]
 class Atlas:
     """Statistics of K classes; arrays are read when first asked for.
 
-    p is a map divided by its mass, so every p sums to 1; "flow" is said of the map accumulated up
-    to a layer, normalised likewise. Statistics of a class without images are NaN.
+    p is a map divided by its mass, so every p sums to 1; "flow" is the map accumulated up to
+    a layer, normalised likewise. Statistics of a class without images are NaN.
 
     Attributes
     ----------
@@ -126,10 +126,10 @@ class Atlas:
                 raise ConfigError(f"classes {same} are all named {name!r}; give one of the numbers")
         if number is None or not 0 <= number < len(self.names):
             close = get_close_matches(str(name).casefold(), self._folded, 3)
-            told = f"; did you mean {' or '.join(self._folded[key] for key in close)}?"
+            hint = f"; did you mean {' or '.join(self._folded[key] for key in close)}?"
             raise ConfigError(
                 f"there is no class {name!r}; the run has {len(self.names)} classes"
-                f"{told if close else ''}"
+                f"{hint if close else ''}"
             )
         return number
 

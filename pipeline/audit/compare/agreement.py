@@ -1,4 +1,4 @@
-"""Agreement: how far two runs say the same of the images they share."""
+"""Agreement: how far the maps and answers of two runs agree on the images they share."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,11 +1,11 @@
 """``compare``: what differs between two runs, or two atlases: splits, checkpoints, models.
 
 Distributions are compared class by class and column by column from the histograms of the atlases,
-and all classes together for one mix of them (see :mod:`pipeline.audit.compare.standardisation`);
+and all classes together for the same class mix (see :mod:`pipeline.audit.compare.standardisation`);
 images that both runs hold are compared one by one. Layers are matched by depth where the two models
 have different numbers of them. All p-values of drifts share one Benjamini–Hochberg correction. Two
-runs may hold the same images: their values then go together, and the tests, which take them for two
-samples, find too little rather than too much.
+runs may hold the same images: their values are then correlated, and the tests, which assume two
+independent samples, are conservative.
 """
 
 import re
@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.compare.agreement import agreement
-from pipeline.audit.compare.differences import differences, lead
+from pipeline.audit.compare.differences import differences, mark_headlines
 from pipeline.audit.compare.mean_flows import mean_flows
-from pipeline.audit.compare.overlap import require_apart
+from pipeline.audit.compare.overlap import require_disjoint
 from pipeline.audit.compare.settings import compare_settings
 from pipeline.audit.compare.shared_images import pair
 from pipeline.audit.stats.estimates import LEAST_IMAGES
@@ -51,13 +51,14 @@ COMPARE_SCHEMA = pa.schema(
         pa.field("sentence", pa.string()),
     ]
 )
-"""``kind`` is ``drift``, or ``paired`` for what is said of the same images. ``class`` null means
-all: of a drift the whole for one mix of so many ``classes``, in which the other's images are
-weighted and worth ``other_effective``. ``value`` and ``control`` are the mean of the first and of
-the other run (geometric for a mass); of paired statistics the mean over images, and its value for
-two equal runs. ``below`` and ``other_below`` are the shares of images below ``at``, where the two
-distributions are ``ks`` apart. Only what is sure and large enough has a ``sentence``; of what is
-said of a class one row is its ``headline``, and the others are named in ``supporting``."""
+"""``kind`` is ``drift``, or ``paired`` for images that both runs hold. ``class`` null means all:
+of a drift the whole, standardised to the same mix of so many ``classes``: the other's images are
+weighted and worth ``other_effective``. ``value`` and ``control`` are the mean of the first and
+of the other run (geometric for a mass); of paired statistics the mean over images, and its value
+for two equal runs. ``below`` and ``other_below`` are the shares of images below ``at``, where
+the two distributions are ``ks`` apart. Only significant and large differences have a
+``sentence``; of those of a class one row is its ``headline``, and the others are named in
+``supporting``."""
 
 
 def compare_path(other: Run, atlas: str | None = None, other_atlas: str | None = None) -> str:
@@ -68,8 +69,8 @@ def compare_path(other: Run, atlas: str | None = None, other_atlas: str | None =
     return f"audit/compare-{name}.parquet"
 
 
-def beside(path: str, name: str) -> str:
-    """Return where something that belongs to a comparison is stored, say its ``settings``."""
+def companion_path(path: str, name: str) -> str:
+    """Return the path of a table that belongs to a comparison, such as its ``settings``."""
     return f"{path.removesuffix('.parquet')}/{name}.parquet"
 
 
@@ -78,8 +79,8 @@ def compare(
 ) -> pa.Table:
     """Compare two aggregated runs; write ``audit/compare-<other>.parquet`` of the first.
 
-    Beside it ``settings.parquet`` has what the two were told, and ``maps.parquet`` the mean flows
-    of the whole and of the classes that differ most, so that a report needs no other run.
+    Two more tables hold the settings of both, and the mean flows of the whole and of the classes
+    that differ most, so that a report does not need the other run.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def compare(
     atlases = choose_atlas(one, atlas), choose_atlas(other, other_atlas)
     named = atlas is not None or other_atlas is not None
     rows = differences(*atlases, same_layers=one.spec.layers == other.spec.layers)
-    headlines = lead(rows)
+    headlines = mark_headlines(rows)
     if not named:
         rows += agreement(pair(one, other), atlases[0].names)
     if not rows:
@@ -113,15 +114,15 @@ def compare(
             f"{_contents(one, atlas, atlases[0])}; {_contents(other, other_atlas, atlases[1])}"
         )
     if named and one.uri.rstrip("/") == other.uri.rstrip("/"):
-        require_apart(one, *atlases)
+        require_disjoint(one, *atlases)
     rest = [_empty() | row for row in rows if not row.get("headline")]
     rest.sort(key=_order)
     table = pa.Table.from_pylist([_empty() | row for row in headlines] + rest, COMPARE_SCHEMA)
     path = compare_path(other, atlas, other_atlas)
     settings = compare_settings(one, other, *atlases)
-    one.write(beside(path, "settings"), parquet_bytes(settings))
+    one.write(companion_path(path, "settings"), parquet_bytes(settings))
     classes = [row["class"] for row in headlines if row.get("class") is not None]
-    one.write(beside(path, "maps"), parquet_bytes(mean_flows(*atlases, classes)))
+    one.write(companion_path(path, "maps"), parquet_bytes(mean_flows(*atlases, classes)))
     one.write(path, parquet_bytes(table))
     return table
 
@@ -135,7 +136,7 @@ def _empty() -> dict[str, Any]:
 
 
 def _contents(run: Run, name: str | None, atlas: Atlas) -> str:
-    """Say how many images and which classes an atlas has, for a person who asked for the wrong."""
+    """Return how many images and which classes an atlas has."""
     images, names = int(atlas.count.sum()), atlas.names
     of = f"the atlas {name} of {run.uri}" if name else run.uri
     classes = ", ".join(map(quote, names[:3])) + (", …" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""Differences: what each class, and all of them in one mix, have otherwise in another run."""
+"""Differences of each class, and of all for the same class mix, from another run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.atlas import Atlas
-from pipeline.audit.compare.drift import Drift, drift, mixed_drift
+from pipeline.audit.compare.drift import Drift, drift, standardised_drift
 from pipeline.audit.compare.matching import ColumnPair, matched, matched_classes
-from pipeline.audit.compare.standardisation import Mix, same_mix
+from pipeline.audit.compare.standardisation import Standardised, standardise
 from pipeline.audit.shortcuts.detection import Q_LIMIT
 from pipeline.audit.stats.contrast import benjamini_hochberg
 from pipeline.audit.stats.estimates import LEAST_IMAGES
@@ -18,22 +18,22 @@ from pipeline.audit.text.numbers import figure, percent, rate
 from pipeline.audit.text.quoting import quote
 
 LEAST_PSI = 0.25
-"""Population stability index from which a difference is worth a person's time."""
+"""Population stability index from which a difference is reported."""
 
 LEAST_KS = 0.15
 
 LEAST_CHANGE = 0.1
-"""Part of the larger mean by which two means differ at least if a sentence is to quote them."""
+"""Least difference of two means that a sentence quotes, as a part of the larger one."""
 
 LEAST_SHIFT = 0.5
-"""Part of the area between two distributions that goes one way at least, likewise."""
+"""Least part of the area between two distributions that goes the same way, likewise."""
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """All classes in one mix: their drift (1,), and the ``means`` (2,) of both runs."""
+    """All classes for the same class mix: their drift (1,), and the ``means`` (2,) of both runs."""
 
-    mix: Mix
+    same: Standardised
     found: Drift
     means: NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class _Whole:
 class _Compared:
     """A column of K shared classes in both runs: their drift (K,), ``images`` and ``means`` (2, K).
 
-    ``whole`` is None with too few images for one mix. ``edges`` are those of the column's bins.
+    ``whole`` is None with too few images to standardise. ``edges`` are those of the column's bins.
     """
 
     column: ColumnPair
@@ -54,7 +54,7 @@ class _Compared:
 
 
 def differences(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, Any]]:
-    """Return a row per column and class, and one for all classes in the first's mix.
+    """Return a row per column and class, and one for all classes in the first's class mix.
 
     Classes (or groups) are matched by name. What has too few images has no row; all p-values share
     one Benjamini–Hochberg correction.
@@ -93,11 +93,13 @@ def _compare(
     means = np.stack(
         [one.column_moments(column.name)[0][here], other.column_moments(column.other)[0][there]]
     )
-    mix = same_mix(counts, other_counts)
+    same = standardise(counts, other_counts)
     whole = None
-    if mix is not None and min(mix.effective, mix.other_effective) >= LEAST_IMAGES:
-        mean = np.nan_to_num(means) @ mix.weights
-        whole = _Whole(mix, mixed_drift(mix, scale), 10.0**mean if kind == "mass" else mean)
+    if same is not None and min(same.effective, same.other_effective) >= LEAST_IMAGES:
+        mean = np.nan_to_num(means) @ same.weights
+        whole = _Whole(
+            same, standardised_drift(same, scale), 10.0**mean if kind == "mass" else mean
+        )
     return _Compared(
         column=column,
         found=found,
@@ -122,15 +124,15 @@ def _class_row(item: _Compared, i: int, number: int, name: str, q: float) -> dic
 
 def _whole_row(item: _Compared, whole: _Whole, q: float, group: str) -> dict[str, Any]:
     row = {
-        "classes": whole.mix.classes,
-        "images": whole.mix.images,
-        "other_images": whole.mix.other_images,
-        "other_effective": whole.mix.other_effective,
+        "classes": whole.same.classes,
+        "images": whole.same.images,
+        "other_images": whole.same.other_images,
+        "other_effective": whole.same.other_effective,
         "value": float(whole.means[0]),
         "control": float(whole.means[1]),
     }
-    plural = f"{whole.mix.classes} {group}{'es' if group == 'class' else 's'}"
-    who = f"The whole, for the same mix of {plural},"
+    plural = f"{whole.same.classes} {group}{'es' if group == 'class' else 's'}"
+    who = f"The whole, standardised to the same mix of {plural},"
     return _finish(row | _distances(item, whole.found, 0, q), whole.found.shift[0], who)
 
 
@@ -150,21 +152,21 @@ def _distances(item: _Compared, found: Drift, i: int, q: float) -> dict[str, Any
 
 
 def _finish(row: dict[str, Any], shift: float, who: str) -> dict[str, Any]:
-    """Add the sentence to what is sure and large."""
+    """Add the sentence to what is significant and large."""
     if row["q"] <= Q_LIMIT and row["psi"] >= LEAST_PSI and row["ks"] >= LEAST_KS:
         row["sentence"] = _sentence(row, float(shift), who)
     return row
 
 
 def _sentence(row: dict[str, Any], shift: float, who: str) -> str:
-    """Say it by the means where they tell it, else by the value that parts the two best."""
+    """Quote the means where they differ, else the value that separates the distributions best."""
     what = row["statistic"]
     if row["other_statistic"] != what:
         what = f"{what} (the other's {row['other_statistic']})"
-    if means_tell(row["value"], row["control"], shift):
-        told = f"{figure(row['value'])} on average, {figure(row['control'])} in the other"
+    if means_differ(row["value"], row["control"], shift):
+        change = f"{figure(row['value'])} on average, {figure(row['control'])} in the other"
     else:
-        told = (
+        change = (
             f"{percent(row['below'])} of the images are below {figure(row['at'])}, "
             f"{percent(row['other_below'])} in the other"
         )
@@ -172,13 +174,13 @@ def _sentence(row: dict[str, Any], shift: float, who: str) -> str:
     if round(row.get("other_effective", row["other_images"])) != row["other_images"]:
         worth = f", the latter weighted and worth {row['other_effective']:.0f}"
     return (
-        f"{who} differs in {what}: {told} (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, "
+        f"{who} differs in {what}: {change} (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, "
         f"q = {rate(row['q'])}, {row['images']} and {row['other_images']} images{worth})."
     )
 
 
-def means_tell(value: float, control: float, shift: float) -> bool:
-    """Tell whether two means show a difference: far apart, and most of it is the way they say.
+def means_differ(value: float, control: float, shift: float) -> bool:
+    """Return whether two means show a difference: far apart, and most of it in their direction.
 
     ``shift`` is that of :class:`~pipeline.audit.compare.drift.Drift`. Of narrow distributions means
     can be nearly equal though hardly any image of one lies among the other's.
@@ -201,7 +203,7 @@ _WHOLE = ("area90_flow", "entropy_flow", "convergence_depth", "depth_centre")
 
 
 def legibility(statistic: str) -> int:
-    """Return how readily a person reads a column, from 0: places, extent and depth, rest, layers.
+    """Return how easily a column is understood, from 0: places, extent and depth, rest, layers.
 
     Places, area and entropy count as such of the accumulated flow; of a layer they come last.
     """
@@ -213,18 +215,18 @@ def legibility(statistic: str) -> int:
     return 1 if statistic in _WHOLE else 2
 
 
-def lead(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def mark_headlines(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mark one headline for each class, and for the whole; return those rows, the whole first.
 
-    It is the most legible statistic that has a sentence, of equals the one with the largest PSI.
+    It is the most legible statistic that has a sentence; among equals, that with the largest PSI.
     The others that have one are named in its ``supporting``, the largest PSI first.
     """
-    said: dict[int | None, list[dict[str, Any]]] = {}
+    by_class: dict[int | None, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: -row["psi"]):
         if row.get("sentence"):
-            said.setdefault(row.get("class"), []).append(row)
+            by_class.setdefault(row.get("class"), []).append(row)
     headlines = []
-    for group in said.values():
+    for group in by_class.values():
         headline = min(group, key=lambda row: legibility(row["statistic"]))
         others = [row["statistic"] for row in group if row is not headline]
         headline |= {"headline": True, "supporting": ", ".join(others)}

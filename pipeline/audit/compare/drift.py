@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kstwobign
 
-from pipeline.audit.compare.standardisation import Mix
+from pipeline.audit.compare.standardisation import Standardised
 
 Float = NDArray[np.float64]
 Counts = NDArray[np.int64] | NDArray[np.float64]
@@ -26,7 +26,7 @@ class Drift:
     decades where its bins are logarithmic. ``shift``: the part of that area by which the other lies
     higher on the whole, [-1, 1]; 0 where only the spread differs. ``psi``: population stability
     index over tenths of the first distribution (below 0.1 nothing, above 0.25 a shift). ``p`` of
-    the KS distance, on the safe side because values within a bin count as equal.
+    the KS distance is conservative, because values within a bin count as equal.
     """
 
     ks: Float
@@ -63,8 +63,8 @@ def drift(one: Counts, other: Counts, edges: Float) -> Drift:
     return Drift(ks, widest + 1, below[rows, widest], other_below[rows, widest], w1, shift, psi, p)
 
 
-def mixed_drift(mix: Mix, edges: Float) -> Drift:
-    """Return the distances between two runs for one mix of classes, (1,) each.
+def standardised_drift(same: Standardised, edges: Float) -> Drift:
+    """Return the distances between two runs for the same class mix, (1,) each.
 
     ``p`` is an upper bound, not an approximation. Where every class has the same distribution in
     both runs, the gap at an edge is a sum over independent images whose squared weights sum to
@@ -72,8 +72,8 @@ def mixed_drift(mix: Mix, edges: Float) -> Drift:
     theorem 2) a gap of ``ks`` has at most 2 exp(-2 ks² n m / (n + m)), times the number of edges,
     for it may be at any of them.
     """
-    found = drift(mix.counts[None], mix.other_counts[None], edges)
-    size = mix.effective * mix.other_effective / (mix.effective + mix.other_effective)
+    found = drift(same.counts[None], same.other_counts[None], edges)
+    size = same.effective * same.other_effective / (same.effective + same.other_effective)
     bound = 2 * (len(edges) - 2) * np.exp(-2 * found.ks**2 * size)
     return replace(found, p=np.clip(bound, _LEAST_P, 1))
 
@@ -81,7 +81,7 @@ def mixed_drift(mix: Mix, edges: Float) -> Drift:
 def _psi(one: Counts, other: Counts) -> float:
     """Return the index over at most ten groups of bins, as full as the first histogram lets them.
 
-    Half an image is added to every group, so that an empty one weighs no more than it is sure.
+    Half an image is added to every group, so that an empty one has no infinite weight.
     """
     below = np.cumsum(one) / one.sum()
     group = np.minimum((np.concatenate([[0], below[:-1]]) * _GROUPS).astype(int), _GROUPS - 1)

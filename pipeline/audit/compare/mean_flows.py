@@ -1,4 +1,4 @@
-"""Mean flows of two runs side by side, of the whole in one mix and of classes that differ."""
+"""Mean flows of two runs: of the whole for the same class mix, and of classes that differ."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.atlas import Atlas
 from pipeline.audit.compare.grids import coarsen, common_grid
 from pipeline.audit.compare.matching import matched_classes
-from pipeline.audit.compare.standardisation import same_mix
+from pipeline.audit.compare.standardisation import standardise
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 
 MAPPED = 12
@@ -27,14 +27,14 @@ MAPS_SCHEMA = pa.schema(
     ]
 )
 """Mean accumulated flows over all layers, each of sum 1, row by row of the grid ``height`` ×
-``width``, the coarser of the two runs' grids. ``class`` null is the whole, for one mix of classes
+``width``, the coarser of the two runs' grids. ``class`` null is the whole, for the same class mix
 (see :mod:`pipeline.audit.compare.standardisation`)."""
 
 
 def mean_flows(one: Atlas, other: Atlas, classes: Sequence[int]) -> pa.Table:
     """Return ``MAPS_SCHEMA``: the whole, then the first ``MAPPED`` of ``classes``, in their order.
 
-    The whole is left out where there are too few images with a flow for one mix.
+    The whole is left out where there are too few images with a flow to standardise.
     """
     here, there = matched_classes(one.names, other.names)
     images = [
@@ -47,9 +47,9 @@ def mean_flows(one: Atlas, other: Atlas, classes: Sequence[int]) -> pa.Table:
     grid = common_grid(flows[0].shape[1:], flows[1].shape[1:])
     first, second = (coarsen(values, grid) for values in flows)
     rows = []
-    mix = same_mix(images[0][:, None], images[1][:, None])
-    if mix is not None and min(mix.effective, mix.other_effective) >= LEAST_IMAGES:
-        whole = (np.tensordot(mix.weights, values, 1) for values in (first, second))
+    same = standardise(images[0][:, None], images[1][:, None])
+    if same is not None and min(same.effective, same.other_effective) >= LEAST_IMAGES:
+        whole = (np.tensordot(same.weights, values, 1) for values in (first, second))
         rows.append(_row(None, None, *whole))
     place = {number: i for i, number in enumerate(here.tolist())}
     for number in classes[:MAPPED]:

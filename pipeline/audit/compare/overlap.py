@@ -9,12 +9,12 @@ from pipeline.errors import ConfigError
 from pipeline.store import Run, Status
 
 
-def require_apart(run: Run, one: Atlas, other: Atlas) -> None:
+def require_disjoint(run: Run, one: Atlas, other: Atlas) -> None:
     """Refuse two atlases of a run that hold the same maps of some images.
 
-    Their filters are asked again, for every row: an image in both says nothing of a difference,
-    and what is left of it looks smaller than it is. Atlases of the two targets of a run hold other
-    maps of the same images, as two runs do, and are not refused.
+    Their filters are evaluated again, for every row: an image in both cannot differ, and makes the
+    difference look smaller than it is. Atlases of the two targets of a run hold other maps of the
+    same images, as two runs do, and are not refused.
 
     Raises
     ------
@@ -23,8 +23,8 @@ def require_apart(run: Run, one: Atlas, other: Atlas) -> None:
     """
     if one.facts["target"] == other.facts["target"] and (shared := _shared(run, one, other)):
         raise ConfigError(
-            f"the two atlases share {shared} images, so that they are no two samples; aggregate "
-            "one of the rest, as --where 'not (…)' chooses it, and compare with that"
+            f"the two atlases share {shared} images, so they are not two samples; aggregate "
+            "one of the remaining images (--where 'not (…)') and compare with that"
         )
 
 

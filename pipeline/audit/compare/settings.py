@@ -1,4 +1,4 @@
-"""Settings: what two runs were told, side by side, for differences that are none of the images."""
+"""The settings of two runs side by side: they may explain differences that the images do not."""
 
 import json
 from typing import Any
@@ -23,13 +23,13 @@ METHOD, RUN, ATLAS = "Method", "Run", "Atlas"
 
 def compare_settings(one: Run, other: Run, atlas: Atlas, other_atlas: Atlas) -> pa.Table:
     """Return the settings of two runs as ``SETTINGS_SCHEMA``, URIs without keys and passwords."""
-    told, other_told = _told(one, atlas), _told(other, other_atlas)
-    rows = [{"setting": key, "value": told[key], "other": other_told[key]} for key in told]
+    own, others = _settings_of(one, atlas), _settings_of(other, other_atlas)
+    rows = [{"setting": key, "value": own[key], "other": others[key]} for key in own]
     return pa.Table.from_pylist(rows, schema=SETTINGS_SCHEMA)
 
 
 def differing(settings: pa.Table) -> list[dict[str, str]]:
-    """Return the settings that are not the same in both runs; where they are is none of them."""
+    """Return the settings that differ, except where the runs and atlases are stored."""
     return [
         row
         for row in settings.to_pylist()
@@ -38,18 +38,18 @@ def differing(settings: pa.Table) -> list[dict[str, str]]:
 
 
 def settings_sentence(settings: pa.Table) -> str:
-    """Say what the runs differ in, and that maps of two methods are not of one kind."""
+    """Return what the settings differ in; maps of two methods are not comparable."""
     rows = differing(settings)
     if not rows:
-        return "The two were told the same."
+        return "Both runs used the same settings."
     names = ", ".join(_change(row) for row in rows)
-    said = f"The settings differ: {names}."
+    sentence = f"The settings differ: {names}."
     if any(row["setting"] == METHOD for row in rows):
-        said += (
-            " The methods differ, so that the maps are not comparable as such: what is found may "
-            "be the methods' doing."
+        sentence += (
+            " The methods differ, so the maps are not directly comparable: the differences below "
+            "may come from the methods alone."
         )
-    return said
+    return sentence
 
 
 def _change(row: dict[str, str]) -> str:
@@ -62,7 +62,7 @@ def _change(row: dict[str, str]) -> str:
 _LONGEST = 48
 
 
-def _told(run: Run, atlas: Atlas) -> dict[str, str]:
+def _settings_of(run: Run, atlas: Atlas) -> dict[str, str]:
     config, spec = run.config, run.spec
     height, width = spec.input["size"]
     return {

@@ -1,4 +1,4 @@
-"""Mix: two runs as they would be if both had the same mix of classes.
+"""Standardisation: two runs as they would be if both had the same class mix.
 
 Two data sets with the same behaviour in every class, but other shares of the classes, have other
 distributions over all images. So the images of the other run are weighted until its classes have
@@ -17,8 +17,8 @@ Integer = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Mix:
-    """Two histograms (bins,) for one mix of classes; each sums to its ``effective`` images.
+class Standardised:
+    """Two histograms (bins,) for the same class mix; each sums to its ``effective`` images.
 
     ``weights`` (K,) sum to 1 and are 0 where one of the runs has no image of the class; ``images``
     and ``other_images`` are of these ``classes``. An image that is weighted up is worth less than
@@ -36,8 +36,11 @@ class Mix:
     classes: int
 
 
-def same_mix(one: Integer, other: Integer) -> Mix | None:
-    """Return the other's histograms (K, bins) in the mix of the first's; None without a class."""
+def standardise(one: Integer, other: Integer) -> Standardised | None:
+    """Standardise the other's histograms (K, bins) to the class mix of the first.
+
+    None if no class has images in both.
+    """
     n, m = one.sum(1), other.sum(1)
     held = (n > 0) & (m > 0)
     if not held.any():
@@ -45,7 +48,7 @@ def same_mix(one: Integer, other: Integer) -> Mix | None:
     weights = np.where(held, n, 0) / n[held].sum()
     shares = other[held] / m[held, None]
     worth = float(1 / (weights[held] ** 2 / m[held]).sum())
-    return Mix(
+    return Standardised(
         weights=weights,
         counts=one[held].sum(0).astype(np.float64),
         other_counts=worth * (weights[held] @ shares),

@@ -1,6 +1,6 @@
 """Detection sensitivity: how few images with a shortcut would have been enough for a finding.
 
-An audit of a few images per class finds only what many of them show. So beside its findings it
+An audit of a few images per class finds only what many of them show. So it also
 reports how many images of a class would have to look almost only at one corner for that to be a
 finding by itself, whatever else is one: the strictest step of the Benjamini–Hochberg correction.
 Classes that differ much, as where one has a shortcut, raise the number for all the others.

@@ -3,7 +3,7 @@
 A shortcut that a quarter of a class carries moves the class mean a little and the upper tenth a
 lot, so every region is measured twice: by its mean (``level``) and by its 90th percentile
 (``tail``). Missing mass is measured the same way by the mean and the 10th percentile, among the
-images that the model is confident about: low mass of an unsure model says nothing.
+images that the model is confident about: low mass of an unsure model means nothing.
 
 What 2 % of a class carry moves neither: there the images are counted that look *far* into a corner
 (``share``), which a class without a tag hardly has at all.
@@ -36,9 +36,9 @@ QUIET_LIFT = 0.1
 class Statistic:
     """What is measured of every class: an ``aspect`` (see the module) of a column.
 
-    ``kind`` is the mechanism it speaks for; ``upwards`` says which way is suspicious; ``effect`` is
-    the least effect worth a person's time: a ratio to the control, or a difference in layers for
-    ``depth``.
+    ``kind`` is the mechanism it is evidence of; ``upwards`` says which way is suspicious;
+    ``effect`` is the least effect that is reported: a ratio to the control, or a difference in
+    layers for ``depth``.
     """
 
     column: str

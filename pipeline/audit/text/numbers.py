@@ -1,10 +1,10 @@
-"""How numbers are written in sentences: the same everywhere, so that a reader can find them."""
+"""How numbers are written, in sentences and in the report: the same everywhere."""
 
 _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def figure(value: float) -> str:
-    """Return three significant digits: ``0.315``, ``12.3``, ``2.80·10⁻¹⁷``."""
+    """Return three significant digits: ``0.315``, ``12.3``, ``1,235``, ``2.80·10⁻¹⁷``."""
     return _plain(value, 3)
 
 
@@ -20,6 +20,6 @@ def percent(share: float) -> str:
 
 def _plain(value: float, digits: int) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}·10{str(int(exponent)).translate(_DIGITS)}"

@@ -9,7 +9,7 @@ _SHOWN = {"\u200c", "\u200d"}
 def quote(name: str) -> str:
     r"""Return ``“name”`` with control, direction and undecodable characters written as ``\x1b``.
 
-    A terminal obeys escape sequences, and whoever names a folder could write to it.
+    A terminal obeys escape sequences, and anyone who names a folder could write to it.
     """
     return f"“{visible(name)}”"
 

@@ -8,30 +8,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.compare.comparison import COMPARE_SCHEMA, beside
+from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path
 from pipeline.audit.compare.settings import ATLAS, RUN, differing, settings_sentence
 from pipeline.report.charts import Chart, Series, depth_chart
+from pipeline.report.pages.depth import CURVES
 from pipeline.report.pictures.mean_flows import MeanFlows, draw_mean_flows
 from pipeline.store import Run
 
 _FILE = re.compile(r"audit/compare-[^/]+\.parquet")
 _LAYER = re.compile(r"(?P<stem>.+)_l(?P<layer>\d\d+)")
-_CURVES = (
-    ("share", "Share of mass"),
-    ("entropy", "Entropy"),
-    ("area90", "Area of 90 %"),
-    ("centre", "Centre lift"),
-    ("border", "Border lift"),
-)
 SHOWN = 200
 """Lines in the table of a page, at most one for each class."""
 SUPPORTING = 6
-"""Statistics named in a line beside the one that it tells."""
+"""Supporting statistics named in a line."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What a class, or the whole, has otherwise: the headline's row, and what else says so.
+    """How a class, or the whole, differs: the headline's row, and other statistics that differ.
 
     ``supporting`` are the first few other statistics, of ``supported`` in all.
     """
@@ -45,14 +39,15 @@ class Difference:
 class ComparisonPage:
     """What differs between this run and another, or between two of its atlases.
 
-    ``paired`` are the sentences on images that both hold; ``settings`` what the runs were told
-    differently, after where they are; ``differences`` the whole first, then the classes, the
-    largest difference first, of ``found`` classes in all; ``charts`` the mean of all images over
-    depth for one mix of classes, the other run dashed; ``flows`` the mean flows of both.
+    ``paired`` are the sentences on images that both hold; ``settings`` those that differ, after
+    where the runs are stored, and ``settings_sentence`` sums them up; ``differences`` the whole
+    first, then the classes, the largest difference first, of ``found`` classes in all; ``charts``
+    the mean of all images over depth for the same class mix, the other run dashed; ``flows`` the
+    mean flows of both.
     """
 
     name: str
-    told: str
+    settings_sentence: str
     paired: tuple[str, ...]
     settings: tuple[dict[str, str], ...]
     differences: tuple[Difference, ...]
@@ -66,23 +61,24 @@ def read_comparisons(run: Run) -> tuple[ComparisonPage, ...]:
     found = []
     for path in run.list("audit"):
         if _FILE.fullmatch(path) and (table := run.table(path)).schema.equals(COMPARE_SCHEMA):
-            settings, maps = (run.table(beside(path, name)) for name in ("settings", "maps"))
+            settings, maps = (
+                run.table(companion_path(path, name)) for name in ("settings", "maps")
+            )
             found.append(_comparison(table, settings, maps))
     return tuple(found)
 
 
 def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> ComparisonPage:
     rows = table.to_pylist()
-    said = [row for row in rows if row["sentence"]]
-    headlines = [row for row in said if row["headline"]]
+    headlines = [row for row in rows if row["sentence"] and row["headline"]]
     places = [row for row in settings.to_pylist() if row["setting"] in (RUN, ATLAS)]
     return ComparisonPage(
         name=_name({row["setting"]: row for row in places}),
-        told=settings_sentence(settings),
+        settings_sentence=settings_sentence(settings),
         paired=tuple(
             row["sentence"] for row in rows if row["kind"] == "paired" and row["sentence"]
         ),
-        settings=tuple(row for row in (*places, *differing(settings)) if _is_told(row)),
+        settings=tuple(row for row in (*places, *differing(settings)) if _is_set(row)),
         differences=tuple(_difference(row) for row in headlines[:SHOWN]),
         found=sum(row["class"] is not None for row in headlines),
         charts=_charts(rows),
@@ -90,7 +86,7 @@ def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparis
     )
 
 
-def _is_told(row: dict[str, str]) -> bool:
+def _is_set(row: dict[str, str]) -> bool:
     return bool(row["value"] or row["other"])
 
 
@@ -103,7 +99,7 @@ def _name(places: dict[str, dict[str, str]]) -> str:
     """Name the other run by its folder, and its atlas; one of the same run by the atlas alone."""
     where, atlas = places[RUN], places[ATLAS]
     folder = PurePosixPath(where["other"].rstrip("/")).name
-    if not _is_told(atlas):
+    if not _is_set(atlas):
         return folder
     ours, theirs = (atlas[key] or "all" for key in ("value", "other"))
     same = where["value"].rstrip("/") == where["other"].rstrip("/")
@@ -119,12 +115,12 @@ def _charts(rows: list[dict[str, Any]]) -> tuple[Chart, ...]:
             layers = means.setdefault(match["stem"], {})
             layers[int(match["layer"])] = (_number(row["value"]), _number(row["control"]))
     charts = []
-    for stem, title in _CURVES:
+    for stem, title, _ in CURVES:
         if stem in means:
             both = np.full((2, max(means[stem]) + 1), np.nan)
             for layer, values in means[stem].items():
                 both[:, layer] = values
-            note = "Mean of all images, for one mix of classes; the other run is dashed."
+            note = "Mean of all images, for the same class mix; the other run is dashed."
             series = Series(both[0], both[0], both[0])
             charts.append(depth_chart(title, note, series, reference=both[1]))
     return tuple(chart for chart in charts if chart is not None)

@@ -11,13 +11,15 @@ from pipeline.atlas.statistics.binning import quantile
 from pipeline.measures import layer_column
 from pipeline.report.charts import Chart, Series, bar_chart, depth_chart
 
-_STATISTICS = (
+CURVES = (
     ("share", "Share of mass", "What each layer adds to the mass of an image."),
     ("entropy", "Entropy", "How evenly the accumulated flow is spread. 1 is uniform."),
     ("area90", "Area of 90 %", "Least share of cells that holds 90 % of the map."),
     ("centre", "Centre lift", "Mass in the centre against its size. 1 is uniform."),
     ("border", "Border lift", "Mass in the outer ring against its size. 1 is uniform."),
 )
+"""Statistics that are drawn over depth: (stem of their columns, title, note)."""
+
 _QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -37,7 +39,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Depths:
-    """All that a report tells about depth."""
+    """Everything that a report shows over depth."""
 
     profiles: tuple[Profile, ...]
     shares: NDArray[np.float64]
@@ -52,7 +54,7 @@ def read_depths(atlas: Atlas) -> Depths:
     shares = [atlas.column_mean(layer_column("share", layer)) for layer in range(layers)]
     return Depths(
         profiles=tuple(
-            Profile(title, note, *_quantiles(atlas, stem)) for stem, title, note in _STATISTICS
+            Profile(title, note, *_quantiles(atlas, stem)) for stem, title, note in CURVES
         ),
         shares=np.stack(shares, axis=1),
         convergence=atlas.histogram("convergence_depth")[:, :layers],

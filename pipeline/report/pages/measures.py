@@ -1,4 +1,4 @@
-"""What the flow of one image measures, beside the images of its class."""
+"""The measures of one image compared with the quantiles of its class."""
 
 import math
 import re
@@ -35,7 +35,7 @@ _MEANINGS = {
     "box_hit": "1 if it is brightest inside a box",
     "box_area": "share of the input that the boxes cover",
     "share": "share of all mass",
-    "prefix_mass": "share of the attention on tokens that are no cells",
+    "prefix_mass": "share of the attention on tokens that are not cells",
     "label_jsd": "divergence from the flow of the label, up to 1",
     "depth_centre": "mean depth of the mass, from 0 (first layer) to 1",
     "convergence_depth": "first layer from which it hardly changes",
@@ -43,13 +43,13 @@ _MEANINGS = {
     "brightness": "mean luma of the input; 1 is white",
     "contrast": "of the input, from 0 to 1",
     "sharpness": "of the input; noise has 20",
-    "confidence": "probability of the answer, as the model says",
+    "confidence": "probability that the model gives its answer",
 }
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measure of an image beside the quantiles of its class; NaN where it is undefined."""
+    """One measure of an image and the quantiles of its class; NaN where it is undefined."""
 
     column: str
     meaning: str
@@ -108,7 +108,7 @@ def read_spans(
 def measure(
     column: str, kind: str, value: float | None, span: Span, named_by: tuple[int, ...]
 ) -> Measurement:
-    """Return a value beside the span of its class; among few images it is on no side."""
+    """Return a value with the span of its class; of a class of few images it is on no side."""
     known = math.nan if value is None else float(value)
     side = "" if span.images < LEAST_IMAGES else _side(known, span, kind)
     ends = span.low, span.middle, span.high
@@ -116,14 +116,14 @@ def measure(
 
 
 def meaning(column: str) -> str:
-    """Say what a column measures; nothing of one that is not known."""
+    """Return what a column measures; nothing for one that is not known."""
     layer = _OF_A_LAYER.fullmatch(column)
     words = _MEANINGS.get(layer[1] if layer else column.removesuffix("_flow"), "")
     return f"{words}, of layer {int(layer[2])}" if layer and words else words
 
 
 def _side(value: float, span: Span, kind: str) -> str:
-    """Tell on which side of the middle 80 % a value is; in the bin of a quantile it is on none."""
+    """Return on which side of the middle 80 % a value is; in the bin of a quantile on none."""
     marks = np.asarray([value, span.low, span.high], np.float32)
     if not np.isfinite(marks).all():
         return ""

@@ -1,4 +1,4 @@
-"""Right against wrong: where the model looks in images of a class that it knows, and in others."""
+"""Right versus wrong: where the model looks in images of a class that it gets right and wrong."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from pipeline.store import Run
 LEAST = 5
 """Images on either side from which their mean maps are compared."""
 CHANCE = 0.05
-"""Share of the cells that would differ as surely by chance."""
+"""Significance level of a cell: the share of cells that would differ by chance alone."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Outcome:
     least: float
     most: float
     """The ends of the difference."""
-    sure: float
-    """Share of the cells in which Welch's t test tells the two apart at p < ``CHANCE``."""
+    significant: float
+    """Share of the cells in which the two differ by Welch's t test at p < ``CHANCE``."""
 
 
 def open_outcomes(run: Run, table: str) -> Atlas | None:
@@ -79,5 +79,5 @@ def read_outcome(atlas: Atlas | None, class_id: int) -> Outcome | None:
         limit=limit * cells,
         least=float(gap.min()) * cells,
         most=float(gap.max()) * cells,
-        sure=float(np.mean(np.nan_to_num(test.pvalue, nan=1.0) < CHANCE)),
+        significant=float(np.mean(np.nan_to_num(test.pvalue, nan=1.0) < CHANCE)),
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.audit.text import numbers
 from pipeline.report.pages.verdicts import LEAD_RULE, RULE, STATES, state_of
 
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 ASSETS = ("report.css", "pictures.css", "report.js")
 
 
@@ -101,20 +101,13 @@ def integer(value: int) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Show a share with one decimal; a dash where it is undefined."""
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+    """Show a share as sentences do; a dash where it is undefined."""
+    return "–" if value is None or not math.isfinite(value) else numbers.percent(value)
 
 
 def figure(value: float | None) -> str:
-    """Show a number with three significant digits; a dash where it is undefined."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
-        text = f"{value:,.{digits}f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} · 10" + str(int(exponent)).translate(_RAISED)
+    """Show a number as sentences do; a dash where it is undefined."""
+    return "–" if value is None or not math.isfinite(value) else numbers.figure(value)
 
 
 def times(value: float | None) -> str:

@@ -24,7 +24,7 @@ STATES = {
     "untested": "not tested",
     "placeless": "names no place to test",
 }
-"""What is known of a finding's use, in words."""
+"""What is known about the use of a finding's place."""
 
 _POINTS = f"{100 * MARGIN:.0f} points"
 RULE = (
@@ -50,16 +50,16 @@ RULE = (
     (
         "seen but not used",
         f"Pasting cannot gain {_POINTS} or more: the upper end of its interval is below that. "
-        "What is erased cannot show this, for an image has other evidence of its class.",
+        "Erasing cannot show this, because an image has other evidence of its class.",
     ),
-    ("undecided", "Neither is proven; more images that look there may tell."),
+    ("undecided", "Neither is proven; more images that look there may decide it."),
 )
 """How a verdict is reached, (name, words)."""
 
 LEAD_RULE = (
-    "Too few images look there to be a finding by their number, so the test alone makes it one: "
-    "pasting gains over both controls for sure, with and without the patch that works best, and "
-    "all leads of the run together err in at most 5 %."
+    "A lead is a candidate too rare to prove by counting, tested by transplanting: it is a finding "
+    "because pasting provably gains over both controls, with and without the patch that works "
+    "best; all leads of the run together err in at most 5 %."
 )
 """How a lead becomes a finding."""
 
@@ -85,7 +85,7 @@ class Verdict:
     word: str
     sentence: str
     gains: str
-    """What it was judged by: the intervals of both gains over the controls, in words."""
+    """The intervals of both gains over the controls, as a sentence."""
     gain: tuple[tuple[str, float, float], ...]
     """The same as (test, low, high), in [-1, 1]; the tests are ``paste`` and ``erase``."""
     bars: tuple[Bar, ...]
@@ -130,8 +130,8 @@ def state_of(finding: Finding, verdict: Verdict | None) -> str:
 
 
 def _gains(entry: dict[str, Any]) -> str:
-    def said(test: str) -> str:
+    def points(test: str) -> str:
         low, high = (100 * entry[f"{test}_gain_{end}"] for end in ("low", "high"))
         return f"{low:.1f} to {high:.1f} points".replace("-", "\u2212")
 
-    return f"Gain over the controls: {said('paste')} by pasting, {said('erase')} by erasing."
+    return f"Gain over the controls: {points('paste')} by pasting, {points('erase')} by erasing."

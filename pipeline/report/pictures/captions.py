@@ -1,4 +1,4 @@
-"""What is written under a picture: what the model said about the image, and which file it is."""
+"""The caption of a picture: the model's answer, the label and the file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

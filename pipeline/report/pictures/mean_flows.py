@@ -1,4 +1,4 @@
-"""Mean flows of two runs beside each other, and where the other has more and where less."""
+"""Mean flows of two runs side by side, and where the other run has more or less."""
 
 from dataclasses import dataclass
 
@@ -46,9 +46,11 @@ def draw_mean_flows(table: pa.Table) -> MeanFlows | None:
     gained = pairs[:, 1] - pairs[:, 0]
     top, most = bright(pairs), bright(np.abs(gained))
     cells = grid[0] * grid[1]
-    told = zip(rows, gained, strict=True)
     return MeanFlows(
-        rows=tuple(MeanFlow(row["class_name"], _words(each)) for row, each in told),
+        rows=tuple(
+            MeanFlow(row["class_name"], _words(each))
+            for row, each in zip(rows, gained, strict=True)
+        ),
         film=sprite(levels(pairs.reshape(-1, *grid), top), 2),
         signed=sprite(signed_levels(gained, most), 1, DIVERGING),
         top=top * cells,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.compare.comparison import COMPARE_SCHEMA, beside, compare, compare_path
+from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path, compare, compare_path
 from pipeline.errors import ConfigError, RunIncomplete
 from tests.atlas.synthetic import synthetic_run
 
@@ -157,6 +157,6 @@ def drifts_of(rows):
 def test_what_the_runs_were_told_is_kept_beside(plain, tmp_path):
     other = run_of(tmp_path, seed=2)
     compare(plain, other)
-    told = plain.table(beside(compare_path(other), "settings")).to_pylist()
+    told = plain.table(companion_path(compare_path(other), "settings")).to_pylist()
     (fingerprint,) = (row for row in told if row["setting"] == "Dataset fingerprint")
     assert (fingerprint["value"], fingerprint["other"]) == (f"{1:032x}", f"{2:032x}")

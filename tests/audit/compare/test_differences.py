@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.compare.differences import lead, legibility, means_tell
+from pipeline.audit.compare.differences import legibility, mark_headlines, means_differ
 
 
 def row(statistic, psi, *, number=0, sentence="said"):
@@ -16,7 +16,7 @@ def test_a_place_leads_and_the_strongest_follow():
         row("border_flow", 0.7),
         row("mass_flow", 4.0, sentence=None),
     ]
-    (headline,) = lead(rows)
+    (headline,) = mark_headlines(rows)
     assert headline["statistic"] == "border_flow"
     assert headline["supporting"] == "gini_l03, entropy_flow, corner_tl_flow"
     assert [bool(item.get("headline")) for item in rows] == [False, False, False, True, False]
@@ -28,7 +28,7 @@ def test_the_whole_leads_the_classes_and_the_largest_those():
         row("border_flow", 2.0, number=1),
         row("gini_l00", 0.3, number=None),
     ]
-    assert [item["class"] for item in lead(rows)] == [None, 1, 3]
+    assert [item["class"] for item in mark_headlines(rows)] == [None, 1, 3]
 
 
 def test_columns_of_layers_are_read_last():
@@ -51,4 +51,4 @@ def test_columns_of_layers_are_read_last():
     ],
 )
 def test_means_are_quoted_only_where_they_tell_it(value, control, shift, told):
-    assert bool(means_tell(value, control, np.float64(shift))) is told
+    assert bool(means_differ(value, control, np.float64(shift))) is told

@@ -4,8 +4,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audit.compare.drift import drift, mixed_drift
-from pipeline.audit.compare.standardisation import same_mix
+from pipeline.audit.compare.drift import drift, standardised_drift
+from pipeline.audit.compare.standardisation import standardise
 
 EDGES = np.linspace(0, 1, 51)
 RNG = np.random.default_rng(0)
@@ -83,14 +83,15 @@ def classes_of(images, seed):
 def test_another_mix_of_classes_is_no_drift():
     one, other = classes_of([500, 100, 50], 1), classes_of([50, 100, 500], 2)
     assert drift(one.sum(0)[None], other.sum(0)[None], EDGES).p[0] < 1e-50
-    assert mixed_drift(same_mix(one, other), EDGES).p[0] > 0.1
+    assert standardised_drift(standardise(one, other), EDGES).p[0] > 0.1
 
 
 def test_the_bound_of_a_mix_holds():
     """Of many draws with the same classes it calls at most as many as it says, here none."""
     p = [
-        mixed_drift(
-            same_mix(classes_of([200, 40, 40], 2 * n), classes_of([30, 60, 200], 2 * n + 1)), EDGES
+        standardised_drift(
+            standardise(classes_of([200, 40, 40], 2 * n), classes_of([30, 60, 200], 2 * n + 1)),
+            EDGES,
         ).p[0]
         for n in range(200)
     ]
@@ -100,4 +101,4 @@ def test_the_bound_of_a_mix_holds():
 def test_a_drift_in_one_mix_is_found():
     one, other = classes_of([500, 100, 50], 1), classes_of([400, 100, 90], 2)
     moved = np.roll(other, 5, axis=1)
-    assert mixed_drift(same_mix(one, moved), EDGES).p[0] < 1e-6
+    assert standardised_drift(standardise(one, moved), EDGES).p[0] < 1e-6

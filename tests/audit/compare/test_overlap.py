@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.atlas import aggregate
-from pipeline.audit.compare.overlap import require_apart
+from pipeline.audit.compare.overlap import require_disjoint
 from pipeline.errors import ConfigError
 from tests.atlas.synthetic import synthetic_run
 
@@ -32,18 +32,18 @@ def shared(run, one, other):
 
 
 def test_atlases_that_share_no_image_pass(run):
-    require_apart(run, run.atlas("low"), run.atlas("high"))
+    require_disjoint(run, run.atlas("low"), run.atlas("high"))
 
 
 def test_the_shared_images_are_counted(run):
     with pytest.raises(ConfigError, match="where 'not"):
-        require_apart(run, run.atlas("low"), run.atlas("late"))
+        require_disjoint(run, run.atlas("low"), run.atlas("late"))
     expected = shared(run, 60, 128)
     with pytest.raises(ConfigError, match=f"share {expected} images"):
-        require_apart(run, run.atlas("late"), run.atlas())
+        require_disjoint(run, run.atlas("late"), run.atlas())
     with pytest.raises(ConfigError, match="share 1 images"):
-        require_apart(run, run.atlas("named"), run.atlas())
+        require_disjoint(run, run.atlas("named"), run.atlas())
 
 
 def test_the_two_targets_of_a_run_are_other_maps(run):
-    require_apart(run, run.atlas(), run.atlas("mirrored"))
+    require_disjoint(run, run.atlas(), run.atlas("mirrored"))

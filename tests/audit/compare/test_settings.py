@@ -35,7 +35,7 @@ def test_equal_settings_are_no_difference(told):
     assert table.schema.equals(SETTINGS_SCHEMA)
     assert differing(table) == []
     assert {"Model", "Method", "Dataset", "Input"} <= set(table["setting"].to_pylist())
-    assert settings_sentence(table) == "The two were told the same."
+    assert settings_sentence(table) == "Both runs used the same settings."
 
 
 def test_another_method_makes_maps_of_another_kind(told):
@@ -45,7 +45,7 @@ def test_another_method_makes_maps_of_another_kind(told):
     assert {row["setting"] for row in differing(table)} == {"Method", "Method's options"}
     sentence = settings_sentence(table)
     assert "method (daam; rollout in the other)" in sentence
-    assert "not comparable as such" in sentence
+    assert "not directly comparable" in sentence
 
 
 def test_another_model_is_named_and_its_maps_can_be_compared(told):

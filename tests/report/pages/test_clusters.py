@@ -16,7 +16,7 @@ def test_classes_with_more_than_one_cluster_have_a_map_of_each(run, report):
         assert clusters.film.columns == len(clusters.parts)
         assert sum(part.share for part in clusters.parts) == pytest.approx(1)
         assert (report / f"assets/classes/{number}-clusters.webp").is_file()
-        assert "Ways to look" in (report / f"classes/{number}.html").read_text()
+        assert "<h2>Clusters</h2>" in (report / f"classes/{number}.html").read_text()
 
 
 def test_a_run_whose_audit_made_no_clusters_has_none(tmp_path):

@@ -37,7 +37,7 @@ def test_maps_are_means_of_the_right_and_of_the_wrong_images(run, flows):
         gap = (means[0] - means[1]) * means[0].size
         assert outcome.bright == pytest.approx(bright(means) * means[0].size, rel=1e-3)
         assert (outcome.least, outcome.most) == pytest.approx((gap.min(), gap.max()), rel=1e-3)
-        assert 0 <= outcome.sure <= 1
+        assert 0 <= outcome.significant <= 1
         orange = shown(outcome.gap, 0).astype(int)
         more = np.unravel_index(gap.argmax(), gap.shape)
         less = np.unravel_index(gap.argmin(), gap.shape)
@@ -67,7 +67,7 @@ def test_the_page_tells_right_from_wrong_in_words_and_pictures(run, report):
     for number in range(len(run.spec.classes)):
         outcome = read_outcome(atlas, number)
         page = (report / f"classes/{number}.html").read_text()
-        assert ("Right against wrong" in page) == (outcome is not None)
+        assert ("Right versus wrong" in page) == (outcome is not None)
         if outcome:
             assert f"wrong · {outcome.wrong} images" in page
             assert 'aria-label="Right minus wrong: from' in page
