@@ -12,10 +12,12 @@ KINDS = (
     "outlier",
     "wrong_vs_right",
     "fault",
+    "labels",
     "drift",
 )
 """What a finding can be, and what ``--fail-on`` can name.
 
+``labels`` are labels that do not look like the model's outputs: nothing else can be read then.
 A ``lead`` is a candidate too rare to prove by counting, tested by transplanting: it is a finding
 once ``confirm`` has proven that it works."""
 

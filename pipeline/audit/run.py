@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.explained_class import explained_atlas
 from pipeline.audit.faults.detection import find_faults
+from pipeline.audit.faults.labels import find_label_faults
 from pipeline.audit.finding import SEVERITIES, Finding
 from pipeline.audit.findings_table import (
     CONFIRMATIONS,
@@ -37,12 +38,13 @@ WRONG = "audit/wrong_vs_right.parquet"
 def audit(run: Run) -> pa.Table:
     """Write ``audit/findings.parquet`` and what it rests on; return the findings.
 
-    The most severe come first, and shortcuts before what else there is. Classes are the labels, or
-    the predictions where no image is labelled. Of shortcuts the table has one row per class that
-    stands out; the other statistics in which the same class does are in ``supporting``, strongest
-    first. ``layer`` is null where a finding is about the flow accumulated over all layers,
-    ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has added,
-    verdicts and proven leads, stays if the findings are still the same, else it is removed.
+    Labels that do not look like the model's outputs come first of all, for nothing else can be
+    read then; after them the most severe, and shortcuts before what else there is. Classes are the
+    labels, or the predictions where no image is labelled. Of shortcuts the table has one row per
+    class that stands out; the other statistics in which the same class does are in ``supporting``,
+    strongest first. ``layer`` is null where a finding is about the flow accumulated over all
+    layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has
+    added, verdicts and proven leads, stays if the findings are still the same, else it is removed.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def audit(run: Run) -> pa.Table:
         *find_faults(run),
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    findings = numbered(found)
+    findings = numbered([*find_label_faults(run), *found])
     table = findings_table(findings)
     run.write(REACH, parquet_bytes(sensitivity_table(estimates, atlas.names)))
     run.write(CLUSTERS, parquet_bytes(clusters_table(clustered, names)))
