@@ -15,6 +15,7 @@ from pipeline.flows.methods.fam import Fam
 from pipeline.flows.methods.gradcam import GradCam, HiResCam, LayerCam
 from pipeline.flows.methods.input_gradient import InputGradient
 from pipeline.flows.methods.naflow import NaFlow
+from pipeline.flows.methods.projection import Projection
 from pipeline.flows.methods.relevance import Relevance
 from pipeline.flows.methods.rollout import Rollout
 from pipeline.models import check_ready, unwrapped
@@ -29,6 +30,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "attention": AttentionRows,
     "rollout": Rollout,
     "relevance": Relevance,
+    "projection": Projection,
     "activation": Activation,
     "fam": Fam,
     "sfam": Fam,

@@ -55,3 +55,15 @@ def convergence_depth(accumulated: Distribution) -> Tensor:
     tail = near.flip(1).to(torch.int64).cumprod(1).sum(1)
     depth = (near.shape[1] - tail).to(accumulated.p.dtype)
     return torch.where(accumulated.defined[:, -1], depth, torch.nan)
+
+
+def known_depth(readout_rank: Tensor) -> Tensor:
+    """Return the first layer from which on the explained class is the most likely one, (B,).
+
+    ``readout_rank`` (B, L) is 1 where it is (:mod:`pipeline.flows.methods.projection`). L where
+    the class is not the most likely one behind the last layer, NaN where a rank is not finite.
+    """
+    first = readout_rank == 1
+    tail = first.flip(1).to(torch.int64).cumprod(1).sum(1)
+    depth = (first.shape[1] - tail).to(readout_rank.dtype)
+    return torch.where(readout_rank.isfinite().all(1), depth, torch.nan)

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from pipeline.measures.boxes import coverage, energy, hit, valid
 from pipeline.measures.columns import columns, layer_column
-from pipeline.measures.depth import convergence_depth, depth_centre, jensen_shannon, shares
+from pipeline.measures.depth import (
+    convergence_depth,
+    depth_centre,
+    jensen_shannon,
+    known_depth,
+    shares,
+)
 from pipeline.measures.mass import Distribution, distribution, total
 from pipeline.measures.regions import lifts
 from pipeline.measures.shape import area90, gini, moments, relative_entropy
@@ -24,7 +30,7 @@ class MeasurableFlow(Protocol):
 
     @property
     def extras(self) -> Mapping[str, Tensor]:
-        """``prefix_mass`` (B, L) and ``token_norm`` (B, h, w) are used where they are."""
+        """``prefix_mass`` and ``readout_rank`` (B, L), ``token_norm`` (B, h, w); all optional."""
 
 
 @torch.no_grad()
@@ -79,6 +85,9 @@ def measure(
         of_flow |= of_boxes
     if "prefix_mass" in flow.extras:
         of_layers["prefix_mass"] = flow.extras["prefix_mass"].float()
+    if "readout_rank" in flow.extras:
+        of_layers["readout_rank"] = flow.extras["readout_rank"].float()
+        of_flow["known_depth"] = known_depth(of_layers["readout_rank"])
     if "token_norm" in flow.extras:
         of_flow["sink_cells"] = sink_cells(flow.extras["token_norm"].float())
     if label_maps is not None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
-from tests.flows import cams, inversion, reference, similarity
+from tests.flows import cams, inversion, projecting, reference, similarity
 from tests.flows.families import FAMILIES, Family
 
 PATH = Path(__file__).parents[2] / "pipeline/flows/SUPPORT.md"
@@ -126,6 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("hirescam", "hirescam", partial(cams.cam, "hirescam"), tolerance=1e-3, often_zero=True),
     Column("layercam", "layercam", partial(cams.cam, "layercam"), tolerance=1e-3, often_zero=True),
     Column("input_gradient", "input_gradient", cams.input_gradient),
+    Column("projection", "projection", projecting.projection),
     Column("activation", "activation", activation),
     Column("fam, sfam", "fam", similarity.fam, _given(similarity.references_of)),
     Column("fam, pooled", "fam", similarity.pooled_fam, _given(similarity.pooled_references_of)),

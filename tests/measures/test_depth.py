@@ -4,7 +4,13 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.measures.depth import convergence_depth, depth_centre, divergence, shares
+from pipeline.measures.depth import (
+    convergence_depth,
+    depth_centre,
+    divergence,
+    known_depth,
+    shares,
+)
 from pipeline.measures.mass import Distribution, distribution
 from tests.measures import reference
 from tests.measures.flows import grid_maps
@@ -88,3 +94,13 @@ def test_scale_does_not_matter(maps: torch.Tensor, octaves: int) -> None:
     assert torch.equal(convergence_depth(flow(scaled)), convergence_depth(flow(maps[None])))
     mass = distribution(maps[None]).mass
     assert torch.equal(shares(mass * 2.0**octaves), shares(mass))
+
+
+@given(st.lists(st.sampled_from([0.2, 0.8, 1.0]), min_size=1, max_size=6))
+def test_a_class_is_known_from_where_it_stays_the_most_likely(ranks: list[float]) -> None:
+    first = next((b for b in range(len(ranks)) if min(ranks[b:]) == 1), len(ranks))
+    assert known_depth(torch.tensor([ranks])).tolist() == [first]
+
+
+def test_a_rank_that_is_not_finite_has_no_depth() -> None:
+    assert known_depth(torch.tensor([[1.0, torch.nan]])).isnan().all()

@@ -109,6 +109,15 @@ def test_both_flows_of_an_image_are_compared_layer_by_layer() -> None:
     assert values[2].isnan().all()
 
 
+def test_ranks_of_the_readout_have_their_columns() -> None:
+    flow = flow_of(seeded_maps(3, 4, (4, 4)))
+    rank = torch.ones(len(flow.maps), 4)
+    rank[0, 2] = 0.5
+    found = measure(replace(flow, extras={"readout_rank": rank}))
+    assert found["readout_rank_l02"].tolist() == rank[:, 2].tolist()
+    assert found["known_depth"].tolist() == [3] + [0] * (len(rank) - 1)
+
+
 def test_extras_go_through() -> None:
     flow = flow_of(seeded_maps(3, 2, (4, 4)))
     found = measure(flow)
