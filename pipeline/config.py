@@ -56,9 +56,10 @@ class DatasetConfig(_Section):
     labels: Uri | None = None
     """JSON file that maps a folder name (or a label of the table) to the model's class index."""
     image_column: str | None = None
-    """Column of Parquet files with the images; found by its type if not given."""
+    """Column with the images (a table: their URIs); of archives, the kind of member: ``jpg``."""
     label_column: str | None = None
-    """Column of Parquet files with the labels; ``label`` and the like if not given."""
+    """Column with the labels (of archives: .json field or kind of member); ``label``, ``class``,
+    ``target`` and the like if not given."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
     """Bits that the samples of 16-bit images use where the files do not say: 12 shows 0 as black
     and 4,095 as white. Without it, images that seem to use fewer than 16 are quarantined."""

@@ -9,6 +9,7 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.errors import DatasetError
+from pipeline.images.frames import LOOKED_AT, check_frames
 from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry, Source
 
@@ -59,12 +60,14 @@ def build_index(source: Source, keep: Sink) -> Index:
     Raises
     ------
     DatasetError
-        The source is empty or contradicts itself (see ``Source.scan``).
+        The source is empty or contradicts itself (see ``Source.scan``), or its boxes do not lie in
+        its images.
     """
     digest = hashlib.blake2b(b"flowatlas index 1", digest_size=16)
     leftovers = Leftovers()
     rows = boxes = labelled = 0
     highest: int | None = None
+    framed: list[Entry] = []
     for part, chunk in enumerate(_chunks(source.scan(leftovers))):
         digest.update(b"".join(map(_canonical, chunk)))
         keep(part, _rows(chunk, rows), _boxes(chunk, rows))
@@ -73,8 +76,11 @@ def build_index(source: Source, keep: Sink) -> Index:
         rows += len(chunk)
         boxes += sum(len(entry.boxes) for entry in chunk)
         labelled += len(labels)
+        if len(framed) < LOOKED_AT:
+            framed += islice((e for e in chunk if e.boxes), LOOKED_AT - len(framed))
     if not rows:
         raise DatasetError(f"there are no images in {source.root}; check dataset.source")
+    check_frames(source.root, framed, leftovers)
     return Index(rows, boxes, labelled, highest, digest.hexdigest(), leftovers.found)
 
 

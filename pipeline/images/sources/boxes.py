@@ -12,7 +12,15 @@ from pipeline.files.urls import shown
 from pipeline.images.sources.labels import Labels, quoted, table_labels
 from pipeline.images.sources.source import Box
 
-_CORNERS = ("x0", "y0", "x1", "y1")
+_CORNERS = {
+    "x0": ("x0", "xmin", "x_min", "left"),
+    "y0": ("y0", "ymin", "y_min", "top"),
+    "x1": ("x1", "xmax", "x_max", "right"),
+    "y1": ("y1", "ymax", "y_max", "bottom"),
+}
+"""A corner's name → what its column may be called."""
+_FRACTIONS = 2.0
+"""Corners up to here, and not all whole, are no pixels; fractions may reach a little beyond 1."""
 _TRUE = {"1", "1.0", "true", "yes"}
 
 
@@ -69,11 +77,14 @@ def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
         A column is missing, or corners are no numbers or in the wrong order (the rows are counted).
     """
     table = Table(path)
-    missing = [name for name in _CORNERS if table.column(name) is None]
+    missing = [name for name, called in _CORNERS.items() if table.column(*called) is None]
     if missing:
-        raise DatasetError(f"{path} has no column {', '.join(missing)}; boxes are x0, y0, x1, y1")
+        raise DatasetError(
+            f"{path} has no column {', '.join(missing)}, only {', '.join(map(repr, table.names))}; "
+            "boxes are two corners x0, y0, x1, y1 in pixels: x1 is x0 + width, y1 is y0 + height"
+        )
     uri, label, ignore = table.uri_column(), table.column("label"), table.column("ignore")
-    corners = [column for name in _CORNERS if (column := table.column(name))]
+    corners = [column for called in _CORNERS.values() if (column := table.column(*called))]
     optional = [column for column in (label, ignore) if column]
     batches = list(table.batches([uri, *corners, *optional]))
     if not batches:
@@ -121,6 +132,12 @@ def _check(corners: np.ndarray, path: str) -> None:
         raise DatasetError(
             f"{path}: {reversed_} boxes have x1 < x0 or y1 < y0; "
             "give two corners in pixels, not width and height"
+        )
+
+    if len(corners) and corners.min() >= 0 and corners.max() <= _FRACTIONS and (corners % 1).any():
+        raise DatasetError(
+            f"{path}: no corner is beyond {corners.max():.3g}, so that the boxes are fractions of "
+            "the images; multiply x by the width and y by the height: boxes are in pixels"
         )
 
 

@@ -66,10 +66,21 @@ def test_unusable_boxes_say_why(tmp_path: Path, row: str, message: str) -> None:
 
 
 def test_a_table_without_corners_says_which(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no column x1, y1"):
+    with pytest.raises(DatasetError, match=r"no column x1, y1, only .*x0 \+ width"):
         _boxes(tmp_path, "file,x0,y0,width,height\na,1,2,3,4\n")
 
 
 def test_no_boxes_is_nothing_for_anybody() -> None:
     assert NO_BOXES.of("a", 1) == ()
     NO_BOXES.check_all_used()
+
+
+def test_fractions_are_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="fractions of the images; multiply"):
+        _boxes(tmp_path, "file,x0,y0,x1,y1\na,0.1,0.2,0.9,1.01\nb,0,0,1,1\n")
+    assert _boxes(tmp_path, "file,x0,y0,x1,y1\na,0,0,1,1\n").of("a", None) == ((0, 0, 1, 1),)
+
+
+def test_corners_may_be_called_otherwise(tmp_path: Path) -> None:
+    boxes = _boxes(tmp_path, "file,XMin,XMax,YMin,YMax\na,1,3,2,4\n")
+    assert boxes.of("a", None) == ((1, 2, 3, 4),)

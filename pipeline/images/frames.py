@@ -1,0 +1,65 @@
+"""Whether boxes lie in their images: a look at the first images that have some."""
+
+from collections.abc import Sequence
+
+from pipeline.errors import DatasetError, FlowatlasError
+from pipeline.images.decoding.decode import decode
+from pipeline.images.fetch import Fetcher
+from pipeline.images.reasons import Unusable
+from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.source import Box, Entry
+
+LOOKED_AT = 16
+"""Images: enough to see a mistake in the whole table, few enough for a plan."""
+
+_MOST_PIXELS = 100_000_000
+_TOLERANCE = 1.0
+_FAR = 0.05
+"""Of a side: so far out a box was not drawn on this image."""
+
+
+def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> None:
+    """Compare the boxes of some images with the sizes of these images.
+
+    Boxes that reach more than a pixel beyond their image are left over: what is outside counts for
+    nothing. Images that cannot be read are passed over here; the run says why.
+
+    Raises
+    ------
+    DatasetError
+        Most boxes reach far beyond their images: they are not two corners in pixels of these.
+    """
+    fetcher = Fetcher(root)
+    boxes = far = 0
+    example = ""
+    for entry in entries:
+        size = _size(fetcher, entry)
+        for box in entry.boxes if size else ():
+            assert size is not None
+            out = _beyond(box, size)
+            boxes += 1
+            if out > _TOLERANCE:
+                leftovers.add(f"parts of boxes beyond the image (first {LOOKED_AT})", entry.uri)
+            if out > _TOLERANCE + _FAR * max(size):
+                far += 1
+                example = example or f"{box} in {size[0]}×{size[1]} pixels of {entry.uri[:80]!r}"
+    if 2 * far > boxes:
+        raise DatasetError(
+            f"{far} of the first {boxes} boxes reach far beyond their images, as {example}; "
+            "dataset.boxes must be two corners in pixels of the upright image"
+        )
+
+
+def _size(fetcher: Fetcher, entry: Entry) -> tuple[int, int] | None:
+    try:
+        content = fetcher.fetch(entry.uri, entry.offset, entry.length)
+    except (OSError, Unusable, FlowatlasError):
+        return None
+    image = decode(content, _MOST_PIXELS).image
+    return None if image is None else image.size
+
+
+def _beyond(box: Box, size: tuple[int, int]) -> float:
+    """Return by how many pixels a box reaches beyond an image."""
+    x0, y0, x1, y1 = box
+    return max(-x0, -y0, x1 - size[0], y1 - size[1])
