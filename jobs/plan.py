@@ -72,12 +72,15 @@ def plan(
             "total_bytes": estimate.total_bytes,
             "layers": len(prepared.spec.layers),
             "grid": list(prepared.spec.grid),
+            "notes": list(prepared.notes),
             "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
             "warnings": told,
         }
         print(json.dumps(content, indent=1))
         return
     console.print(_table(estimate, prepared.spec, measured))
+    for note in prepared.notes:
+        say(f"model: {note}")
     for leftover in prepared.spec.leftovers:
         say(f"not used: {leftover}")
     for sentence in told:

@@ -76,6 +76,7 @@ def _configuration(given: str, model: str | None, weights: str | None, output: P
         "run": str(place if place.is_absolute() else place.name),
         "dataset": {"source": given if "://" in given else str(Path(given).resolve())},
         "model": {"name": model} | ({"weights": weights} if weights else {}),
+        "flow": {"method": "auto"},
     }
     path = place.with_name(f"{place.name}.yaml")
     text = yaml.safe_dump(content, sort_keys=False)

@@ -1,6 +1,7 @@
 """Send a run to a Ray cluster as a job, follow its log, end with its exit code."""
 
 import asyncio
+import importlib.util
 import logging
 import shutil
 import tempfile
@@ -74,8 +75,13 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
         raise ConfigError("cluster.engine is local, which uses no cluster; leave it out to submit")
     local = [
         path
-        for path in (config.run, config.dataset.source, config.model.weights)
-        if not is_url(path) and path != "pretrained"
+        for path in (
+            config.run,
+            config.dataset.source,
+            config.model.weights,
+            config.model.class_embeddings,
+        )
+        if path is not None and not is_url(path) and path != "pretrained"
     ]
     if local:
         say(f"every node must see these at the same place: {', '.join(local)}")
@@ -103,12 +109,30 @@ def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
     """Write what the job needs into ``folder``, its working directory; return its command."""
     content = yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
     (folder / "config.yaml").write_text(content, encoding="utf-8")
+    if config.model.factory is not None:
+        _stage_factory(config.model.factory, folder)
     if not code:
         return "flowatlas flows config.yaml"
     for package in _CODE:
         source = Path(__file__).resolve().parents[1] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return "python -m jobs.flows config.yaml"
+
+
+def _stage_factory(factory: str, folder: Path) -> None:
+    """Send the package of a factory along, unless it is an installed one, as on the cluster."""
+    top = factory.partition(":")[0].partition(".")[0]
+    found = importlib.util.find_spec(top)
+    origin = None if found is None or found.origin is None else Path(found.origin)
+    if origin is None:
+        raise ConfigError(f"model.factory: there is no module {top} here; put it on PYTHONPATH")
+    if "site-packages" in origin.parts:
+        return
+    if origin.name == "__init__.py":
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(origin.parent, folder / top, ignore=ignored, dirs_exist_ok=True)
+    else:
+        shutil.copy(origin, folder)
 
 
 def _follow(client: "JobSubmissionClient", job: str) -> int:

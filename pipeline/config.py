@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -80,9 +81,13 @@ class InputConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """A timm model and its weights."""
+    """A timm model, or one that a function builds, and its weights."""
 
     name: str
+    """timm's name; of a ``factory``'s model any name, by default the factory's."""
+    factory: str | None = None
+    """``package.module:function`` that returns the model, or the model and its input. Naming it
+    runs its code; it is looked for on PYTHONPATH and beside the configuration."""
     weights: Uri = "pretrained"
     """``pretrained``, or a .safetensors file; pickled files only if no code is needed to load."""
     weights_key: str | None = None
@@ -95,14 +100,21 @@ class ModelConfig(_Section):
     """Zero-shot classes of a model that embeds images, such as CLIP: a .safetensors or .npy file
     with the embeddings (C, D) of C prompts."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of ``timm.create_model``, e.g. ``img_size``."""
+    """Further arguments of ``timm.create_model``, e.g. ``img_size``, or of the factory."""
     transform: Literal["sata"] | None = None
     """A change of the model without training; methods then explain the changed model."""
     transform_options: dict[str, Any] = Field(default_factory=dict)
     input: InputConfig = InputConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("factory"), str):
+            return {"name": content["factory"], **content}
+        return content
 
-_LATER = ("weights_key", "output", "class_embeddings")
+
+_LATER = ("factory", "weights_key", "output", "class_embeddings")
 
 
 class ReferencesConfig(_Section):
@@ -128,6 +140,8 @@ class FlowConfig(_Section):
     """The method and how its maps are stored."""
 
     method: str = "daam"
+    """A method of README.md; ``auto`` takes the first that sees the model: daam, naflow, gradcam or
+    input_gradient, without a classifier fam (of references) or activation."""
     target: StrictInt | StrictStr = "predicted"
     """``predicted``, ``label``, ``both`` (label maps as well), or one class: its index or name."""
     embedding: Literal["model", "pooled"] = "model"
@@ -242,7 +256,10 @@ def load_config(path: str | Path) -> RunConfig:
         config = RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentences(error)}") from None
-    return _anchor(config, path.resolve().parent)
+    folder = path.resolve().parent
+    if config.model.factory is not None and str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last, so that nothing there hides an installed module
+    return _anchor(config, folder)
 
 
 def _sentences(error: ValidationError) -> str:

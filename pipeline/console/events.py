@@ -43,6 +43,7 @@ class EventLog:
             units_todo=started.units_todo,
             workers=started.workers,
             wanted=started.wanted,
+            notes=list(started.notes),
             leftovers=[asdict(leftover) for leftover in started.spec.leftovers],
         )
 

@@ -68,6 +68,8 @@ class FlowProgress:
             f"{started.workers} worker{'s' * (started.workers != 1)}",
             highlight=False,
         )
+        for note in started.notes:
+            say(f"model: {note}", self._console)
         for leftover in spec.leftovers:
             say(f"not used: {leftover}", self._console)
         if started.workers < started.wanted:

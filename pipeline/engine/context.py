@@ -1,21 +1,26 @@
 """What a worker holds while it lives: the model with its hooks, the input transform, the store."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.config import ModelConfig, RunConfig
+from pipeline.config import FlowConfig, ModelConfig, RunConfig
 from pipeline.engine.reference_run import References, load_references, method_options, reference_run
 from pipeline.errors import ConfigError, RunConflict
 from pipeline.files.node_cache import local_copy
 from pipeline.flows import create_flow
 from pipeline.flows.flow import Method
+from pipeline.flows.registry import METHODS
 from pipeline.images import ImageReader, InputTransform
 from pipeline.models import (
     EmbeddingRecorder,
     LoadedModel,
+    load_factory,
     load_model,
     recorded_embeddings,
     transformed,
@@ -82,7 +87,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
     loaded = load_configured(config.model)
     if loaded.weights_sha256 != run.spec.weights_sha256:
         raise RunConflict(
-            f"the weights at {config.model.weights} are not those this run started with "
+            f"{_weights(config.model)} are not those this run started with "
             f"(sha256 {loaded.weights_sha256[:12]}, not {run.spec.weights_sha256[:12]})"
         )
     references = _references(run, config)
@@ -101,11 +106,20 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
         )
 
 
+def _weights(model: ModelConfig) -> str:
+    if model.factory is not None:
+        return f"the weights or the code of {model.factory}"
+    return f"the weights at {model.weights}"
+
+
 def load_configured(model: ModelConfig) -> LoadedModel:
     """Load the model of a configuration, with the outputs and the change that it asks for."""
-    loaded = load_model(
-        model.name, local_copy(model.weights), model.options, weights_key=model.weights_key
-    )
+    weights, key = local_copy(model.weights), model.weights_key
+    if model.factory is not None:
+        given = model.input.model_dump(exclude_none=True, mode="json")
+        loaded = load_factory(model.factory, weights, model.options, given, key)
+    else:
+        loaded = load_model(model.name, weights, model.options, weights_key=key)
     embeddings = model.class_embeddings and local_copy(model.class_embeddings)
     loaded = with_outputs(loaded, model.name, model.output, embeddings)
     return transformed(loaded, model.transform, model.transform_options)
@@ -128,14 +142,29 @@ def open_method(
         What the method says of its options and of the model.
     """
     options = method_options(config.flow, references, device)
+    options |= _of_right_types(config.flow)
     recorder = None
     if config.flow.features:
         recorder = stack.enter_context(recorded_embeddings(loaded.model, config.flow.embedding))
     try:
         flow = create_flow(config.flow.method, loaded.model, **options)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:  # an option is out of range
         raise ConfigError(f"flow.options: {error}") from error
     return recorder, stack.enter_context(flow)
+
+
+def _of_right_types(flow: FlowConfig) -> dict[str, Any]:
+    """Return the options that the user gave, as the types that the method's signature says."""
+    method, options = METHODS.get(flow.method), dict(flow.options)
+    known = {} if method is None else inspect.signature(method, eval_str=True).parameters
+    for name in options.keys() & known.keys():
+        kind = TypeAdapter(known[name].annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        try:
+            options[name] = kind.validate_python(options[name])
+        except ValidationError as error:
+            said = error.errors(include_url=False, include_input=False)[0]["msg"]
+            raise ConfigError(f"flow.options.{name}: {said}") from None
+    return options
 
 
 def _references(run: Run, config: RunConfig) -> References | None:

@@ -10,7 +10,7 @@ import pipeline
 from pipeline.config import RunConfig
 from pipeline.engine.class_names import class_names_of
 from pipeline.engine.context import load_configured
-from pipeline.engine.probe import Probe, check_target, probe
+from pipeline.engine.probe import Probe, check_target, choose_method
 from pipeline.engine.reference_run import check_references, load_references, reference_run
 from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
 from pipeline.images import Index, InputTransform, Source, build_index, open_source
@@ -27,6 +27,8 @@ class Prepared:
     index: Index
     parts: Spool | None
     """What the scan wrote; None where the run holds it already and nothing has changed."""
+    notes: tuple[str, ...] = ()
+    """What was assumed of the model, in sentences."""
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -44,7 +46,8 @@ def prepare(config: RunConfig) -> Prepared:
     loaded = load_configured(config.model)
     transform = InputTransform.from_dict(_input(config, loaded))
     compared = reference_run(config)
-    tried = _try(config, source, loaded, transform, compared)
+    asked = config.flow.method
+    config, tried = _try(config, source, loaded, transform, compared)
     names = class_names_of(config, source, index, tried, compared)
     check_target(config, index, tried, names)
     both = config.flow.target == "both"
@@ -75,7 +78,8 @@ def prepare(config: RunConfig) -> Prepared:
         references=None if compared is None else compared.spec.hash,
         leftovers=index.leftovers,
     )
-    return Prepared(spec, index, parts)
+    chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
+    return Prepared(spec, index, parts, notes=(*loaded.notes, *chosen))
 
 
 def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
@@ -106,10 +110,10 @@ def _try(
     loaded: LoadedModel,
     transform: InputTransform,
     compared: Run | None,
-) -> Probe:
-    """Try the method on the model, with the references it will really have."""
+) -> tuple[RunConfig, Probe]:
+    """Try the method on the model, with the references it will really have, and name it."""
     references, asked = None, config.flow.references
     if compared is not None and asked is not None:
         check_references(config, compared, loaded.weights_sha256, transform.to_dict())
         references = load_references(compared, asked, source.root)
-    return probe(config, loaded, transform.size, references)
+    return choose_method(config, loaded, transform.size, references)

@@ -14,6 +14,9 @@ from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.images import Index
 from pipeline.models import LoadedModel, check_logits
 
+_TRIED = ("daam", "naflow", "gradcam", "input_gradient")
+"""Methods that explain a class, the one that sees most of a model first."""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -69,6 +72,37 @@ def probe(
         channels=channels,
         targeted=not listed and getattr(flow, "targeted", True),
     )
+
+
+def choose_method(
+    config: RunConfig, loaded: LoadedModel, size: tuple[int, int], references: References | None
+) -> tuple[RunConfig, Probe]:
+    """Put a method in the place of ``auto``, the first that sees the model, and try it.
+
+    For a model without a classifier that is ``fam`` with references, else ``activation``.
+
+    Raises
+    ------
+    ConfigError, UnsupportedModel
+        As of :func:`probe`; of ``auto`` what the last method says.
+    """
+    if config.flow.method != "auto":
+        return config, probe(config, loaded, size, references)
+    if config.flow.options:
+        raise ConfigError("flow.options belong to one method; name it instead of method: auto")
+    if references is not None:
+        candidates: tuple[str, ...] = ("fam",)
+    else:
+        candidates = _TRIED if loaded.num_classes else ("activation",)
+    for method in candidates:
+        flow = config.flow.model_copy(update={"method": method})
+        chosen = config.model_copy(update={"flow": flow})
+        try:
+            return chosen, probe(chosen, loaded, size, references)
+        except UnsupportedModel:
+            if method == candidates[-1]:
+                raise
+    raise AssertionError("there is always a method to try")
 
 
 def check_target(config: RunConfig, index: Index, tried: Probe, classes: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def check_references(
     different = [
         what
         for what, same in {
-            "model.name": mine.name == theirs.name,
+            "model.name": (mine.name, mine.factory) == (theirs.name, theirs.factory),
             "weights": weights_sha256 == run.spec.weights_sha256,
             "model.output": mine.output == theirs.output,
             "model.transform": (mine.transform, mine.transform_options)

@@ -37,6 +37,8 @@ class Started:
     workers: int
     wanted: int
     threads: int
+    notes: tuple[str, ...] = ()
+    """What was assumed of the model, in sentences."""
 
 
 def run_flows(
@@ -75,13 +77,23 @@ def run_flows(
             reopen(store)
             with nullcontext(engine) if engine else open_engine(config) as chosen:
                 has, wanted = chosen.workers, min(chosen.wanted, len(todo))
-                on_start(Started(spec, rows_done, len(todo), has, wanted, chosen.threads))
+                on_start(
+                    Started(
+                        spec,
+                        rows_done,
+                        len(todo),
+                        has,
+                        wanted,
+                        chosen.threads,
+                        notes=prepared.notes,
+                    )
+                )
                 job = Job(config.run, config.limits.attempts, open_flows)
                 for receipt in chosen.run(job, todo):
                     on_receipt(receipt)
                     lock.check()
         else:
-            on_start(Started(spec, rows_done, 0, 0, 0, 0))
+            on_start(Started(spec, rows_done, 0, 0, 0, 0, notes=prepared.notes))
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 

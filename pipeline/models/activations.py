@@ -48,7 +48,8 @@ def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> 
             f"{type(model).__name__} has no forward_features, so its last activations are not "
             "known; use a model of timm"
         )
-    if kind == "model" and getattr(model, "global_pool", None) == "token":
+    token = getattr(model, "global_pool", None) == "token"
+    if kind == "model" and token and hasattr(model, "num_prefix_tokens"):
         return _last_attention(model, images)
     with torch.no_grad():
         features = model.forward_features(images)  # type: ignore[operator]

@@ -13,6 +13,7 @@ from timm.layers import AttentionPoolLatent, DiffAttention
 from torch import nn
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.alternatives import instead
 
 Readout = Literal["token", "patches", "pool", "class attention"]
 
@@ -86,7 +87,7 @@ def anatomy(model: nn.Module) -> Anatomy:
     ):
         raise UnsupportedModel(
             f"{name} is not a vision transformer of one resolution, so no attention leads from "
-            f"what it reads to every patch; {_ELSEWHERE}, or a model such as vit, deit or beit"
+            f"what it reads to every patch; {instead(model)}"
         )
     if getattr(model, "grad_checkpointing", False):
         raise UnsupportedModel(

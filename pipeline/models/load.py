@@ -84,11 +84,11 @@ def load_model(
         if num_classes is None:
             num_classes = _classes_in(checkpoint.state, name)
         model = _create(name, options, num_classes, pretrained=False)
-        checkpoint = _fill(model, checkpoint, () if num_classes else _classifiers(name))
+        checkpoint = fill(model, checkpoint, () if num_classes else _classifiers(name))
         sha256, notes = checkpoint.sha256, checkpoint.notes
     model.eval().requires_grad_(False)
     classes = int(getattr(model, "num_classes", 0))
-    return LoadedModel(model, sha256, _input(model), classes, notes)
+    return LoadedModel(model, sha256, input_of(model), classes, notes)
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
@@ -140,7 +140,7 @@ def _classifiers(name: str) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else tuple(found)
 
 
-def _fill(model: nn.Module, checkpoint: Checkpoint, left_out: tuple[str, ...]) -> Checkpoint:
+def fill(model: nn.Module, checkpoint: Checkpoint, left_out: tuple[str, ...] = ()) -> Checkpoint:
     """Load a file's weights, but for the layers ``left_out``; return which ones they were."""
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     checkpoint, path = checkpoint.fitted(wanted), checkpoint.path
@@ -171,7 +171,8 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, left_out: tuple[str, ...]) -
     return checkpoint
 
 
-def _input(model: nn.Module) -> dict[str, Any]:
+def input_of(model: nn.Module) -> dict[str, Any]:
+    """Return the evaluation transform of a timm model."""
     config = resolve_model_data_config(model)
     # An img_size among the options changes the model but not timm's configuration of it.
     size = getattr(getattr(model, "patch_embed", None), "img_size", None)

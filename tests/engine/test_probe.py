@@ -1,12 +1,15 @@
 import pytest
 import timm
 from safetensors.torch import save_file
+from torch import nn
 
 from pipeline.config import RunConfig
+from pipeline.engine import prepare
 from pipeline.engine.context import load_configured
-from pipeline.engine.probe import Probe, probe
-from pipeline.errors import ConfigError
-from tests.engine.datasets import MODEL, small_config
+from pipeline.engine.probe import Probe, choose_method, probe
+from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.models import LoadedModel
+from tests.engine.datasets import MODEL, small_config, write_images, write_model
 
 
 def tried(config: RunConfig) -> Probe:
@@ -53,3 +56,53 @@ def test_a_model_without_a_head_has_no_outputs(tmp_path) -> None:
 def test_options_are_checked(tmp_path, flow, told) -> None:
     with pytest.raises(ConfigError, match=told):
         tried(small_config(tmp_path, flow=flow))
+
+
+def test_the_method_can_be_chosen(tmp_path) -> None:
+    config = small_config(tmp_path, flow={"method": "auto"})
+    chosen, found = choose_method(config, load_configured(config.model), (32, 32), None)
+    assert (chosen.flow.method, found.layers) == ("daam", ("blocks.0", "blocks.1", "blocks.2"))
+    headless = config.model.model_copy(update={"options": {**MODEL, "num_classes": 0}})
+    chosen, _ = choose_method(config, load_configured(headless), (32, 32), None)
+    assert chosen.flow.method == "activation"
+    convolutional = timm.create_model("test_resnet", num_classes=3).eval()
+    loaded = LoadedModel(convolutional, "", {}, 3)
+    chosen, _ = choose_method(config, loaded, (32, 32), None)
+    assert chosen.flow.method == "naflow"
+    config = small_config(tmp_path, flow={"method": "auto", "options": {"grid": [2, 2]}})
+    with pytest.raises(ConfigError, match="belong to one method"):
+        choose_method(config, loaded, (32, 32), None)
+
+
+def test_what_was_chosen_is_part_of_the_run_and_said(tmp_path) -> None:
+    prepared = prepare(small_config(tmp_path, flow={"method": "auto", "batch_size": 4}))
+    assert prepared.spec.config["flow"]["method"] == "daam"
+    assert prepared.notes == ("flow.method: auto chose daam",)
+    assert prepared.spec.hash == prepare(small_config(tmp_path)).spec.hash
+
+
+def test_only_the_configuration_is_to_blame_for_its_options(tmp_path, monkeypatch) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise TypeError("a fault of the method's own")
+
+    config = small_config(tmp_path, flow={"method": "activation", "options": {"grid": ["2", 3]}})
+    assert tried(config).grid == (2, 3)
+    monkeypatch.setattr("pipeline.flows.methods.activation.Activation.__init__", broken)
+    with pytest.raises(TypeError, match="own"):
+        tried(small_config(tmp_path, flow={"method": "activation"}))
+
+
+def test_probabilities_are_refused_before_a_worker_starts(tmp_path) -> None:
+    config = small_config(tmp_path)
+    loaded = load_configured(config.model)
+    loaded.model.head = nn.Sequential(loaded.model.head, nn.Sigmoid())
+    with pytest.raises(UnsupportedModel, match="returns probabilities"):
+        probe(config, loaded, (32, 32), None)
+
+
+def test_one_output_gives_two_classes(tmp_path) -> None:
+    write_images(tmp_path / "images", images=4, classes=2)
+    write_model(tmp_path / "model.safetensors", classes=1)
+    prepared = prepare(small_config(tmp_path))
+    assert prepared.spec.classes == ("class_0", "class_1")
+    assert "read as a sigmoid" in prepared.notes[0]

@@ -45,6 +45,7 @@ def test_images_get_a_configuration_that_can_be_edited(images: Path, tmp_path: P
         "run": str(place),
         "dataset": {"source": str(images)},
         "model": {"name": "no_such_model"},
+        "flow": {"method": "auto"},
     }
     other = flowatlas(str(images), "--model", "another", "--output", str(place))
     assert "is there with other settings" in str(other.exception)

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jobs.submit import _stage
 from pipeline.engine import run_flows
 from pipeline.engine.ray.metrics import METRICS
+from pipeline.errors import ConfigError
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
 from tests.jobs.cluster import RayCluster, ray_cluster
@@ -134,3 +136,22 @@ def test_a_run_that_needs_no_cluster_is_not_sent_to_one(tmp_path: Path) -> None:
     _, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 1
     assert "cluster.engine is local" in errors
+
+
+def test_the_code_of_a_factory_travels_with_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("")
+    (tmp_path / "own" / "nets.py").write_text("def build(): ...\n")
+    (tmp_path / "single.py").write_text("def build(): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    for factory in ("own.nets:build", "single:build", "timm:create_model"):
+        config = small_config(tmp_path, model={"factory": factory})
+        assert _stage(config, staged, code=False) == "flowatlas flows config.yaml"
+    found = {str(path.relative_to(staged)) for path in staged.rglob("*.py")}
+    assert found == {"own/__init__.py", "own/nets.py", "single.py"}
+    with pytest.raises(ConfigError, match="there is no module nowhere here"):
+        _stage(small_config(tmp_path, model={"factory": "nowhere:build"}), staged, code=False)

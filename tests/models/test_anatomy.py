@@ -118,7 +118,7 @@ REFUSED = {
     ),
     "windows": (("swin_tiny_patch4_window7_224", {}), "not a vision transformer of one resolution"),
     "convolutions": (("resnet18", {}), "not a vision transformer of one resolution"),
-    "mobile convolutions": (("mobilenetv2_100", {}), "use flow.method input_gradient"),
+    "mobile convolutions": (("mobilenetv2_100", {}), "use flow.method naflow or gradcam"),
     "difference of attentions": (
         ("vit_tiny_patch16_224", {**SMALL, "num_heads": 2, "attn_layer": "diff"}),
         "subtracts two attentions",

@@ -13,6 +13,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session
+from pipeline.models.alternatives import instead
 from pipeline.models.logits import logits_of
 
 
@@ -39,8 +40,8 @@ class Activation(Session):
     def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
         if not hasattr(model, "forward_intermediates") or not hasattr(model, "forward_head"):
             raise UnsupportedModel(
-                f"{type(model).__name__} does not give its intermediate activations; "
-                "use a model of timm that has forward_intermediates"
+                f"{type(model).__name__} does not give its intermediate activations "
+                f"(timm's forward_intermediates); {instead(model)}"
             )
         if hasattr(model, "num_prefix_tokens") and not hasattr(model, "patch_embed"):
             raise UnsupportedModel(
