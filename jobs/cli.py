@@ -14,7 +14,7 @@ from jobs.report import report
 from jobs.run import run
 from jobs.submit import submit
 from jobs.verify import verify
-from pipeline.console.command import run_app
+from pipeline.console.command import debuggable, run_app
 
 app = typer.Typer(
     name="flowatlas",
@@ -37,7 +37,7 @@ for command in (
     export,
     verify,
 ):
-    app.command()(command)
+    app.command()(debuggable(command))
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from pipeline.config import RunConfig, load_config
 from pipeline.console.command import run_command, say
+from pipeline.console.debug import debug
 from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.files.urls import is_url
 
@@ -111,12 +112,13 @@ def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
     (folder / "config.yaml").write_text(content, encoding="utf-8")
     if config.model.factory is not None:
         _stage_factory(config.model.factory, folder)
+    asked = " --debug" if debug.on else ""
     if not code:
-        return "flowatlas flows config.yaml"
+        return f"flowatlas flows config.yaml{asked}"
     for package in _CODE:
         source = Path(__file__).resolve().parents[1] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    return "python -m jobs.flows config.yaml"
+    return f"python -m jobs.flows config.yaml{asked}"
 
 
 def _stage_factory(factory: str, folder: Path) -> None:

@@ -1,15 +1,18 @@
 """How every command behaves: typer arguments, one-line errors, exit codes 0, 1 and 2."""
 
+import functools
+import inspect
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from obstore.exceptions import BaseError
 from rich.console import Console
 
+from pipeline.console.debug import debug
 from pipeline.errors import ConfigError, FlowatlasError, first_line
 
 console = Console()
@@ -61,21 +64,48 @@ def usage(option: str) -> Iterator[None]:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
+def debuggable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that takes ``--debug`` beside its own options."""
+    explained = "Log every decision to standard error; show an error with its traceback."
+    asked = Annotated[bool, typer.Option("--debug", help=explained)]
+
+    @functools.wraps(command)
+    def run(*arguments: Any, with_debug: bool = False, **options: Any) -> Any:
+        debug.set(with_debug)
+        return command(*arguments, **options)
+
+    # What typer reads, of the command and of this.
+    own = inspect.signature(command)
+    added = inspect.Parameter(
+        "with_debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=asked
+    )
+    run.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[*own.parameters.values(), added]
+    )
+    run.__annotations__ = {**command.__annotations__, "with_debug": asked}
+    return run
+
+
 def run_command(command: Callable[..., Any]) -> None:
     """Run one command as a program of its own (``python -m jobs.NAME``)."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(command)
+    app.command()(debuggable(command))
     run_app(app)
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a typer app; an error of ours is one line that says what to do, and exit code 1."""
+    """Run a typer app; an error of ours is one line that says what to do, and exit code 1.
+
+    With ``--debug`` it is the traceback instead.
+    """
     try:
         app()
-    except FlowatlasError as error:
-        say(f"error: {error}", _errors, style="red")
-        sys.exit(1)
-    except BaseError as error:
-        told = f"error: the object store failed: {first_line(error)}; check the URL and the keys"
-        say(told, _errors, style="red")
+    except (FlowatlasError, BaseError) as error:
+        if debug.on:
+            debug.print_traceback()
+            sys.exit(1)
+        told = str(error)
+        if isinstance(error, BaseError):
+            told = f"the object store failed: {first_line(error)}; check the URL and the keys"
+        say(f"error: {told}", _errors, style="red")
         sys.exit(1)

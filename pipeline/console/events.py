@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
-from pipeline.engine import Started
+from pipeline.engine import Setback, Started
 from pipeline.store import Receipt, Totals
 
 
@@ -14,7 +14,9 @@ class EventLog:
     """Writes what ``run_flows`` reports; every line has ``time`` (UTC), ``event`` and ``run``.
 
     Events: ``started``, ``unit`` (a receipt: rows, counts, attempt, host, seconds of its stages),
-    ``finished``, ``stopped`` (by a signal) and ``failed`` with the error.
+    ``retry``, ``worker_lost`` and ``node_lost`` (what went wrong, with the units that were in hand
+    and the object of the run that has the traceback), ``finished``, ``stopped``
+    (by a signal) and ``failed`` with the error.
     """
 
     def __init__(self, stream: TextIO, run: str) -> None:
@@ -61,6 +63,19 @@ class EventLog:
             host=receipt.host,
             seconds=dict(receipt.seconds),
             memory=receipt.memory,
+        )
+
+    def setback(self, setback: Setback) -> None:
+        """Say that an attempt failed, or that a worker or a node was lost."""
+        if setback.kind == "gave_up":  # the error that ends the run says it
+            return
+        self._tell(
+            setback.kind,
+            units=[unit.id for unit in setback.units],
+            attempt=setback.attempt,
+            error=setback.error,
+            node=setback.node,
+            log=setback.log,
         )
 
     def finished(self, totals: Totals) -> None:

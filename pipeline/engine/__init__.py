@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.engine.run import Started, run_flows
     from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
     from pipeline.engine.scheduling.local import LocalEngine
+    from pipeline.engine.scheduling.setback import Setback
     from pipeline.engine.worker import open_flows
 else:
     __getattr__ = lazy_exports(
@@ -24,6 +25,7 @@ else:
             "run": ("Started", "run_flows"),
             "scheduling.interface": ("Attempt", "Engine", "Job", "Worker"),
             "scheduling.local": ("LocalEngine",),
+            "scheduling.setback": ("Setback",),
             "worker": ("open_flows",),
         },
     )
@@ -37,6 +39,7 @@ __all__ = [
     "Pace",
     "Plan",
     "Prepared",
+    "Setback",
     "Started",
     "Worker",
     "check_fit",

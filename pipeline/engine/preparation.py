@@ -1,5 +1,6 @@
 """``prepare``: everything about a run that shows before a worker starts, every error included."""
 
+import logging
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -17,6 +18,8 @@ from pipeline.images import Index, InputTransform, Source, build_index, open_sou
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
 from pipeline.store import Column, Run, RunSpec, Spool, is_run, load_spec, open_store, stored_scan
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
         if known and known.get("listing") == listing:
             with suppress(KeyError, TypeError):  # another version's
                 leftovers = load_spec(open_store(config.run)).leftovers
+                _log.info("the listing is that of the run's index, which is used")
                 return Index(**known["index"], leftovers=leftovers), None
+        _log.info("the run's index is missing, or the listing has changed: scanning")
     parts = Spool()
     index = build_index(source, parts.add)
     counts = {name: value for name, value in asdict(index).items() if name != "leftovers"}

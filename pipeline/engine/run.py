@@ -1,13 +1,17 @@
 """From a configuration to a finished run: prepare, compute what is missing, finalise."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from obstore.store import ObjectStore
 
 from pipeline.config import RunConfig
 from pipeline.engine.preparation import prepare
 from pipeline.engine.scheduling.interface import Engine, Job
 from pipeline.engine.scheduling.local import LocalEngine
+from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.engine.worker import open_flows
 from pipeline.store import (
     Receipt,
@@ -21,6 +25,9 @@ from pipeline.store import (
     store_full_errors,
     valid_receipts,
 )
+from pipeline.store.logs import Logs
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ def run_flows(
     *,
     on_start: Callable[[Started], None] = lambda started: None,
     on_receipt: Callable[[Receipt], None] = lambda receipt: None,
+    on_setback: Callable[[Setback], None] = warn,
     engine: Engine | None = None,
 ) -> Totals:
     """Compute a run, or what is missing of it; the result does not depend on interruptions.
@@ -55,6 +63,9 @@ def run_flows(
     config : RunConfig
     on_start, on_receipt
         Called before the first unit and after every unit.
+    on_setback
+        Called for every failed attempt, lost worker and lost node, also where the unit is tried
+        again; the traceback is in the run's ``logs/``.
     engine : Engine, optional
         An open engine to use; by default the one ``config.cluster`` names.
 
@@ -72,6 +83,7 @@ def run_flows(
             prepared.parts.discard()
         done = valid_receipts(store, spec)
         todo = [unit for unit in spec.units if unit.id not in done]
+        _log.info("%d of %d units are done", len(done), len(spec.units))
         rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())
         if todo:
             reopen(store)
@@ -89,12 +101,25 @@ def run_flows(
                     )
                 )
                 job = Job(config.run, config.limits.attempts, open_flows)
-                for receipt in chosen.run(job, todo):
+                for receipt in chosen.run(job, todo, _kept(store, on_setback)):
                     on_receipt(receipt)
                     lock.check()
         else:
             on_start(Started(spec, rows_done, 0, 0, 0, 0, notes=prepared.notes))
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
+
+
+def _kept(store: ObjectStore, on_setback: Callable[[Setback], None]) -> Callable[[Setback], None]:
+    """Return what keeps a setback's traceback in the run, then hands the setback on."""
+    logs = Logs(store)
+
+    def keep(setback: Setback) -> None:
+        _log.debug("%s\n%s", setback.sentence, setback.traceback)
+        units = "".join(f"-unit{unit.id:08d}" for unit in setback.units[:1])
+        text = f"{setback.sentence}\n\n{setback.traceback}"
+        on_setback(replace(setback, log=logs.add(f"{setback.kind}{units}", text)))
+
+    return keep
 
 
 def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import logging
 import os
 import random
 import time
@@ -16,10 +17,12 @@ from obstore.fsspec import FsspecStore
 from obstore.store import GCSStore, LocalStore, ObjectStore, S3Store
 
 from pipeline.errors import FlowatlasError, first_line
-from pipeline.files.urls import SCHEMES, absolute, is_remote, local, refuse_secrets
+from pipeline.files.urls import SCHEMES, absolute, is_remote, local, redacted, refuse_secrets
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
+
+_log = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -106,6 +109,13 @@ def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
                 # An answer (of those 5xx have been retried), or a disk's last word.
                 if "status code" in str(error) or "LocalFileSystem" in str(error):
                     raise
+                _log.info(
+                    "no answer to %s, asked again (%d of %d): %s",
+                    getattr(work, "__name__", work),
+                    attempt + 1,
+                    _REPEATS,
+                    redacted(first_line(error)),
+                )
                 time.sleep(random.uniform(0.5, 1) * 0.1 * 2**attempt)
         return work(*args, **kwargs)
 

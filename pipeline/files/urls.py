@@ -9,6 +9,8 @@ from pipeline.errors import ConfigError
 SCHEMES = ("s3", "gs")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|CREDENTIAL", re.IGNORECASE)
 _QUERY = re.compile(r"\?[^/]*=")
 
 
@@ -49,6 +51,18 @@ def shown(uri: str) -> str:
         return uri
     scheme, _, rest = uri.partition("://")
     return f"{scheme}://…{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def redacted(text: str) -> str:
+    """Return a text as it may be told to people.
+
+    Every URL is as :func:`shown` gives it, and in place of a value of the environment's secrets
+    is the variable's name.
+    """
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and len(value) >= 8:
+            text = text.replace(value, f"${name}")
+    return _URL_IN_TEXT.sub(lambda match: shown(match[0]), text)
 
 
 def has_secret(uri: str) -> bool:

@@ -1,6 +1,7 @@
 """The index of a run: parts of 65,536 rows, written as they are scanned, read by slices."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +13,8 @@ from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS
 from pipeline.store.layout import BOXES, INDEX, SCAN, box_path, index_path
 from pipeline.store.objects import read, sizes, write
 from pipeline.store.parquet import parquet_bytes, rows_between
+
+_log = logging.getLogger(__name__)
 
 _ROW_GROUP = 8_192
 """What a unit reads at least: about 100 kB of URIs."""
@@ -64,6 +67,8 @@ def stored_scan(store: ObjectStore) -> dict[str, Any] | None:
         return None
     found = {**sizes(store, INDEX), **sizes(store, BOXES)}
     whole = all(found.get(path) == size for path, size in parts.items())
+    if not whole:
+        _log.info("parts of the index are missing or torn: the dataset is scanned again")
     return scan if whole and isinstance(scan, dict) else None
 
 

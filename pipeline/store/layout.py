@@ -13,6 +13,7 @@
     receipts/00000012.json     last object of unit 12: sizes and hashes of the others
     manifest.json, _SUCCESS    written when every unit has a receipt
     atlas/  audit/  report/    what is made of it
+    logs/                      tracebacks of attempts that failed; no part of the data
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ FORMAT = 1
 
 RUN = "run.json"
 LOCK = "lock.json"
+LOGS = "logs"
 MANIFEST = "manifest.json"
 SUCCESS = "_SUCCESS"
 INDEX = "index"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import threading
@@ -13,9 +14,11 @@ from types import TracebackType
 import obstore
 from obstore.store import ObjectStore
 
-from pipeline.errors import RunConflict
+from pipeline.errors import RunConflict, first_line
 from pipeline.store.layout import LOCK
 from pipeline.store.objects import delete, read, write, write_once
+
+_log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 10.0
 _STALE_SECONDS = 60.0
@@ -57,6 +60,11 @@ class RunLock:
                     f"{owner.get('pid')}, last sign of life {age:.0f} s ago); wait for it, or stop "
                     "it and try again in a minute"
                 )
+            _log.warning(
+                "taking this run over from a driver that is gone (%s, process %s)",
+                owner.get("host"),
+                owner.get("pid"),
+            )
             write(self._store, LOCK, self._content())
             time.sleep(_SETTLE_SECONDS)
             self._look()
@@ -101,15 +109,18 @@ class RunLock:
     def _keep_beating(self) -> None:
         while not self._stop.wait(_BEAT_SECONDS) and not self._lost.is_set():
             # A store that does not answer now may do so at the next beat.
-            with contextlib.suppress(Exception):
+            try:
                 self._look()
                 if not self._lost.is_set():
                     write(self._store, LOCK, self._content())
+            except Exception as error:
+                _log.info("the lock could not be renewed, tried again: %s", first_line(error))
 
     def _look(self) -> None:
         """Notice whether the lock has become another's; one that was removed is still ours."""
         owner, _ = self._owner()
         if owner and owner.get("token") != self._token:
+            _log.warning("the lock has become that of %s", owner.get("host", "another driver"))
             self._lost.set()
 
 

@@ -1,6 +1,7 @@
 """Receipts: the small JSON that is written last and makes a unit done."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +11,8 @@ from obstore.store import ObjectStore
 
 from pipeline.store.layout import FLOWS, RunSpec, Unit, receipt_path, summary_path
 from pipeline.store.objects import read, size, sizes
+
+_log = logging.getLogger(__name__)
 
 _READERS = 64
 """Receipts read at once: enough to hide an object store's latency."""
@@ -93,7 +96,11 @@ def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
     part = min(_PART, max(1, len(listed) // _READERS))
     parts = [listed[start : start + part] for start in range(0, len(listed), part)]
     with ThreadPoolExecutor(_READERS) as readers:
-        return {receipt.unit: receipt for some in readers.map(check, parts) for receipt in some}
+        valid = {receipt.unit: receipt for some in readers.map(check, parts) for receipt in some}
+    if len(valid) < len(listed):
+        torn = len(listed) - len(valid)
+        _log.info("%d units have receipts or objects that do not fit: not done", torn)
+    return valid
 
 
 def valid_receipt(store: ObjectStore, spec: RunSpec, unit: Unit) -> Receipt | None:

@@ -13,7 +13,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from pipeline.config import ClusterConfig
-from pipeline.engine import Job, run_flows
+from pipeline.engine import Job, Setback, run_flows
 from pipeline.engine.ray import RayEngine
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import open_meddled
@@ -49,9 +49,10 @@ def test_actors_follow_the_nodes_and_lost_ones_are_forgiven(cluster: Any, tmp_pa
     opener = partial(open_meddled, kind="Leisurely", folder=tmp_path)
     receipts: list[Receipt] = []
     workers: list[int] = []
+    lost: list[Setback] = []
     with RayEngine(ClusterConfig(gpus_per_actor=0, cpus_per_actor=1)) as engine:
         assert engine.workers == 1
-        for receipt in engine.run(Job(config.run, 1, opener), spec.units):
+        for receipt in engine.run(Job(config.run, 1, opener), spec.units, lost.append):
             receipts.append(receipt)
             workers.append(engine.workers)
             if len(receipts) == 1:
@@ -63,6 +64,8 @@ def test_actors_follow_the_nodes_and_lost_ones_are_forgiven(cluster: Any, tmp_pa
                 joined = False
     assert max(workers) == 3, "the late node has two actors"
     assert workers[-1] == 2, "the lost node has none"
+    assert [setback.kind for setback in lost] == ["node_lost"]
+    assert lost[0].node == first.node_id
     assert Counter(receipt.unit for receipt in receipts) == Counter(range(20))
     assert {receipt.attempt for receipt in receipts} == {1}, "nobody was charged"
     finalize(open_run(config.run).store, spec, quarantine_limit=0)

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from pipeline.config import ClusterConfig, RunConfig
-from pipeline.engine import Engine, Job, LocalEngine, run_flows
+from pipeline.engine import Engine, Job, LocalEngine, Setback, run_flows
 from pipeline.engine.ray import RayEngine
 from pipeline.errors import UnitFailed
 from pipeline.store import Receipt, finalize, open_run
@@ -48,14 +48,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     return folder, tree(folder / "run")
 
 
-def compute(engine: Engine, config: RunConfig, kind: str, folder: Path, attempts: int = 3) -> None:
-    """Compute a run with workers of a kind, and finish it."""
+def compute(
+    engine: Engine, config: RunConfig, kind: str, folder: Path, attempts: int = 3
+) -> list[Setback]:
+    """Compute a run with workers of a kind, and finish it; return what went wrong."""
+    setbacks: list[Setback] = []
     spec = created_run(config).spec
     opener = partial(open_meddled, kind=kind, folder=folder)
-    receipts: list[Receipt] = list(engine.run(Job(config.run, attempts, opener), spec.units))
+    job = Job(config.run, attempts, opener)
+    receipts: list[Receipt] = list(engine.run(job, spec.units, setbacks.append))
     assert sorted(receipt.unit for receipt in receipts) == [unit.id for unit in spec.units]
     totals = finalize(open_run(config.run).store, spec, quarantine_limit=0)
     assert (totals.rows, totals.ok) == (40, 40)
+    return setbacks
 
 
 @pytest.mark.slow
@@ -64,7 +69,10 @@ def test_workers_that_die_at_work(
 ) -> None:
     folder, expected = undisturbed
     config = small_config(folder, "unlucky")
-    compute(pool, config, "Unlucky", tmp_path)
+    setbacks = compute(pool, config, "Unlucky", tmp_path)
+    assert [setback.kind for setback in setbacks] == ["worker_lost"] * 2
+    assert all("ActorDiedError" in str(setback.error) for setback in setbacks)
+    assert 4 in {unit.id for setback in setbacks for unit in setback.units}
     assert {flag.name for flag in tmp_path.iterdir()} == {"killed", "terminated"}
     assert tree(config.run) == expected
 
@@ -74,8 +82,11 @@ def test_a_store_that_often_answers_503(
 ) -> None:
     folder, expected = undisturbed
     config = small_config(folder, "run-503")
-    compute(LocalEngine(), config, "Unreliable", tmp_path, attempts=50)
+    setbacks = compute(LocalEngine(), config, "Unreliable", tmp_path, attempts=50)
     attempts = [open_run(config.run).read(f"receipts/{unit:08d}.json") for unit in range(5)]
+    assert {setback.kind for setback in setbacks} == {"retry"}
+    assert all(str(setback.error).startswith("StoreFailed: 503") for setback in setbacks)
+    assert any("in commit_unit" in setback.traceback for setback in setbacks)
     assert any(b'"attempt": 1,' not in receipt for receipt in attempts)
     assert tree(config.run) == expected
 

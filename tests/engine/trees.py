@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from pipeline.store.layout import LOGS
+
 TOLD = ("attempt", "host", "seconds", "memory")
 """Fields of a receipt that tell how a unit's computing went."""
 
@@ -12,7 +14,7 @@ def tree(run: str | Path) -> dict[str, bytes]:
     folder = Path(run)
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and folder / LOGS not in path.parents:
             content = path.read_bytes()
             if path.parent.name == "receipts":
                 receipt = json.loads(content)

@@ -14,6 +14,7 @@ from pipeline.files.urls import (
     joined,
     local,
     plain,
+    redacted,
     refuse_secrets,
     shown,
 )
@@ -54,3 +55,12 @@ def test_places_of_both_kinds_are_joined_and_made_absolute(tmp_path: Path) -> No
     assert absolute("x") == os.path.join(os.getcwd(), "x")
     assert is_url("file:///a")
     assert not is_url("/a/s3://b")
+
+
+def test_a_text_is_told_without_its_secrets(monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "FwoGZXIvYXdzEXAMPLE")
+    monkeypatch.setenv("MY_TOKEN", "short")
+    text = (
+        "GET 'https://me:pw@host/a?X-Amz-Signature=b' (FwoGZXIvYXdzEXAMPLE), short, s3://bucket/x"
+    )
+    assert redacted(text) == "GET 'https://…host/a' ($AWS_SESSION_TOKEN), short, s3://bucket/x"

@@ -7,6 +7,7 @@ it cannot grow.
 
 import io
 import json
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +20,8 @@ from pipeline.config import content_hash
 from pipeline.store import Run
 from pipeline.store.objects import delete, sizes
 from pipeline.store.receipts import Receipt
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 2
 _META = "meta.json"
@@ -42,14 +45,19 @@ def load(
         meta = json.loads(run.read(f"{folder}/{_META}"))
         stored: dict[int, str] = {int(unit): own for unit, own in meta["units"].items()}
         if meta["key"] != _key(run, order) or not stored.items() <= units.items():
+            _log.info("%s is of other units or of another request: not used", folder)
             return None
         if not run.exists(f"{order.pooled}/zarr.json"):
+            _log.info("%s has lost its array of maps: not used", folder)
             return None
         packed = {
             name: np.load(io.BytesIO(run.read(f"{folder}/{name}.npy")), allow_pickle=False)
             for name in meta["arrays"]
         }
-    except (FileNotFoundError, ValueError, KeyError, AttributeError):
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, AttributeError) as error:
+        _log.info("%s cannot be read (%s): not used", folder, error)
         return None
     return state.unpack(run.spec, order.tables.cells, packed), frozenset(stored)
 

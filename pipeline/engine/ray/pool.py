@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
@@ -15,6 +15,7 @@ from pipeline.engine.ray.nodes import connect, nodes, share_of
 from pipeline.engine.ray.slots import Place, Slot
 from pipeline.engine.scheduling.interface import Job, R
 from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
 from pipeline.store import Unit
 
@@ -94,13 +95,18 @@ class RayEngine:
                 "lower cluster.actors, cluster.cpus_per_actor or cluster.gpus_per_actor"
             )
 
-    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+    def run(
+        self,
+        job: Job[R],
+        units: Sequence[Unit],
+        on_setback: Callable[[Setback], None] = warn,
+    ) -> Iterator[R]:
         """Yield results as units finish; see :class:`Engine`.
 
         A death is charged to a unit only if nothing else was in the actor's hand; what was in hand
         together is tried again one by one, elsewhere if possible (see :class:`Ledger`).
         """
-        ledger, looked, seen = Ledger(units, job.attempts), 0.0, time.monotonic()
+        ledger, looked, seen = Ledger(units, job.attempts, on_setback), 0.0, time.monotonic()
         try:
             while ledger or any(slot.in_hand for slot in self._slots):
                 now = time.monotonic()
@@ -121,8 +127,8 @@ class RayEngine:
     def _follow_nodes(self, job: Job[Any], ledger: Ledger) -> None:
         """Let slots go whose node is lost; fill the room on the others, and ask for more."""
         alive = nodes()
-        for slot in [slot for slot in self._slots if slot.node not in alive]:
-            self._let_go(slot, ledger)
+        for lost in {slot.node for slot in self._slots} - alive.keys():
+            self._forget(lost, ledger)
         filled = Counter(slot.node for slot in self._slots) + self._closed
         free = sorted(  # the emptiest nodes first
             (number, node)
@@ -149,17 +155,17 @@ class RayEngine:
 
         The last units are left to those with fewer, should they be just starting.
         """
-        hungry = [slot for slot in self._slots if slot.hungry]
-        while hungry and ledger:
-            slot = min(hungry, key=lambda one: len(one.in_hand))
+        ready = [slot for slot in self._slots if slot.ready]
+        while ready and ledger:
+            slot = min(ready, key=lambda one: len(one.in_hand))
             fewer = sum(len(other.in_hand) < len(slot.in_hand) for other in self._slots)
             if len(ledger) <= fewer:
                 return
             attempt = ledger.next(idle=not slot.in_hand, avoid=self._avoid(slot))
             if attempt is not None:
                 slot.give(attempt)
-            if attempt is None or not slot.hungry:
-                hungry.remove(slot)
+            if attempt is None or not slot.ready:
+                ready.remove(slot)
 
     def _avoid(self, slot: Slot) -> set[int]:
         """Return the units another slot should try, because an actor died with them here."""
@@ -179,6 +185,8 @@ class RayEngine:
                 answer = ray.get(call)
             except RayTaskError as error:
                 cause = error.cause if isinstance(error.cause, BaseException) else error
+                if cause is not error:
+                    cause.__cause__ = error  # which has the traceback of the actor
                 if call == slot.opening:
                     self._bury(slot, job, ledger, cause)
                 else:
@@ -198,12 +206,12 @@ class RayEngine:
         if isinstance(cause, FlowatlasError):
             raise cause
         if slot.node not in nodes():
-            self._let_go(slot, ledger)
+            self._forget(slot.node, ledger)
             return
         opening, held = slot.opening is not None, slot.dismiss()
         slot.failures += 1
         slot.died_with.update(attempt.unit.id for attempt in held)
-        ledger.died(held, cause)
+        ledger.died(held, cause, slot.node)
         last = len(self._slots) == 1
         if slot.failures < _FAILURES or (last and not opening):
             slot.hire(job, self._share)
@@ -216,10 +224,11 @@ class RayEngine:
             self._slots.remove(slot)
             self._closed[slot.node] += 1
 
-    def _let_go(self, slot: Slot, ledger: Ledger) -> None:
-        """Forget a slot whose node is lost; its units cost nobody an attempt."""
-        self._slots.remove(slot)
-        ledger.give_back(slot.dismiss())
+    def _forget(self, node: str, ledger: Ledger) -> None:
+        """Forget the slots of a node that is lost; its units cost nobody an attempt."""
+        lost = [slot for slot in self._slots if slot.node == node]
+        self._slots = [slot for slot in self._slots if slot.node != node]
+        ledger.give_back([attempt for slot in lost for attempt in slot.dismiss()], node)
 
     def _dismiss(self) -> None:
         self._demand.ask(0)

@@ -1,5 +1,6 @@
 """Actors, and the slots in which they follow one another."""
 
+import logging
 import os
 import platform
 import threading
@@ -41,7 +42,10 @@ class _Actor:
     the driver as the error it is, not as the death of an actor.
     """
 
-    def __init__(self, job: Job[Any], threads: int) -> None:
+    def __init__(self, job: Job[Any], threads: int, level: int = logging.WARNING) -> None:
+        logging.getLogger("pipeline").setLevel(level)
+        if level < logging.WARNING:  # to standard error, which Ray shows at the driver
+            logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
         self._job, self._threads = job, threads
         self._stack = ExitStack()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
@@ -99,11 +103,12 @@ class Slot:
             "max_concurrency": IN_HAND,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(self.node, soft=False),
         }
-        self.actor = ray.remote(_Actor).options(**options).remote(job, share.cpus)
+        level = logging.getLogger("pipeline").getEffectiveLevel()
+        self.actor = ray.remote(_Actor).options(**options).remote(job, share.cpus, level)
         self.opening, self.place = self.actor.open.remote(), None
 
     @property
-    def hungry(self) -> bool:
+    def ready(self) -> bool:
         """Whether the actor can be given another unit."""
         held = self.in_hand.values()
         return (

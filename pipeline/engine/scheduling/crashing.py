@@ -1,5 +1,6 @@
 """Which images kill the process that reads them: found out in processes that may die."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pipeline.engine.clock import Clock
 from pipeline.store import Unit
 from pipeline.store.crops import image_reader
 from pipeline.store.reader import open_run
+
+_log = logging.getLogger(__name__)
 
 
 def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:
@@ -38,6 +41,7 @@ def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:
         named = child.stdout.split()
         if child.returncode > 0 or not named:
             raise RuntimeError(f"looking for an image that kills its reader: {child.stderr[-500:]}")
+        _log.warning("row %s kills the process that reads it and is quarantined", named[-1])
         guilty.add(int(named[-1]))
         start = int(named[-1]) + 1
     return frozenset(guilty)

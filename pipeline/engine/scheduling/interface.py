@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from pipeline.errors import UnitFailed
+from pipeline.engine.scheduling.setback import Setback, warn
+from pipeline.errors import UnitFailed, first_line
+from pipeline.files.urls import redacted
 from pipeline.store import Unit
 
 R = TypeVar("R")
@@ -59,8 +61,16 @@ class Job(Generic[R]):
 class Engine(Protocol):
     """Works on units wherever it likes; engines differ in nothing that is stored."""
 
-    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+    def run(
+        self,
+        job: Job[R],
+        units: Sequence[Unit],
+        on_setback: Callable[[Setback], None] = warn,
+    ) -> Iterator[R]:
         """Yield a result per unit, in the order in which they finish.
+
+        ``on_setback`` hears of every failed attempt and lost worker, also of those that are tried
+        again.
 
         Raises
         ------
@@ -83,8 +93,8 @@ class Engine(Protocol):
 
 def give_up(unit: Unit, attempts: int, cause: BaseException) -> UnitFailed:
     """Return the error for a unit that has failed too often."""
+    last = f"{type(cause).__name__}: {redacted(first_line(cause))}"
     return UnitFailed(
         f"unit {unit.id} (rows {unit.lo} to {unit.hi - 1}) failed {attempts} times, last with "
-        f"{type(cause).__name__}: {cause}; the other finished units are kept, mend the cause and "
-        "run the same command again"
+        f"{last}; the other finished units are kept, fix the cause and run the same command again"
     )

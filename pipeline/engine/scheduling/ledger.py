@@ -1,9 +1,10 @@
 """``Ledger``: which units are still to be tried, and what each has been charged with."""
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pipeline.engine.scheduling.interface import Attempt, give_up
+from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.errors import FlowatlasError
 from pipeline.store import Unit
 
@@ -21,10 +22,17 @@ class Ledger:
     attempts : int
         Charges after which a unit is given up. If it was charged with a death, one careful attempt
         is made before that.
+    on_setback : callable
+        Hears of everything that goes wrong, before an error is raised for it.
     """
 
-    def __init__(self, units: Sequence[Unit], attempts: int) -> None:
-        self._attempts = attempts
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        attempts: int,
+        on_setback: Callable[[Setback], None] = warn,
+    ) -> None:
+        self._attempts, self._report = attempts, on_setback
         self._todo = deque(units)
         self._suspects: deque[Unit] = deque()
         self._failed = Counter[int]()
@@ -56,8 +64,9 @@ class Ledger:
     def _attempt(self, unit: Unit, *, alone: bool) -> Attempt:
         return Attempt(unit, self._failed[unit.id] + 1, alone, unit.id in self._careful)
 
-    def give_back(self, attempts: Sequence[Attempt]) -> None:
-        """Take units back, first in line, without a charge: their worker was taken away."""
+    def give_back(self, attempts: Sequence[Attempt], node: str | None = None) -> None:
+        """Take units back, first in line, without a charge: their node was taken away."""
+        self._report(Setback("node_lost", _units(attempts), node=node))
         for attempt in reversed(attempts):
             (self._suspects if attempt.alone else self._todo).appendleft(attempt.unit)
 
@@ -71,11 +80,14 @@ class Ledger:
         FlowatlasError
             The cause itself, if it says what to do: trying again will not help.
         """
-        self._charge(attempt.unit, cause)
+        self._charge(attempt, cause)
+        self._report(Setback("retry", (attempt.unit,), attempt.number, cause))
         (self._suspects if attempt.alone else self._todo).appendleft(attempt.unit)
 
-    def died(self, held: Sequence[Attempt], cause: BaseException) -> None:
+    def died(self, held: Sequence[Attempt], cause: BaseException, node: str | None = None) -> None:
         """Note the death of a worker with everything it held; UnitFailed as in :meth:`failed`."""
+        number = held[0].number if len(held) == 1 else 0
+        self._report(Setback("worker_lost", _units(held), number, cause, node))
         if len(held) == 1:
             (attempt,) = held
             last = self._failed[attempt.unit.id] + 1 >= self._attempts
@@ -83,12 +95,19 @@ class Ledger:
                 self._failed[attempt.unit.id] += 1
                 self._careful.add(attempt.unit.id)
             else:
-                self._charge(attempt.unit, cause)
+                self._charge(attempt, cause)
         self._suspects.extendleft(attempt.unit for attempt in reversed(held))
 
-    def _charge(self, unit: Unit, cause: BaseException) -> None:
-        if isinstance(cause, FlowatlasError):
-            raise cause
-        self._failed[unit.id] += 1
-        if self._failed[unit.id] >= self._attempts:
+    def _charge(self, attempt: Attempt, cause: BaseException) -> None:
+        unit = attempt.unit
+        final = isinstance(cause, FlowatlasError)
+        self._failed[unit.id] += not final
+        if final or self._failed[unit.id] >= self._attempts:
+            self._report(Setback("gave_up", (unit,), attempt.number, cause))
+            if final:
+                raise cause
             raise give_up(unit, self._failed[unit.id], cause) from cause
+
+
+def _units(attempts: Sequence[Attempt]) -> tuple[Unit, ...]:
+    return tuple(attempt.unit for attempt in attempts)

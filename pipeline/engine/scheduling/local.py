@@ -1,10 +1,11 @@
 """``LocalEngine``: the units one after another, in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.engine.scheduling.interface import Attempt, Job, R
 from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.store import Unit
 
 
@@ -19,9 +20,14 @@ class LocalEngine:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
 
-    def run(self, job: Job[R], units: Sequence[Unit]) -> Iterator[R]:
+    def run(
+        self,
+        job: Job[R],
+        units: Sequence[Unit],
+        on_setback: Callable[[Setback], None] = warn,
+    ) -> Iterator[R]:
         """Yield the results in order of units; see :class:`Engine`."""
-        ledger = Ledger(units, job.attempts)
+        ledger = Ledger(units, job.attempts, on_setback)
         before: tuple[Attempt, Future[R]] | None = None
         with (
             job.opener(job.uri, self.threads) as worker,

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from pipeline.engine.scheduling.interface import Attempt
 from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.engine.scheduling.setback import Setback
 from pipeline.errors import ConfigError, UnitFailed
 from pipeline.store import Unit
 
@@ -49,6 +50,35 @@ def test_a_death_in_company_is_charged_to_nobody_and_each_is_tried_alone() -> No
         attempt = take(ledger)
         assert (attempt.unit, attempt.number, attempt.alone) == (unit, 1, True)
     assert not take(ledger, idle=False).alone
+
+
+def test_everything_that_goes_wrong_is_reported() -> None:
+    said: list[Setback] = []
+    ledger = Ledger(UNITS, attempts=2, on_setback=said.append)
+    ledger.failed(take(ledger), OSError("503"))
+    held = [take(ledger, idle=False) for _ in range(2)]
+    ledger.died(held, DEATH, "node 1")
+    ledger.give_back([take(ledger)], "node 2")
+    ledger.died([], DEATH)
+    with pytest.raises(UnitFailed):
+        ledger.failed(take(ledger), OSError("503 again"))
+    assert [(one.kind, [unit.id for unit in one.units], one.attempt) for one in said] == [
+        ("retry", [0], 1),
+        ("worker_lost", [0, 1], 0),
+        ("node_lost", [0], 0),
+        ("worker_lost", [], 0),
+        ("gave_up", [0], 2),
+    ]
+    assert [one.node for one in said] == [None, "node 1", "node 2", None, None]
+    assert said[0].error == "OSError: 503"
+
+
+def test_what_trying_again_cannot_help_is_reported_as_given_up() -> None:
+    said: list[Setback] = []
+    ledger = Ledger(UNITS, attempts=3, on_setback=said.append)
+    with pytest.raises(ConfigError):
+        ledger.failed(take(ledger), ConfigError("fix it"))
+    assert [one.kind for one in said] == ["gave_up"]
 
 
 def test_a_place_avoids_what_its_actor_died_with() -> None:
