@@ -1,7 +1,6 @@
 """``Atlas``: class statistics as a person or a later step reads them."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.atlas.statistics.axes import similarity
 from pipeline.atlas.statistics.binning import quantile
 from pipeline.atlas.statistics.bootstrap import Replicates
 from pipeline.atlas.statistics.pooled import POOLED_ONE, open_pooled
+from pipeline.atlas.storage.class_names import find_class
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
 from pipeline.errors import ConfigError
 from pipeline.store import Run
@@ -118,24 +118,7 @@ class Atlas:
 
     def index(self, name: str | int) -> int:
         """Return the index of a class; ConfigError if there is no such class, or more than one."""
-        number = name if isinstance(name, int) else None
-        if isinstance(name, str) and name in self.names:
-            number = self.names.index(name)
-            if name in self.names[number + 1 :]:
-                same = [i for i, other in enumerate(self.names) if other == name]
-                raise ConfigError(f"classes {same} are all named {name!r}; give one of the numbers")
-        if number is None or not 0 <= number < len(self.names):
-            close = get_close_matches(str(name).casefold(), self._folded, 3)
-            hint = f"; did you mean {' or '.join(self._folded[key] for key in close)}?"
-            raise ConfigError(
-                f"there is no class {name!r}; the run has {len(self.names)} classes"
-                f"{hint if close else ''}"
-            )
-        return number
-
-    @property
-    def _folded(self) -> dict[str, str]:
-        return {name.casefold(): name for name in self.names}
+        return find_class(name, self.names)
 
     def edges(self, column: str) -> Float:
         """Return the bin edges of a column, (bins + 1,)."""
