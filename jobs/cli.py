@@ -9,6 +9,7 @@ from jobs.confirm import confirm
 from jobs.demo import demo
 from jobs.export import export
 from jobs.flows import flows
+from jobs.labels import labels
 from jobs.plan import plan
 from jobs.report import report
 from jobs.run import run
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (
     demo,
     run,
+    labels,
     plan,
     flows,
     submit,

@@ -73,6 +73,7 @@ def plan(
             "layers": len(prepared.spec.layers),
             "grid": list(prepared.spec.grid),
             "notes": list(prepared.notes),
+            "labels": prepared.labelling.to_json(prepared.index),
             "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
             "warnings": told,
         }
@@ -81,6 +82,7 @@ def plan(
     console.print(_table(estimate, prepared.spec, measured))
     for note in prepared.notes:
         say(f"model: {note}")
+    say(f"labels: {prepared.labelling.sentence(prepared.index)}")
     for leftover in prepared.spec.leftovers:
         say(f"not used: {leftover}")
     for sentence in told:

@@ -46,6 +46,7 @@ class EventLog:
             workers=started.workers,
             wanted=started.wanted,
             notes=list(started.notes),
+            labels=started.labels,
             leftovers=[asdict(leftover) for leftover in started.spec.leftovers],
         )
 

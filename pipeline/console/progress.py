@@ -70,6 +70,7 @@ class FlowProgress:
         )
         for note in started.notes:
             say(f"model: {note}", self._console)
+        say(f"labels: {started.labels}", self._console)
         for leftover in spec.leftovers:
             say(f"not used: {leftover}", self._console)
         if started.workers < started.wanted:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
     from pipeline.engine.scheduling.local import LocalEngine
     from pipeline.engine.scheduling.setback import Setback
+    from pipeline.engine.suggested_labels import SuggestedLabels, suggest_labels
     from pipeline.engine.worker import open_flows
 else:
     __getattr__ = lazy_exports(
@@ -26,6 +27,7 @@ else:
             "scheduling.interface": ("Attempt", "Engine", "Job", "Worker"),
             "scheduling.local": ("LocalEngine",),
             "scheduling.setback": ("Setback",),
+            "suggested_labels": ("SuggestedLabels", "suggest_labels"),
             "worker": ("open_flows",),
         },
     )
@@ -41,6 +43,7 @@ __all__ = [
     "Prepared",
     "Setback",
     "Started",
+    "SuggestedLabels",
     "Worker",
     "check_fit",
     "measure_run",
@@ -49,4 +52,5 @@ __all__ = [
     "plan_run",
     "prepare",
     "run_flows",
+    "suggest_labels",
 ]

@@ -1,31 +1,59 @@
-"""The names of a run's classes, whoever knows them: references, dataset, or nobody."""
+"""The names of a run's classes, from whatever knows them: references, model, dataset."""
 
 from pipeline.config import RunConfig
 from pipeline.engine.probe import Probe
+from pipeline.engine.scan import Scan
 from pipeline.errors import ConfigError
 from pipeline.files.node_cache import local_copy
-from pipeline.images import Index, Source
-from pipeline.models import class_names
+from pipeline.models import LoadedModel, Outputs, class_names, imagenet_outputs, own_outputs
+from pipeline.models.outputs import IMAGENET_1K
 from pipeline.store import Run
 
 
+def outputs_of(
+    config: RunConfig, loaded: LoadedModel, tried: Probe, compared: Run | None
+) -> Outputs:
+    """Return the outputs that the labels of a run mean, as far as they have names.
+
+    With references they are the reference run's classes; else the model's outputs, named by
+    ``dataset.classes`` or by the model's own weights.
+    """
+    if compared is not None:
+        owner = f"the reference run {compared.uri}"
+        return _named(owner, compared.spec.classes)
+    if not tried.outputs:
+        return Outputs(config.model.name, 0)
+    if config.dataset.classes is None:
+        return own_outputs(loaded.model, config.model.name, tried.outputs)
+    names = class_names(local_copy(config.dataset.classes), tried.outputs)
+    if config.dataset.classes == IMAGENET_1K:
+        return imagenet_outputs(config.model.name, tried.outputs)
+    return _named(config.model.name, names)
+
+
+def _named(owner: str, classes: tuple[str, ...]) -> Outputs:
+    """Return outputs with these names; ``class 7`` is how an output 7 without a name is stored."""
+    names = tuple("" if name == f"class {index}" else name for index, name in enumerate(classes))
+    return Outputs(owner, len(names), names if any(names) else None)
+
+
 def class_names_of(
-    config: RunConfig, source: Source, index: Index, tried: Probe, compared: Run | None
+    config: RunConfig, scanned: Scan, tried: Probe, compared: Run | None
 ) -> tuple[str, ...]:
     """Return one name per class that a label or a prediction of the run may have.
 
     With references they are the reference run's classes; of a model with outputs, one per output;
-    of a model without, as many as the labels need (at least one).
+    of a model without, as many as the labels need (at least one). Where the dataset's classes were
+    matched by name the outputs keep their own names; else those of the dataset go first.
 
     Raises
     ------
     ConfigError
-        A label of the dataset is no such class, or is called otherwise by the reference run.
+        A label of the dataset is not one of the classes.
     """
-    highest = index.highest_label
+    highest, source = scanned.index.highest_label, scanned.source
     classes = config.dataset.classes and local_copy(config.dataset.classes)
     if compared is not None:
-        _check_numbering(config, source, compared)
         names = compared.spec.classes
         owner = f"the reference run {compared.uri}"
     elif tried.outputs:
@@ -42,25 +70,6 @@ def class_names_of(
         )
     if config.dataset.classes is not None or compared is not None:
         return names
+    if scanned.names is not None and scanned.labelling.outputs.names is not None:
+        return scanned.labelling.outputs.names
     return tuple(source.class_names.get(index, name) for index, name in enumerate(names))
-
-
-def _check_numbering(config: RunConfig, source: Source, compared: Run) -> None:
-    """Raise ConfigError if a folder's own numbering of classes is not the reference run's."""
-    theirs = compared.config.dataset
-    if config.dataset.labels is not None or not source.class_names:
-        return
-    if theirs.labels is not None:
-        raise ConfigError(
-            "the reference run maps its labels with dataset.labels, this run does not; "
-            "give both the same dataset.labels"
-        )
-    if theirs.classes is not None:
-        return
-    for label, name in sorted(source.class_names.items()):
-        known = compared.spec.classes[label] if label < len(compared.spec.classes) else None
-        if known != name:
-            raise ConfigError(
-                f"label {label} is {name!r} here but {known!r} in the reference run; "
-                "give both datasets the same dataset.labels"
-            )

@@ -1,25 +1,23 @@
 """``prepare``: everything about a run that shows before a worker starts, every error included."""
 
-import logging
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import timm
 import torch
 
 import pipeline
 from pipeline.config import RunConfig
-from pipeline.engine.class_names import class_names_of
+from pipeline.engine.class_names import class_names_of, outputs_of
 from pipeline.engine.context import load_configured
+from pipeline.engine.labelling import Labelling
 from pipeline.engine.probe import Probe, check_target, choose_method
 from pipeline.engine.reference_run import check_references, load_references, reference_run
+from pipeline.engine.scan import scan
 from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
-from pipeline.images import Index, InputTransform, Source, build_index, open_source
+from pipeline.images import Index, InputTransform, Source, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
-from pipeline.store import Column, Run, RunSpec, Spool, is_run, load_spec, open_store, stored_scan
-
-_log = logging.getLogger(__name__)
+from pipeline.store import Column, Run, RunSpec, Spool
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Prepared:
     index: Index
     parts: Spool | None
     """What the scan wrote; None where the run holds it already and nothing has changed."""
+    labelling: Labelling
     notes: tuple[str, ...] = ()
     """What was assumed of the model, in sentences."""
 
@@ -45,13 +44,13 @@ def prepare(config: RunConfig) -> Prepared:
     ConfigError, DatasetError, UnsupportedModel
     """
     source = open_source(config.dataset)
-    index, parts = _index(config, source)
     loaded = load_configured(config.model)
-    transform = InputTransform.from_dict(_input(config, loaded))
     compared = reference_run(config)
     asked = config.flow.method
-    config, tried = _try(config, source, loaded, transform, compared)
-    names = class_names_of(config, source, index, tried, compared)
+    config, tried, transform = try_method(config, source, loaded, compared)
+    scanned = scan(config, source, outputs_of(config, loaded, tried, compared))
+    index = scanned.index
+    names = class_names_of(config, scanned, tried, compared)
     check_target(config, index, tried, names)
     both = config.flow.target == "both"
     measured = columns(len(tried.layers), bool(index.boxes), tried.extras, both)
@@ -80,27 +79,11 @@ def prepare(config: RunConfig) -> Prepared:
         channels=tried.channels,
         references=None if compared is None else compared.spec.hash,
         leftovers=index.leftovers,
+        labels=scanned.names,
     )
     chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
-    return Prepared(spec, index, parts, notes=(*loaded.notes, *chosen))
-
-
-def _index(config: RunConfig, source: Source) -> tuple[Index, Spool | None]:
-    """Return the index the run has if its dataset's listing is the same, else a new scan."""
-    listing = source.listing()
-    if listing is not None and is_run(config.run):
-        known = stored_scan(open_store(config.run))
-        if known and known.get("listing") == listing:
-            with suppress(KeyError, TypeError):  # another version's
-                leftovers = load_spec(open_store(config.run)).leftovers
-                _log.info("the listing is that of the run's index, which is used")
-                return Index(**known["index"], leftovers=leftovers), None
-        _log.info("the run's index is missing, or the listing has changed: scanning")
-    parts = Spool()
-    index = build_index(source, parts.add)
-    counts = {name: value for name, value in asdict(index).items() if name != "leftovers"}
-    parts.finish({"listing": listing, "index": counts})
-    return index, parts
+    notes = (*loaded.notes, *chosen)
+    return Prepared(spec, index, scanned.parts, scanned.labelling, notes=notes)
 
 
 def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
@@ -109,16 +92,17 @@ def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
     return {**loaded.input, **overrides}
 
 
-def _try(
-    config: RunConfig,
-    source: Source,
-    loaded: LoadedModel,
-    transform: InputTransform,
-    compared: Run | None,
-) -> tuple[RunConfig, Probe]:
-    """Try the method on the model, with the references it will really have, and name it."""
+def try_method(
+    config: RunConfig, source: Source, loaded: LoadedModel, compared: Run | None
+) -> tuple[RunConfig, Probe, InputTransform]:
+    """Try the method on the model, with the references and the input it will really have.
+
+    Returns the configuration with the method named, too.
+    """
+    transform = InputTransform.from_dict(_input(config, loaded))
     references, asked = None, config.flow.references
     if compared is not None and asked is not None:
         check_references(config, compared, loaded.weights_sha256, transform.to_dict())
         references = load_references(compared, asked, source.root)
-    return choose_method(config, loaded, transform.size, references)
+    config, tried = choose_method(config, loaded, transform.size, references)
+    return config, tried, transform

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Started:
-    """Told once when computing begins: all rows, how many are done from earlier, and by whom.
+    """Reported once when computing begins: all rows, how many are done from earlier, by whom.
 
     ``workers`` (each of ``threads`` CPU threads) is how many there are now, ``wanted`` how many the
     configuration asks the cluster for; more may join.
@@ -46,6 +46,8 @@ class Started:
     threads: int
     notes: tuple[str, ...] = ()
     """What was assumed of the model, in sentences."""
+    labels: str = "no labels"
+    """How the dataset's classes were assigned to the model's outputs, in a sentence."""
 
 
 def run_flows(
@@ -76,6 +78,7 @@ def run_flows(
     """
     prepared = prepare(config)
     spec = prepared.spec
+    labels = prepared.labelling.sentence(prepared.index)
     store = open_store(config.run, create=True)
     with store_full_errors(), RunLock(store) as lock:
         create_run(store, spec, prepared.parts)
@@ -98,6 +101,7 @@ def run_flows(
                         wanted,
                         chosen.threads,
                         notes=prepared.notes,
+                        labels=labels,
                     )
                 )
                 job = Job(config.run, config.limits.attempts, open_flows)
@@ -105,7 +109,7 @@ def run_flows(
                     on_receipt(receipt)
                     lock.check()
         else:
-            on_start(Started(spec, rows_done, 0, 0, 0, 0, notes=prepared.notes))
+            on_start(Started(spec, rows_done, 0, 0, 0, 0, notes=prepared.notes, labels=labels))
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 

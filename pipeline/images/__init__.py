@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pipeline.images.load import Crop, ImageReader, Place
     from pipeline.images.reasons import Reason
     from pipeline.images.sources.kind import open_source
+    from pipeline.images.sources.labels import NamesNeeded, labels_json
     from pipeline.images.sources.leftovers import Leftover
     from pipeline.images.sources.source import Entry, Source
     from pipeline.images.transform import InputTransform
@@ -22,6 +23,7 @@ else:
             "load": ("Crop", "ImageReader", "Place"),
             "reasons": ("Reason",),
             "sources.kind": ("open_source",),
+            "sources.labels": ("NamesNeeded", "labels_json"),
             "sources.leftovers": ("Leftover",),
             "sources.source": ("Entry", "Source"),
             "transform": ("InputTransform",),
@@ -38,10 +40,12 @@ __all__ = [
     "Index",
     "InputTransform",
     "Leftover",
+    "NamesNeeded",
     "Place",
     "Reason",
     "Source",
     "build_index",
     "decode",
+    "labels_json",
     "open_source",
 ]

@@ -7,6 +7,8 @@ from pipeline.models.embedding import EmbeddingRecorder, embed, recorded_embeddi
 from pipeline.models.factory import load_factory
 from pipeline.models.load import LoadedModel, load_model
 from pipeline.models.logits import check_logits
+from pipeline.models.name_matching import Matching, Vocabulary, number_in, order_is_clear
+from pipeline.models.outputs import Outputs, imagenet_outputs, own_outputs
 from pipeline.models.preconditions import check_images, check_ready, unwrapped
 from pipeline.models.transforms import transformed
 
@@ -15,14 +17,21 @@ __all__ = [
     "EmbeddingRecorder",
     "Layer",
     "LoadedModel",
+    "Matching",
+    "Outputs",
+    "Vocabulary",
     "anatomy",
     "check_images",
     "check_logits",
     "check_ready",
     "class_names",
     "embed",
+    "imagenet_outputs",
     "load_factory",
     "load_model",
+    "number_in",
+    "order_is_clear",
+    "own_outputs",
     "recorded_embeddings",
     "transformed",
     "unwrapped",

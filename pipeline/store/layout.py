@@ -16,6 +16,7 @@
     logs/                      tracebacks of attempts that failed; no part of the data
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -114,6 +115,8 @@ class RunSpec:
     says that every image has a second flow, for its label; ``channels`` is the width of the stored
     embeddings (0: none); ``references`` the hash of the run whose embeddings images are compared
     with. ``leftovers`` is what the scan of the dataset did not use; it determines nothing.
+    ``labels`` are the dataset's classes that were matched by name, name → output; None where
+    labels are those of ``dataset.labels``, or of the dataset's own order.
     """
 
     config: dict[str, Any]
@@ -134,6 +137,7 @@ class RunSpec:
     channels: int = 0
     references: str | None = None
     leftovers: tuple[Leftover, ...] = ()
+    labels: Mapping[str, int] | None = None
     format: int = FORMAT
 
     @property
@@ -165,10 +169,12 @@ class RunSpec:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; without leftovers where there are none."""
+        """Return plain JSON types; without leftovers and labels where there are none."""
         content = asdict(self)
         if not self.leftovers:
             del content["leftovers"]
+        if self.labels is None:
+            del content["labels"]
         return content
 
     @classmethod

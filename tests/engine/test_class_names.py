@@ -42,5 +42,9 @@ def test_a_label_beyond_the_outputs_is_told(tmp_path: Path) -> None:
     (tmp_path / "images/class_1").rename(tmp_path / "images/class_9")
     (tmp_path / "images/extra").mkdir()
     next((tmp_path / "images/class_0").iterdir()).rename(tmp_path / "images/extra/1.png")
-    with pytest.raises(ConfigError, match=r"label 3, but vit_tiny_patch16_224 has only 3 classes"):
+    with pytest.raises(ConfigError, match=r"4 classes .* but vit_tiny_patch16_224 has 3 outputs"):
         prepare(small_config(tmp_path))
+    table = tmp_path / "table.csv"
+    table.write_text("uri,label\nimages/class_0/0000.png,3\n")
+    with pytest.raises(ConfigError, match=r"label 3, but vit_tiny_patch16_224 has only 3 classes"):
+        prepare(small_config(tmp_path, dataset={"source": str(table)}))

@@ -21,6 +21,8 @@ _CORNERS = {
 """A corner's name → what its column may be called."""
 _FRACTIONS = 2.0
 """Corners up to here, and not all whole, are no pixels; fractions may reach a little beyond 1."""
+_STRANGE = -2
+"""The label of a box whose class is not one of the dataset's."""
 _TRUE = {"1", "1.0", "true", "yes"}
 
 
@@ -55,7 +57,12 @@ class Boxes:
         return tuple(map(tuple, corners.tolist()))
 
     def check_all_used(self) -> None:
-        """Raise a DatasetError if some boxes belong to images that nobody asked for."""
+        """Raise an error if boxes belong to images that nobody asked for, or to no known class."""
+        if self._labels is not None and len(self._labels) and (self._labels == _STRANGE).all():
+            raise ConfigError(
+                "no label of dataset.boxes is a class index, one of the dataset's own classes or "
+                "named in dataset.labels"
+            )
         strangers = self._range.keys() - self._used
         if strangers:
             count = sum(hi - lo for lo, hi in map(self._range.__getitem__, strangers))
@@ -68,8 +75,13 @@ class Boxes:
 NO_BOXES = Boxes([], np.empty(0, np.int64), np.empty((0, 4), np.float32), None)
 
 
-def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
+def read_boxes(
+    path: str, root: Root, labels: Labels | None, classes: Labels | None = None
+) -> Boxes:
     """Read a table with a URI column and x0, y0, x1, y1 in pixels, optionally label and ignore.
+
+    Labels of boxes are looked up in ``labels``; without it in ``classes``, the dataset's own names,
+    where they are names.
 
     Raises
     ------
@@ -97,7 +109,7 @@ def read_boxes(path: str, root: Root, labels: Labels | None) -> Boxes:
     if ignore:
         flags = content.column(ignore).to_pylist()
         kept = np.array([str(flag).lower() not in _TRUE for flag in flags], bool)
-    codes = _codes(content.column(label), labels, path)[kept] if label else None
+    codes = _codes(content.column(label), labels, classes or {})[kept] if label else None
     return Boxes(names, ids[kept], values[kept].astype(np.float32), codes)
 
 
@@ -141,18 +153,15 @@ def _check(corners: np.ndarray, path: str) -> None:
         )
 
 
-def _codes(column: pa.ChunkedArray, labels: Labels | None, path: str) -> np.ndarray:
-    """Return the label of each box, −1 where it has none; one that no image can have is −2."""
+def _codes(column: pa.ChunkedArray, labels: Labels | None, classes: Labels) -> np.ndarray:
+    """Return the label of each box: −1 if it has none, ``_STRANGE`` if no image can have it."""
     values = column.to_pylist()
     known: dict[Any, int] = {}
     for value in set(values):
         try:
-            label = table_labels([value], labels)[value]
+            own = classes if labels is None and value in classes else labels
+            label = table_labels([value], own)[value]
             known[value] = -1 if label is None else label
         except ConfigError:
-            known[value] = -2
-    if values and set(known.values()) == {-2}:
-        raise ConfigError(
-            f"{path}: no label of the boxes is a class index or named in dataset.labels"
-        )
+            known[value] = _STRANGE
     return np.array([known[value] for value in values], np.int64)

@@ -15,6 +15,7 @@ SUFFIXES = frozenset(
 """What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
 
 NOT_IMAGES = "files that are not images"
+SYSTEM_FOLDERS = "hidden and system folders"
 
 
 def is_image(name: str) -> bool:
@@ -23,7 +24,7 @@ def is_image(name: str) -> bool:
 
 
 def images_below(root: str, wanted: Callable[[str], bool], leftovers: Leftovers) -> Files:
-    """Yield the files whose names are ``wanted``; others are left over, hidden ones not even that.
+    """Yield the files whose names are ``wanted``; others are left over, hidden files not even that.
 
     In order of their paths; :func:`pipeline.files.tree.files_below` says how they are found.
 
@@ -33,4 +34,5 @@ def images_below(root: str, wanted: Callable[[str], bool], leftovers: Leftovers)
         A folder cannot be listed, or a name is no text.
     """
     other = partial(leftovers.add, NOT_IMAGES)
-    return files_below(root, wanted, other, partial(leftovers.add, "links to a folder above them"))
+    loop = partial(leftovers.add, "links to a folder above them")
+    return files_below(root, wanted, other, loop, partial(leftovers.add, SYSTEM_FOLDERS))

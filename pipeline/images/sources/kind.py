@@ -1,6 +1,7 @@
 """From ``dataset`` of the configuration to a source that can be listed."""
 
 import posixpath
+from dataclasses import replace
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError
@@ -9,20 +10,23 @@ from pipeline.files.places import look_at
 from pipeline.files.root import Root
 from pipeline.files.tabular import SUFFIXES as TABLES
 from pipeline.files.urls import plain
-from pipeline.images.sources.boxes import NO_BOXES, Boxes, read_boxes
-from pipeline.images.sources.folder import open_folder
+from pipeline.images.sources.boxes import read_boxes
+from pipeline.images.sources.folder import FolderSource, open_folder
 from pipeline.images.sources.labels import Labels, read_labels
 from pipeline.images.sources.layout import kind_of
 from pipeline.images.sources.parquet import SUFFIXES as PARQUET
-from pipeline.images.sources.parquet import open_parquet
+from pipeline.images.sources.parquet import ParquetSource, open_parquet
 from pipeline.images.sources.source import Source
-from pipeline.images.sources.table import open_table
+from pipeline.images.sources.table import TableSource, open_table
 from pipeline.images.sources.webdataset import SUFFIXES as ARCHIVES
-from pipeline.images.sources.webdataset import open_webdataset
+from pipeline.images.sources.webdataset import WebDatasetSource, open_webdataset
 
 
-def open_source(dataset: DatasetConfig) -> Source:
+def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
     """Open a folder of class folders, tables of URIs, tar archives or Parquet files with images.
+
+    Labels are those of ``dataset.labels``, or of ``names`` where that is given; without either
+    the dataset's own indices, or its classes' places in its own order.
 
     Raises
     ------
@@ -33,7 +37,7 @@ def open_source(dataset: DatasetConfig) -> Source:
     """
     source = plain(dataset.source)
     kind = kind_of(source, dataset)
-    labels = read_labels(dataset.labels) if dataset.labels else None
+    labels = read_labels(dataset.labels) if dataset.labels and names is None else names
     if kind != "table" and dataset.root:
         raise ConfigError(f"dataset.root is for tables; a {kind} is its own root: remove it")
     if kind == "folder" and (dataset.image_column or dataset.label_column):
@@ -42,22 +46,24 @@ def open_source(dataset: DatasetConfig) -> Source:
             "the labels of a folder are its folders: remove them"
         )
     root = _root(dataset, source, kind)
-    boxes = read_boxes(dataset.boxes, root, labels) if dataset.boxes else NO_BOXES
-    return _open(dataset, source, kind, root, labels, boxes)
+    opened = _open(dataset, source, kind, root, labels)
+    if not dataset.boxes:
+        return opened
+    return replace(opened, boxes=read_boxes(dataset.boxes, root, labels, opened.classes))
 
 
 def _open(
-    dataset: DatasetConfig, source: str, kind: str, root: Root, labels: Labels | None, boxes: Boxes
-) -> Source:
+    dataset: DatasetConfig, source: str, kind: str, root: Root, labels: Labels | None
+) -> FolderSource | TableSource | WebDatasetSource | ParquetSource:
     image, label = dataset.image_column, dataset.label_column
     if kind == "folder":
-        return open_folder(source, labels, boxes)
+        return open_folder(source, labels)
     if kind == "table":
         own = dataset.root is None
-        return open_table(source, root, labels, boxes, image=image, label=label, own_folders=own)
+        return open_table(source, root, labels, image=image, label=label, own_folders=own)
     if kind == "webdataset":
-        return open_webdataset(source, labels, boxes, image=image, label=label)
-    return open_parquet(source, labels, boxes, image=image, label=label)
+        return open_webdataset(source, labels, image=image, label=label)
+    return open_parquet(source, labels, image=image, label=label)
 
 
 def _root(dataset: DatasetConfig, source: str, kind: str) -> Root:

@@ -1,7 +1,8 @@
 """Class indices of the model from what a dataset calls its classes."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.errors import ConfigError
@@ -12,6 +13,10 @@ Labels = Mapping[str, int | None]
 _LARGEST = 2**31 - 1
 
 
+class NamesNeeded(ConfigError):
+    """The dataset names its classes, and nothing says yet which outputs they are."""
+
+
 def quoted(names: Collection[str], most: int = 5) -> str:
     """Return a few names for an error message, hostile characters escaped."""
     shown = ", ".join(repr(name[:80]) for name in sorted(names)[:most])
@@ -20,6 +25,8 @@ def quoted(names: Collection[str], most: int = 5) -> str:
 
 def read_labels(path: str) -> dict[str, int | None]:
     """Read a JSON object: name → class index; null leaves the images of that name unlabelled.
+
+    An entry may also be an object with that under ``output``, as ``flowatlas labels`` writes it.
 
     Raises
     ------
@@ -36,12 +43,43 @@ def read_labels(path: str) -> dict[str, int | None]:
         raise ConfigError(f"dataset.labels {path} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"dataset.labels {path} must be a JSON object: name → class index")
+    content = {name: _output(label) for name, label in content.items()}
     wrong = [name for name, label in content.items() if label is not None and not _valid(label)]
     if wrong:
         raise ConfigError(
             f"dataset.labels {path}: {quoted(wrong)} must map to a class index (0, 1, …) or null"
         )
     return content
+
+
+def labels_json(
+    labels: Mapping[str, int | None],
+    named: Callable[[int], str],
+    explained: Callable[[int], str],
+    close: Callable[[str], Iterable[int]],
+) -> str:
+    """Return a mapping as a file to edit, an entry a line, as :func:`read_labels` reads it.
+
+    Parameters
+    ----------
+    labels : mapping
+        Name → class index; None where a person has to choose.
+    named : callable
+        Class index → what the model calls it.
+    explained : callable
+        Class index → the same with its meaning, for a person to choose by.
+    close : callable
+        Name → class indices to choose from.
+    """
+    lines = []
+    for name, label in labels.items():
+        entry: dict[str, Any] = {"output": label}
+        if label is None:
+            entry["close"] = {str(index): explained(index) for index in close(name)}
+        elif named(label):
+            entry["name"] = named(label)
+        lines.append(f" {json.dumps(name)}: {json.dumps(entry, ensure_ascii=True)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def folder_labels(names: Iterable[str], labels: Labels | None) -> dict[str, int | None]:
@@ -55,13 +93,22 @@ def folder_labels(names: Iterable[str], labels: Labels | None) -> dict[str, int 
     names = sorted(names)
     if labels is None:
         return {name: index for index, name in enumerate(names)}
-    unknown = [name for name in names if name not in labels]
+    labels = composed(labels)
+    known = {name: unicodedata.normalize("NFC", name) for name in names}
+    unknown = [name for name in names if known[name] not in labels]
     if unknown:
         raise ConfigError(
             f"dataset.labels has no entry for folder {quoted(unknown)}; "
             "add it, with null to leave its images unlabelled"
         )
-    return {name: labels[name] for name in names}
+    return {name: labels[known[name]] for name in names}
+
+
+def composed(labels: Labels) -> Labels:
+    """Return a mapping whose names are spelt in NFC; macOS and Linux spell accents otherwise."""
+    if not isinstance(labels, dict):
+        return labels
+    return {unicodedata.normalize("NFC", name): label for name, label in labels.items()}
 
 
 def table_labels(values: Iterable[Any], labels: Labels | None) -> dict[Any, int | None]:
@@ -77,11 +124,12 @@ def table_labels(values: Iterable[Any], labels: Labels | None) -> dict[Any, int 
     """
     result: dict[Any, int | None] = {}
     unknown: set[str] = set()
+    labels = labels if labels is None else composed(labels)
     for value in values:
         if value is None or value == "" or value != value:
             result[value] = None
         elif labels is not None:
-            if (text := _text(value)) in labels:
+            if (text := unicodedata.normalize("NFC", _text(value))) in labels:
                 result[value] = labels[text]
             else:
                 unknown.add(str(value))
@@ -92,13 +140,19 @@ def table_labels(values: Iterable[Any], labels: Labels | None) -> dict[Any, int 
             else:
                 result[value] = None if index == -1 else index
     if unknown and labels is None:
-        raise ConfigError(
-            f"label {quoted(unknown)} is no class index; give dataset.labels, "
+        raise NamesNeeded(
+            f"label {quoted(unknown)} is not a class index; give dataset.labels, "
             "a JSON object: label → class index"
         )
     if unknown:
         raise ConfigError(f"dataset.labels has no entry for label {quoted(unknown)}; add it")
     return result
+
+
+def label_names(values: Iterable[Any]) -> list[str]:
+    """Return the distinct names in a label column, sorted as text; null and "" are not names."""
+    named = {_text(value) for value in values if value is not None and value == value}
+    return sorted(unicodedata.normalize("NFC", name) for name in named if name)
 
 
 def class_names(labels: Mapping[str, int | None]) -> dict[int, str]:
@@ -108,6 +162,10 @@ def class_names(labels: Mapping[str, int | None]) -> dict[int, str]:
         if label is not None:
             names.setdefault(label, name)
     return dict(sorted(names.items()))
+
+
+def _output(entry: Any) -> Any:
+    return entry.get("output", entry) if isinstance(entry, dict) else entry
 
 
 def _valid(label: Any) -> bool:

@@ -62,6 +62,14 @@ class ParquetSource:
             return class_names(self.labels)
         return dict(enumerate(self.columns.names))
 
+    @property
+    def classes(self) -> dict[str, int | None]:
+        """Name → label, in the order of the files' own ClassLabel where there is one."""
+        names = self.columns.names
+        if self.labels is None:
+            return {name: label for label, name in enumerate(names)}
+        return {name: self.labels.get(name) for name in names} or dict(self.labels.items())
+
     def listing(self) -> str | None:
         """Return a hash of the files' names, sizes and versions, and of the columns used."""
         labels = None if self.labels is None else sorted(self.labels.items())
@@ -74,14 +82,17 @@ class ParquetSource:
         leftovers.update(self.beside)
         known: dict[Any, int | None] = {}
         rows = empty = 0
+        names = self.columns.names
         look = partial(_rows, self.root, self.columns)
-        for file, groups in zip(self.files, ahead(look, self.files), strict=True):
+        for file, (own, groups) in zip(self.files, ahead(look, self.files), strict=True):
             named = split_of(file.uri)
+            if own != names:
+                known, names = {}, own
             for number, group in enumerate(groups):
                 rows, empty = rows + len(group.values), empty + group.empty
                 for row, (value, split) in enumerate(group.values):
                     if value not in known:
-                        known.update(self._label(value, file))
+                        known[value] = self._label(value, names, file)
                     uri = f"{file.uri}{MARK}{number}/{row}/{self.columns.image}"
                     label = known[value]
                     boxes = self.boxes.of(uri, label)
@@ -93,15 +104,39 @@ class ParquetSource:
             )
         self.boxes.check_all_used()
 
-    def _label(self, value: Any, file: File) -> dict[Any, int | None]:
-        """Return the label of a value; with ``dataset.labels`` a class's name is looked up."""
-        names = self.columns.names
-        index = isinstance(value, int) and 0 <= value < len(names)
-        meant = names[value] if self.labels is not None and index else value
+    def _label(self, value: Any, names: tuple[str, ...], file: File) -> int | None:
+        """Return the label of a value in a file with these names; names are looked up.
+
+        Without ``dataset.labels`` classes have the numbers of the first file.
+        """
+        first = self.columns.names
+        if value == -1 and names:
+            return None
+        index = isinstance(value, int) and value >= 0
+        if index and (names or first):
+            if bool(names) != bool(first):
+                raise DatasetError(
+                    f"{self.files[0].uri} calls its classes {_few(first)}, but {file.uri} "
+                    f"{_few(names)}: read them one by one, or give both the same ClassLabel"
+                )
+            if value >= len(names):
+                raise DatasetError(
+                    f"{file.uri} has the label {value}, but names only {len(names)} classes: "
+                    f"{_few(names)}"
+                )
+            if self.labels is None and names[value] not in first:
+                raise DatasetError(
+                    f"{file.uri} has the class {names[value][:80]!r}, which {self.files[0].uri} "
+                    f"has not: {_few(names)} there, {_few(first)} here; map them with "
+                    "dataset.labels, or read the files one by one"
+                )
+            if self.labels is None:
+                return value if names == first else first.index(names[value])
+            value = names[value]
         try:
-            return {value: next(iter(table_labels([meant], self.labels).values()))}
+            return next(iter(table_labels([value], self.labels).values()))
         except ConfigError as error:
-            raise ConfigError(f"{file.uri}: {error}") from error
+            raise type(error)(f"{file.uri}: {error}") from error
 
 
 def open_parquet(
@@ -172,7 +207,13 @@ class _Group:
     values: list[tuple[Any, str | None]]
 
 
-def _rows(root: str, columns: Columns, file: File) -> list[_Group]:
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:80]) for name in names[:5])
+    return f"{shown}, …" if len(names) > 5 else shown or "by numbers only"
+
+
+def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], list[_Group]]:
+    """Return what a file calls its classes, and its row groups."""
     wanted = [name for name in (columns.label, columns.split) if name is not None]
     with _opened(location(root, file.uri), file.uri) as content:
         metadata = content.metadata
@@ -194,7 +235,7 @@ def _rows(root: str, columns: Columns, file: File) -> list[_Group]:
             known = chunk.statistics if chunk.is_stats_set else None
             empty = known.null_count if known and known.has_null_count else 0
             groups.append(_Group(start, chunk.total_compressed_size, empty, values))
-        return groups
+        return _class_label(content.schema_arrow, columns.label), groups
 
 
 def _leaf(metadata: pq.FileMetaData, column: str) -> int | None:

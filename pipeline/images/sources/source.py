@@ -40,6 +40,14 @@ class Source(Protocol):
         """Label → name as far as the dataset itself names its classes; may be empty."""
         ...
 
+    @property
+    def classes(self) -> dict[str, int | None]:
+        """What the dataset calls its classes, in its own order → label; empty: it gives indices.
+
+        Names that are known without a scan, and those of ``dataset.labels``.
+        """
+        ...
+
     def listing(self) -> str | None:
         """Return a hash of all that a scan depends on, where it costs much less than the scan.
 

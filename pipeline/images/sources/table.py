@@ -14,7 +14,13 @@ from pipeline.files.tabular import SUFFIXES, Table
 from pipeline.files.urls import shown
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.columns import label_column, unused
-from pipeline.images.sources.labels import Labels, class_names, table_labels
+from pipeline.images.sources.labels import (
+    Labels,
+    NamesNeeded,
+    class_names,
+    label_names,
+    table_labels,
+)
 from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.splits import split_of
@@ -55,7 +61,7 @@ class TableSource:
     parts: Sequence[Part]
     base: Root
     labels: dict[Any, int | None]
-    class_names: dict[int, str]
+    classes: dict[str, int | None]
     boxes: Boxes = field(repr=False)
     beside: tuple[Leftover, ...] = ()
 
@@ -63,6 +69,11 @@ class TableSource:
     def root(self) -> str:
         """The folder that relative URIs are relative to."""
         return self.base.path
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Label → name; of several names of one label the first in order."""
+        return class_names(self.classes)
 
     def listing(self) -> None:
         """Nothing is cheaper than to look at every file."""
@@ -144,8 +155,13 @@ def open_table(
         if part.label:
             for batch in part.table.batches([part.label]):
                 values.update(batch.column(0).unique().to_pylist())
-    names_of = {} if labels is None else class_names(labels)
-    return TableSource(parts, root, table_labels(values, labels), names_of, boxes, leftovers.found)
+    try:
+        known = table_labels(values, labels)
+    except NamesNeeded:
+        labels = {name: place for place, name in enumerate(label_names(values))}
+        known = table_labels(values, labels)
+    classes = {} if labels is None else dict(labels.items())
+    return TableSource(parts, root, known, classes, boxes, leftovers.found)
 
 
 def _tables(source: str, leftovers: Leftovers) -> list[tuple[str, str, str | None]]:

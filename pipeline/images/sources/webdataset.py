@@ -55,6 +55,13 @@ class WebDatasetSource:
             return class_names(self.folders.labels)
         return {} if self.labels is None else class_names(self.labels)
 
+    @property
+    def classes(self) -> dict[str, int | None]:
+        """Name → label as ``dataset.labels`` or the archives' class folders have it."""
+        if self.folders is not None:
+            return self.folders.labels
+        return {} if self.labels is None else dict(self.labels.items())
+
     def listing(self) -> str | None:
         """Return a hash of the archives' names, sizes and versions."""
         labels = None if self.labels is None else sorted(self.labels.items())

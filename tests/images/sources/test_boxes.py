@@ -34,8 +34,8 @@ def test_boxes_of_another_class_are_left_out(tmp_path: Path) -> None:
 
 
 def test_labels_that_mean_nothing_at_all_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no label of the boxes"):
-        _boxes(tmp_path, "file,label,x0,y0,x1,y1\na,cat,1,2,3,4\n")
+    with pytest.raises(ConfigError, match=r"no label of dataset\.boxes"):
+        _boxes(tmp_path, "file,label,x0,y0,x1,y1\na,cat,1,2,3,4\n").check_all_used()
 
 
 def test_boxes_of_unknown_files_are_counted(tmp_path: Path) -> None:

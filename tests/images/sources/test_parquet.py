@@ -56,6 +56,33 @@ def test_labels_map_names_to_the_model(files: Path) -> None:
         indexed(open_parquet(str(files), {"cat": 281, "<b>dog": 207}))
 
 
+def test_files_that_number_their_classes_otherwise_are_read_by_name(tmp_path: Path) -> None:
+    parquet_of(tmp_path / "0.parquet", [b"1"] * 3, [0, 1, 2], ("cat", "dog", "eel"))
+    parquet_of(tmp_path / "1.parquet", [b"1"] * 3, [0, 1, -1], ("eel", "cat"))
+    parquet_of(tmp_path / "2.parquet", [b"1"] * 3, [0, 1, 2], ("cat", "dog", "eel"))
+    labels = indexed(open_parquet(str(tmp_path), None)).rows["label"].to_pylist()
+    assert labels == [0, 1, 2, 2, 0, None, 0, 1, 2]
+    mapped = open_parquet(str(tmp_path), {"cat": 5, "dog": 6, "eel": 7})
+    assert indexed(mapped).rows["label"].to_pylist() == [5, 6, 7, 7, 5, None, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (("cat", "fox"), r"1\.parquet has the class 'fox'.*'cat', 'fox' there, 'cat', 'dog' here"),
+        ((), r"'cat', 'dog', but 1\.parquet by numbers only"),
+        (("cat",), r"1\.parquet has the label 1, but names only 1 classes: 'cat'"),
+    ],
+)
+def test_files_whose_classes_cannot_be_joined_are_refused(
+    tmp_path: Path, second: tuple[str, ...], said: str
+) -> None:
+    parquet_of(tmp_path / "0.parquet", [b"1"] * 2, [0, 1], ("cat", "dog"))
+    parquet_of(tmp_path / "1.parquet", [b"1"] * 2, [0, 1], second)
+    with pytest.raises(DatasetError, match=said):
+        indexed(open_parquet(str(tmp_path), None))
+
+
 def test_unusual_columns_can_be_named(tmp_path: Path) -> None:
     table = pa.table({"scan": [b"1", b"2"], "image": ["no", "no"], "kind": [4, 5]})
     pq.write_table(table, tmp_path / "t.parquet")

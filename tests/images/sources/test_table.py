@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ConfigError, DatasetError
+from pipeline.errors import DatasetError
 from pipeline.files.root import Root
 from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.table import TableSource, open_table
@@ -62,12 +62,13 @@ def test_parquet_labels_of_any_type(folder: Path, values: list[object], type_: p
     assert [label for _, label, _, _ in _rows(_open(folder, table))] == [2, None]
 
 
-def test_text_labels_need_a_mapping(folder: Path) -> None:
+def test_text_labels_are_names_in_order_or_mapped(folder: Path) -> None:
     text = "file,label\na.jpg,cat\nb.jpg,dog\n"
     assert [row[1] for row in _rows(_open(folder, text, {"cat": 5, "dog": None}))] == [5, None]
     assert _open(folder, text, {"cat": 5, "dog": None}).class_names == {5: "cat"}
-    with pytest.raises(ConfigError, match=r"'cat', 'dog'.*dataset\.labels"):
-        _open(folder, text)
+    own = _open(folder, "file,label\na.jpg,dog\nb.jpg,\na.jpg,7\n")
+    assert own.class_names == {0: "7", 1: "dog"}
+    assert [row[1] for row in _rows(own)] == [1, None, 0]
 
 
 def test_a_list_is_no_label(folder: Path) -> None:

@@ -1,0 +1,56 @@
+"""Write down which output of the model each class of the dataset is, for a person to complete."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.config import load_config
+from pipeline.console.command import run_command, say
+from pipeline.errors import ConfigError
+
+
+class By(StrEnum):
+    """How classes are assigned to outputs where that is not asked of a person."""
+
+    NAME = "name"
+    NUMBER = "number"
+    POSITION = "position"
+
+
+def labels(
+    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The file; CONFIG with .labels.json if not given.")
+    ] = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="name: what matches is filled in, the rest is null with close names. number: the "
+            "class 7 is output 7. position: in the order of the names, as ImageFolder has it."
+        ),
+    ] = By.NAME,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a mapping from the dataset's classes to the model's outputs, to edit and to use."""
+    from pipeline.engine import suggest_labels
+
+    settings = load_config(config)
+    place = output or config.with_suffix(".labels.json")
+    if place.exists() and not force:
+        raise ConfigError(f"{place} exists; --force overwrites it, --output names another")
+    suggested = suggest_labels(settings, by.value)
+    try:
+        place.write_text(suggested.text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {place}: {error.strerror}; give --output") from error
+    left = len(suggested.labels) - suggested.filled
+    say(f"{place}: {suggested.filled:,} of {len(suggested.labels):,} classes filled in")
+    if left:
+        say(f"{left:,} are null: set their output (close names are listed), or leave them out")
+    say(f"then set dataset.labels: {place.name} in {config}")
+
+
+if __name__ == "__main__":
+    run_command(labels)

@@ -1,0 +1,186 @@
+"""Which output of the model each class of the dataset is: by name, by position, or refused."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.errors import ConfigError
+from pipeline.images import Index
+from pipeline.models import Matching, Outputs, Vocabulary, order_is_clear
+
+By = Literal["name", "number", "position", "mapping", "index", "dataset", "earlier"]
+
+_SHOWN = 4
+_LONGEST = 40
+
+
+class LabelsUnclear(ConfigError):
+    """Nothing says which outputs of the model the classes of the dataset are."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How the classes of a dataset were assigned to the outputs of a model.
+
+    Attributes
+    ----------
+    by : str
+        ``name`` or ``number`` of the class; ``position`` in the order of the names; ``mapping``
+        (``dataset.labels``); ``index``: the dataset gives indices; ``dataset``: the model has no
+        outputs, the classes are the dataset's own; ``earlier``: as when the run was begun.
+    classes : mapping
+        Name → output, None for classes left without a label; empty where the dataset has no names.
+    outputs : Outputs
+    source : str
+        The file of the mapping, or why the order is used.
+    """
+
+    by: By
+    outputs: Outputs
+    classes: Mapping[str, int | None] = field(default_factory=dict)
+    source: str = ""
+
+    def sentence(self, index: Index) -> str:
+        """Say in one line how many images have labels, and by what."""
+        if not index.labelled:
+            return "no labels"
+        images = f"{index.labelled:,} of {index.rows:,} images labelled"
+        matched = sum(output is not None for output in self.classes.values())
+        count = f"{matched:,} of {len(self.classes):,} classes"
+        if self.by == "index":
+            return f"{images} by index, 0 … {index.highest_label} of {self.outputs.count:,} outputs"
+        if self.by == "dataset":
+            return f"{images}, in the dataset's own classes: the model has no outputs"
+        if self.by == "earlier":
+            return f"{images}, by position as when this run was begun, NOT checked: {self.source}"
+        how = {
+            "name": "matched by name",
+            "number": "matched by number",
+            "position": "by position: the outputs have no names, and the order is clear",
+            "mapping": f"by the mapping {self.source}",
+        }[self.by]
+        example = next(((n, o) for n, o in self.classes.items() if o is not None), None)
+        told = "" if example is None else f", e.g. {self._example(*example)}"
+        unlabelled = [name for name, output in self.classes.items() if output is None]
+        left = f"; without a label: {few(unlabelled)}" if unlabelled else ""
+        return f"{images}, {count} {how}{told}{left}"
+
+    def to_json(self, index: Index) -> dict[str, Any]:
+        """Return the same for programs."""
+        return {
+            "by": self.by if index.labelled else "none",
+            "images": index.rows,
+            "labelled": index.labelled,
+            "classes": len(self.classes),
+            "matched": sum(output is not None for output in self.classes.values()),
+            "sentence": self.sentence(index),
+        }
+
+    def _example(self, name: str, output: int) -> str:
+        return f"{_plain(name)} = {self.outputs.described(output)}"
+
+
+def label_classes(names: Sequence[str], outputs: Outputs) -> Labelling:
+    """Assign the dataset's classes, in its own order, to outputs; guess nothing.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What the dataset calls its classes, in its own order; empty where it gives indices.
+    outputs : Outputs
+
+    Raises
+    ------
+    LabelsUnclear
+        Names match no output or several, or nothing but a doubtful order speaks for them; both
+        sides are printed with the next step.
+    """
+    if not names:
+        return Labelling("index", outputs)
+    in_order = {name: place for place, name in enumerate(names)}
+    if not outputs.count:
+        return Labelling("dataset", outputs, in_order)
+    matching = Vocabulary(outputs).match(names)
+    if outputs.names is not None:
+        if not matching.complete:
+            raise LabelsUnclear(_unmatched(names, outputs, matching))
+        numbered = not any(name in outputs.aliases(o) for name, o in matching.matched.items())
+        numbered &= all(name.strip().isdecimal() for name in names)
+        return Labelling("number" if numbered else "name", outputs, matching.matched)
+    clear = len(names) == outputs.count and order_is_clear(names)
+    if matching.complete and not matching.in_order and len(names) == outputs.count:
+        raise LabelsUnclear(_two_orders(names, matching.matched, in_order))
+    if matching.complete:
+        return Labelling("number", outputs, matching.matched)
+    if clear:
+        return Labelling("position", outputs, in_order)
+    raise LabelsUnclear(_nameless(names, outputs))
+
+
+def few(names: Collection[str]) -> str:
+    """Return a few names for a message, hostile characters escaped."""
+    shown = ", ".join(repr(name[:_LONGEST]) for name in list(names)[:_SHOWN])
+    return shown + (f", … ({len(names):,})" if len(names) > _SHOWN else "")
+
+
+def _plain(name: str) -> str:
+    short = name[:_LONGEST]
+    return short if short.isprintable() else repr(short)
+
+
+_WRITE = (
+    "write them down with: flowatlas labels CONFIG (it fills in what matches and lists close names)"
+)
+
+
+def _unmatched(names: Sequence[str], outputs: Outputs, matching: Matching) -> str:
+    said = [
+        f"{len(matching.matched):,} of the dataset's {len(names):,} classes match an output of "
+        f"{outputs.owner} by name"
+    ]
+    if matching.matched:
+        name, output = next(iter(matching.matched.items()))
+        said[0] += f" ({name[:_LONGEST]} = {outputs.described(output)})"
+    if matching.unknown:
+        said.append(f"no output is called {few(matching.unknown)}")
+    for name, several in list(matching.ambiguous.items())[:2]:
+        meant = " or ".join(outputs.described(output) for output in several[:3])
+        also = [
+            other
+            for other in matching.ambiguous
+            if other != name and set(several) & set(matching.ambiguous[other])
+        ]
+        same = f", as may {few(also)}" if len(several) == 1 else ""
+        said.append(f"{name[:_LONGEST]!r} may mean {meant}{same}")
+    if len(matching.ambiguous) > 2:
+        said.append(f"{len(matching.ambiguous) - 2} more are ambiguous")
+    theirs = few([outputs.name(index) for index in range(outputs.count)])
+    return (
+        f"{'; '.join(said)}. The outputs are called {theirs}. If they are not, name them with "
+        f"dataset.classes; else {_WRITE}"
+    )
+
+
+def _nameless(names: Sequence[str], outputs: Outputs) -> str:
+    counts = (
+        f"as many as {outputs.owner} has outputs, but the order of these names is in doubt"
+        if len(names) == outputs.count
+        else f"but {outputs.owner} has {outputs.count:,} outputs"
+    )
+    return (
+        f"the dataset has {len(names):,} classes ({few(names)}), {counts}, and the outputs have "
+        "no names: which class is which output? Name the outputs in their order with "
+        f"dataset.classes, a text file of one name per line; or {_WRITE}"
+    )
+
+
+def _two_orders(
+    names: Sequence[str], by_number: Mapping[str, int], in_order: Mapping[str, int]
+) -> str:
+    name = next(name for name in names if by_number[name] != in_order[name])
+    return (
+        f"is the class {name!r} output {by_number[name]}, by its number, or output "
+        f"{in_order[name]}, by its place among the names sorted as text, as torchvision's "
+        "ImageFolder has it? Write down which: flowatlas labels CONFIG --by number, or --by "
+        "position"
+    )

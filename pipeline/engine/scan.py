@@ -1,0 +1,101 @@
+"""``scan``: a dataset's index, with every class assigned to an output of the model."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+from pipeline.config import RunConfig
+from pipeline.engine.labelling import Labelling, LabelsUnclear, label_classes
+from pipeline.errors import RunConflict
+from pipeline.images import Index, NamesNeeded, Source, build_index, open_source
+from pipeline.models import Outputs, Vocabulary
+from pipeline.store import Spool, is_run, load_spec, open_store, stored_scan
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A dataset as the run sees it.
+
+    ``parts`` is what the scan wrote, None where the run holds it already and nothing has changed.
+    ``names`` are the classes that were matched by name, name → output, where the dataset's own
+    order would have labelled otherwise.
+    """
+
+    source: Source
+    index: Index
+    parts: Spool | None
+    labelling: Labelling
+    names: Mapping[str, int] | None
+
+
+def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
+    """Assign the classes of ``source`` to the model's outputs and list its images.
+
+    Raises
+    ------
+    ConfigError
+        Nothing says which outputs the classes are, or a label is not one of them.
+    DatasetError
+        The dataset contradicts itself.
+    """
+    if config.dataset.labels is not None:
+        labelling = Labelling("mapping", outputs, source.classes, config.dataset.labels)
+        return _scanned(config, source, labelling, None)
+    names = list(source.class_names.values())
+    try:
+        labelling = label_classes(names, outputs)
+    except LabelsUnclear as error:
+        if not _begun_by_position(config):
+            raise
+        return _scanned(config, source, Labelling("earlier", outputs, {}, str(error)), None)
+    moved = {n: o for place, n in enumerate(names) if (o := labelling.classes[n]) != place}
+    if moved and _begun_by_position(config):
+        why = f"by name other labels would be right; choose another run folder ({labelling.by})"
+        return _scanned(config, source, Labelling("earlier", outputs, {}, why), None)
+    if moved:
+        known = {name: output for name, output in labelling.classes.items() if output is not None}
+        vocabulary = Vocabulary(outputs, known)
+        return _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
+    try:
+        return _scanned(config, source, labelling, None)
+    except NamesNeeded:
+        if outputs.names is None:
+            raise
+    vocabulary = Vocabulary(outputs)
+    found = _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
+    classes = found.names or {}
+    return replace(found, labelling=Labelling("name", outputs, classes))
+
+
+def _scanned(
+    config: RunConfig, source: Source, labelling: Labelling, vocabulary: Vocabulary | None
+) -> Scan:
+    """Return the index the run has if its dataset's listing is the same, else a new scan."""
+    listing = source.listing()
+    if listing is not None and is_run(config.run):
+        known = stored_scan(open_store(config.run))
+        if known and known.get("listing") == listing:
+            with suppress(KeyError, TypeError):  # another version's
+                stored = load_spec(open_store(config.run))
+                index = Index(**known["index"], leftovers=stored.leftovers)
+                _log.info("the listing is that of the run's index, which is used")
+                return Scan(source, index, None, labelling, stored.labels)
+        _log.info("the run's index is missing, or the listing has changed: scanning")
+    parts = Spool()
+    index = build_index(source, parts.add)
+    counts = {name: value for name, value in asdict(index).items() if name != "leftovers"}
+    parts.finish({"listing": listing, "index": counts})
+    names = None if vocabulary is None else dict(sorted(vocabulary.met.items()))
+    return Scan(source, index, parts, labelling, names)
+
+
+def _begun_by_position(config: RunConfig) -> bool:
+    """Return whether the run was begun with this very configuration, and matched no names."""
+    with suppress(RunConflict):
+        if is_run(config.run):
+            spec = load_spec(open_store(config.run))
+            return spec.config_hash == config.hash() and spec.labels is None
+    return False

@@ -1,0 +1,98 @@
+"""``suggest_labels``: the mapping that a person completes where labels are unclear."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.config import RunConfig
+from pipeline.engine.class_names import outputs_of
+from pipeline.engine.context import load_configured
+from pipeline.engine.preparation import try_method
+from pipeline.engine.reference_run import reference_run
+from pipeline.errors import ConfigError
+from pipeline.images import build_index, labels_json, open_source
+from pipeline.models import Matching, Vocabulary, number_in
+
+
+@dataclass(frozen=True)
+class SuggestedLabels:
+    """Name → output, None where a person has to choose; ``text`` is the file to edit."""
+
+    labels: Mapping[str, int | None]
+    text: str
+
+    @property
+    def filled(self) -> int:
+        """How many classes have an output."""
+        return sum(output is not None for output in self.labels.values())
+
+
+def suggest_labels(config: RunConfig, by: str = "name") -> SuggestedLabels:
+    """Match the dataset's classes to the model's outputs and guess nothing.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its ``dataset.labels`` are not looked at.
+    by : str
+        ``name``, ``number`` or ``position`` in the dataset's own order.
+
+    Raises
+    ------
+    ConfigError
+        The dataset does not name its classes, or the model has no outputs.
+    """
+    dataset = config.dataset.model_copy(update={"labels": None})
+    config = config.model_copy(update={"dataset": dataset})
+    source = open_source(dataset)
+    names = list(dict.fromkeys(source.class_names.values())) or _scanned_names(config)
+    if not names:
+        raise ConfigError(
+            "the dataset gives class indices, not names: there is nothing to match; "
+            "write dataset.labels by hand, a JSON object: index of the dataset → of the model"
+        )
+    loaded, compared = load_configured(config.model), reference_run(config)
+    config, tried, _ = try_method(config, source, loaded, compared)
+    outputs = outputs_of(config, loaded, tried, compared)
+    if not outputs.count:
+        raise ConfigError(f"{outputs.owner} has no outputs: its classes are the dataset's own")
+    vocabulary = Vocabulary(outputs)
+    matching = vocabulary.match(names)
+    matched = _assigned(names, by, matching, outputs.count)
+    labels = {name: matched.get(name) for name in names}
+
+    def close(name: str) -> Sequence[int]:
+        return matching.ambiguous.get(name) or vocabulary.close(name)
+
+    return SuggestedLabels(labels, labels_json(labels, outputs.name, outputs.explained, close))
+
+
+def _assigned(names: Sequence[str], by: str, matching: Matching, count: int) -> Mapping[str, int]:
+    if by == "name":
+        return matching.matched
+    if by == "position":
+        return {name: place for place, name in enumerate(names[:count])}
+    numbers = {name: number_in(name) for name in names}
+    return {name: n for name, n in numbers.items() if n is not None and n < count}
+
+
+def _scanned_names(config: RunConfig) -> list[str]:
+    """Return the names that only a scan of the dataset shows; none if they are all numbers."""
+    met = _Met()
+    build_index(open_source(config.dataset, met), lambda part, rows, boxes: None)
+    return sorted(met.names) if any(number_in(name) is None for name in met.names) else []
+
+
+class _Met(Mapping[str, None]):
+    """A mapping that labels nothing and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> None:
+        self.names.add(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
