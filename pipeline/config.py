@@ -258,7 +258,10 @@ def load_config(path: str | Path) -> RunConfig:
         raise ConfigError(f"{path}: {_sentences(error)}") from None
     folder = path.resolve().parent
     if config.model.factory is not None and str(folder) not in sys.path:
-        sys.path.append(str(folder))  # last, so that nothing there hides an installed module
+        # Last, so that nothing there hides an installed module; workers started here inherit it.
+        sys.path.append(str(folder))
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*inherited, str(folder)]))
     return _anchor(config, folder)
 
 
