@@ -1,20 +1,20 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from pipeline.engine.clock import Clock
 
 
 def test_an_inner_stage_is_not_counted_twice() -> None:
-    clock = Clock()
+    clock, begin = Clock(), time.perf_counter()
     for _ in range(2):
         with clock("measure"):
             time.sleep(0.02)
             with clock("compute"):
                 time.sleep(0.05)
-    assert clock.seconds["compute"] == pytest.approx(0.1, abs=0.05)
-    assert 0.04 <= clock.seconds["measure"] < 0.09
+    wall = time.perf_counter() - begin
+    assert clock.seconds["compute"] >= 0.1
+    assert clock.seconds["measure"] >= 0.04
+    assert clock.seconds["compute"] + clock.seconds["measure"] <= wall
 
 
 def test_threads_add_up() -> None:

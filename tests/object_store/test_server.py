@@ -48,19 +48,19 @@ def test_silence_ends_with_a_time_out_that_is_retried(
     write(open_url("s3://atlas/faults"), "silent", PAYLOAD)
     monkeypatch.setattr(object_store, "_SILENCE", timedelta(seconds=0.3))
     rates = {"hang": 1.0}
-    with FaultyProxy(endpoint, rates, hang_seconds=3) as proxy, environment(proxy.url):
+    with FaultyProxy(endpoint, rates, hang_seconds=30) as proxy, environment(proxy.url):
         proxy.limit = 1
         start = time.monotonic()
         assert Fetcher("s3://atlas/faults").fetch("silent") == PAYLOAD
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 30, "it did not wait for the answer that never came"
         assert proxy.injected == {"hang": 1}
 
 
 def test_what_the_caller_did_wrong_is_not_retried(endpoint: str) -> None:
-    start = time.monotonic()
-    with pytest.raises(FlowatlasError, match="create the bucket"):
-        write_once(open_url("s3://no-such-bucket/x"), "a", b"")
-    assert time.monotonic() - start < 2
+    with FaultyProxy(endpoint, {}) as proxy, environment(proxy.url):
+        with pytest.raises(FlowatlasError, match="create the bucket"):
+            write_once(open_url("s3://no-such-bucket/x"), "a", b"")
+        assert proxy.requests == 1
 
 
 def test_conditions_hold_over_real_http(endpoint: str) -> None:
