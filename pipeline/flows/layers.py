@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
-from pipeline.flows.session import Session
+from pipeline.flows.session import Session, warn_left_out
 from pipeline.models.logits import gradients_of, logits_of
 from pipeline.models.tape import working
 from pipeline.models.tokens import Tokens, has_tokens, read_tokens
-from pipeline.models.trunk import Trunk, check_replay, read_trunk
+from pipeline.models.trunk import Layout, Trunk, check_replay, read_trunk
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class LayerMethod(Session):
     def __init__(self, model: nn.Module, grid: Sequence[int] | None = None) -> None:
         super().__init__(model)
         self._grid = rows_and_columns(grid)
-        self._verified = False
+        self._layouts: dict[torch.Size, Layout] = {}
 
     def observe(self, images: Tensor, question: Question) -> Observation:
         """Run the model and differentiate what is explained by the layers.
@@ -99,14 +99,11 @@ class LayerMethod(Session):
         ValueError
             Targets that are no classes of the model, or a method used outside its context.
         UnsupportedModel
-            The network has neither, or does more than its torch functions show.
+            The network has neither, does more than its torch functions show, or its tokens do not
+            lie on the image.
         """
         with self.passing(images) as pixels:
-            seen: Pass
-            if has_tokens(self._model):
-                seen = read_tokens(self._model, pixels)
-            else:
-                seen = self.trunk(pixels)
+            seen: Pass = self.tokens(pixels) if has_tokens(self._model) else self.trunk(pixels)
             answer = question(seen)
             gradients = gradients_of(answer.score, seen.points, self._model)
         return Observation(
@@ -134,12 +131,33 @@ class LayerMethod(Session):
             yield (images.clone() if images.is_inference() else images.detach()).requires_grad_()
 
     def trunk(self, images: Tensor) -> Trunk:
-        """Read the trunk of a batch; the first one also shows that its tape is complete."""
+        """Read the trunk of a batch.
+
+        The first batch of a size also shows how its layers lie on the image, and that its tape is
+        complete.
+        """
+        layout = self._layouts.get(images.shape[-2:])
+        if layout is not None:
+            return read_trunk(self._model, images, layout)
         trunk = read_trunk(self._model, images)
-        if not self._verified:
-            check_replay(self._model, trunk)
-            self._verified = True
+        check_replay(self._model, trunk)
+        warn_left_out(self._model, trunk.layout.left_out)
+        self._layouts[images.shape[-2:]] = trunk.layout
         return trunk
+
+    def tokens(self, images: Tensor) -> Tokens:
+        """Read the tokens of a batch; the first one of a size also shows how they lie."""
+
+        def read(points: Tensor) -> tuple[Tensor, ...]:
+            tokens = read_tokens(self._model, points)
+            return tokens.as_maps(tokens.points)
+
+        if not all(self.lying(images, read)):
+            raise UnsupportedModel(
+                f"the tokens of {type(self._model).__name__} do not lie on the image row by row, "
+                "so no map can be made of them; use input_gradient"
+            )
+        return read_tokens(self._model, images)
 
     def flow(
         self,

@@ -1,15 +1,18 @@
 """The time in which a method may touch a model: parameters frozen, then as they were."""
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.flows.flow import Flow
 from pipeline.models import check_images, check_ready
+from pipeline.models.layout import coordinates, lies_on_image
 from pipeline.models.sharing import held, lock_of
 
 
@@ -29,6 +32,7 @@ class Session:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._lock = lock_of(model)
+        self._lying: dict[torch.Size, tuple[bool, ...]] = {}
         self._sessions: list[ExitStack] = []
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -61,6 +65,29 @@ class Session:
         if not self._sessions:
             raise ValueError("use the flow inside its context: with create_flow(...) as flow:")
         check_images(self._model, images)
+
+    def lying(self, images: Tensor, read: Callable[[Tensor], Sequence[Tensor]]) -> tuple[bool, ...]:
+        """Return which maps (B, C, h, w) of a model lie on the image: found once per image size.
+
+        ``read`` gets two images of coordinates and returns the maps that the model makes of them;
+        see :mod:`pipeline.models.layout`.
+        """
+        size = images.shape[-2:]
+        if size not in self._lying:
+            with coordinates(images) as points:
+                self._lying[size] = tuple(map(lies_on_image, read(points)))
+        return self._lying[size]
+
+
+def warn_left_out(model: nn.Module, layers: Sequence[str]) -> None:
+    """Say which layers of a model have no map, if there are any."""
+    if layers:
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        warnings.warn(
+            f"{type(model).__name__}: {', '.join(layers[:3])}{more} left out: the cells of these "
+            "tensors do not lie on the image as their axes say",
+            stacklevel=2,
+        )
 
 
 def _alone(explain: Callable[..., Flow]) -> Callable[..., Flow]:

@@ -52,7 +52,20 @@ class TransformerMethod(Session):
         graph: bool = True,
         every_row: bool = False,
     ) -> Recording:
-        """Run the model (or ``forward``) on a batch and watch it; see :func:`record`."""
+        """Run the model (or ``forward``) on a batch and watch it; see :func:`record`.
+
+        Raises
+        ------
+        UnsupportedModel
+            See :func:`record`; or the patches that a layer attends to do not lie on the image.
+        """
+        lying = self.lying(images, self._patches)
+        if not all(lying):
+            raise UnsupportedModel(
+                f"the patches that {self._anatomy.name} attends to in "
+                f"{self._anatomy.names[lying.index(False)]} do not lie on the image row by row, so "
+                "no map can be made of them; use flow.method input_gradient"
+            )
         return record(
             self._anatomy,
             forward or self._model,
@@ -61,6 +74,15 @@ class TransformerMethod(Session):
             graph=graph,
             every_row=every_row,
         )
+
+    def _patches(self, images: Tensor) -> list[Tensor]:
+        """Return what each layer attends to, (B, H·d, h, w)."""
+        with graphs():
+            recording = record(self._anatomy, self._model, images, verify=False, graph=False)
+        return [
+            attention.key[:, :, layer.prefix :].mT.reshape(len(images), -1, *recording.grid)
+            for attention, layer in zip(recording.attentions, self._anatomy.layers, strict=True)
+        ]
 
     def gradients(self, recording: Recording, score: Tensor) -> tuple[Tensor, ...]:
         """Return ∂score/∂T of every layer, (B, H, Q, d) each.

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.coordinates import has_coordinates
 
 _BLOCKS = (Block, EvaBlock, BeitBlock)
 
@@ -113,6 +114,11 @@ class _SataBlock(nn.Module):
 
     def _split(self, x: Tensor, watch: "_Watch") -> tuple[Tensor, Tensor]:
         """Return which tokens (B, N) are merged, and the token (B, N) each is merged into."""
+        if has_coordinates(
+            x
+        ):  # which tokens are merged depends on what they hold, where they are not
+            everyone = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+            return torch.zeros_like(everyone, dtype=torch.bool), everyone
         exact = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             patches = x[:, self._prefix :].to(exact)

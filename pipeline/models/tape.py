@@ -6,6 +6,7 @@ An operation is recorded in its out-of-place form, so that every value stays wha
 any stretch of the tape can be played again from another value.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,9 +42,37 @@ class Op:
         return str(getattr(self.func, "__name__", "unknown")).strip("_")
 
 
+class Tape(list[Op]):
+    """The operations of a pass in order, and the modules whose outputs their results are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._makers: dict[int, list[str]] = {}
+        self._runs: Counter[str] = Counter()
+
+    def note(self, module: str, output: Any) -> None:
+        """Remember that a module ran and what it put out; inner modules come before outer ones."""
+        self._runs[module] += 1
+        if module and isinstance(output, Tensor):
+            self._makers.setdefault(id(output), []).append(module)
+
+    def name(self, op: Op, output: Tensor) -> str:
+        """Return the name of an output of ``op``: that of a module that puts it out.
+
+        That is the module in which the operation ran, or else the innermost. Those that ran once
+        come first: the output of one that ran several times is no single tensor. What no module
+        puts out is named by the module in which it was made and the operation, ``layer1.0:add``.
+        """
+        makers = self._makers.get(id(output), [])
+        if makers:
+            makers = [module for module in makers if self._runs[module] == 1] or makers
+            return op.module if op.module in makers else makers[0]
+        return f"{op.module}:{op.kind}" if op.module else op.kind
+
+
 @contextmanager
-def recording(model: nn.Module, image: Tensor) -> Iterator[list[Op]]:
-    """Record into the yielded list every operation on ``image`` and on what is made of it.
+def recording(model: nn.Module, image: Tensor) -> Iterator[Tape]:
+    """Record onto the yielded tape every operation on ``image`` and on what is made of it.
 
     Raises
     ------
@@ -96,7 +125,7 @@ class _Recorder(TorchFunctionMode):
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
-        self.ops: list[Op] = []
+        self.ops = Tape()
         self._active = {id(image): image}
         self._running: list[str] = []
 
@@ -129,7 +158,7 @@ class _Recorder(TorchFunctionMode):
         return lambda module, inputs: self._running.append(name)
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self._running.pop()
+        self.ops.note(self._running.pop(), output)
 
 
 def _out_of_place(func: Any) -> Any:
@@ -138,7 +167,8 @@ def _out_of_place(func: Any) -> Any:
     if name.startswith("__i") and (plain := getattr(Tensor, f"__{name[3:]}", None)) is not None:
         return plain
     if name.endswith("_") and not name.endswith("__"):
-        return getattr(Tensor, name[:-1], func)
+        plain = getattr(Tensor, name[:-1], func)
+        return plain if callable(plain) else func
     return func
 
 

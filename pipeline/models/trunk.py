@@ -13,69 +13,52 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from pipeline.errors import UnsupportedModel
+from pipeline.models.layout import channels_last, coordinates, lies_on_image
 from pipeline.models.logits import tensor_of
-from pipeline.models.tape import Op, recording, replay
-
-UNCHANGED = frozenset({"dropout", "dropout2d", "float", "to", "type", "contiguous", "clone"})
-"""Operations that leave every value as it is, in evaluation mode."""
-
-_SCALING = frozenset({"add", "sub", "rsub", "mul", "div", "truediv", "batch_norm"})
-_CURVES = (
-    "relu relu6 hardtanh clamp leaky_relu prelu elu celu selu silu gelu mish softplus sigmoid "
-    "hardsigmoid hardswish tanh layer_norm group_norm"
-)
-_MOVES = (
-    "permute transpose reshape view flatten unflatten squeeze unsqueeze getitem pad "
-    "channel_shuffle pixel_shuffle pixel_unshuffle roll flip movedim swapaxes"
-)
-_MIXES = "conv2d linear cat avg_pool2d adaptive_avg_pool2d mean"
-
-POINTWISE = UNCHANGED | _SCALING | frozenset(_CURVES.split())
-"""Operations that work on each place by itself: with what precedes them they make one layer."""
-
-RESHAPES = frozenset(_MOVES.split())
-"""Operations that only move values."""
-
-AFFINE = UNCHANGED | _SCALING | RESHAPES | frozenset(_MIXES.split())
-"""Operations whose output is an affine function of one input that depends on the image."""
+from pipeline.models.segments import POINTWISE, RESHAPES, Segment, cut
+from pipeline.models.tape import Tape, recording, replay
 
 
 @dataclass(frozen=True)
-class Segment:
-    """The operations between two neighbouring points, a function from ``source`` to ``target``."""
+class Layout:
+    """Which points of a trunk are layers, and how they lie on the image; of one image size.
 
-    source: Tensor
-    target: Tensor
-    ops: tuple[Op, ...]
+    The trunk has ``length`` segments up to its last feature map. ``places`` are the indices of
+    those whose targets are the input of a layer (but the first) or the last feature map, and
+    ``channels_last`` says which of these are (B, h, w, C) instead of (B, C, h, w).
+    ``left_out`` names the points of four dimensions that do not lie on the image.
+    """
 
-    @property
-    def pointwise(self) -> bool:
-        """Whether every place of ``target`` depends on the same place of ``source`` alone."""
-        return all(op.kind in POINTWISE for op in self.ops)
+    length: int
+    places: tuple[int, ...]
+    channels_last: tuple[bool, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Trunk:
     """One forward pass of B images: segments from the image to the last feature map.
 
-    ``places`` are the indices of the segments whose targets are the input of a layer (but the
-    first) or the last feature map; ``layers`` say which module made each. Targets are
-    (B, C, h, w), or (B, h, w, C) where ``channels_last``. A layer is a convolution or a pooling
-    with the norms and activations after it, or a block that has no inner point.
+    ``layers`` name the targets at the places of ``layout`` by the module whose output each is. A
+    layer is a convolution or a pooling with the norms and activations after it, or a block that
+    has no inner point.
     """
 
     segments: tuple[Segment, ...]
-    places: tuple[int, ...]
+    layout: Layout
     layers: tuple[str, ...]
-    channels_last: tuple[bool, ...]
     logits: Tensor
 
     @property
+    def places(self) -> tuple[int, ...]:
+        """The indices of the segments whose targets are :attr:`points`."""
+        return self.layout.places
+
+    @property
     def features(self) -> Tensor:
-        """The last feature map, (B, C, h, w)."""
+        """The last feature map, (B, C, h, w) or (B, h, w, C)."""
         return self.segments[-1].target
 
     @property
@@ -87,47 +70,94 @@ class Trunk:
         """Return tensors shaped as the points as (B, C, h, w)."""
         return tuple(
             tensor.permute(0, 3, 1, 2) if last else tensor
-            for tensor, last in zip(tensors, self.channels_last, strict=True)
+            for tensor, last in zip(tensors, self.layout.channels_last, strict=True)
         )
 
 
-def read_trunk(model: nn.Module, images: Tensor) -> Trunk:
+def read_trunk(model: nn.Module, images: Tensor, layout: Layout | None = None) -> Trunk:
     """Run a convolutional network on images (B, 3, H, W) and return its trunk.
 
     The last feature map is what ``forward_features`` returns in models of timm; elsewhere it is
-    the last point of four dimensions with more than one cell, before an adaptive pooling.
+    the last point that lies on the image with more than one cell, before an adaptive pooling.
+    ``layout`` is that of an earlier batch of the size, if there was one.
 
     Raises
     ------
     UnsupportedModel
-        No point has four dimensions, or the last feature map is not (B, C, h, w).
+        See :func:`read_layout`; or the model takes another way than for the batch of ``layout``.
+    """
+    layout = layout or read_layout(model, images)
+    tape, segments, logits = _pass(model, images)
+    segments = segments[: layout.length]
+    if len(segments) < layout.length or any(segments[p].target.ndim != 4 for p in layout.places):
+        raise UnsupportedModel(
+            f"{type(model).__name__} takes another way through its layers for other images; "
+            "use input_gradient"
+        )
+    return Trunk(segments, layout, _names(tape, segments, layout.places), logits)
+
+
+@torch.no_grad()
+def read_layout(model: nn.Module, images: Tensor) -> Layout:
+    """Find the layers of a network for images of a size (B, 3, H, W), and prove how they lie.
+
+    A point of the trunk is a layer only if its cells lie on the image, see
+    :mod:`pipeline.models.layout`; other points of four dimensions are left out.
+
+    Raises
+    ------
+    UnsupportedModel
+        No point lies on the image, the last feature map does not, or the model goes on with
+        tokens behind it.
     """
     name = type(model).__name__
-    with recording(model, images) as ops:
+    with coordinates(images) as places_of_pixels:
+        tape, segments, logits = _pass(model, places_of_pixels)
+        last = [channels_last(segment.target) for segment in segments]
+        length = len(segments)
+        if segments and segments[-1].target is logits:
+            length = _last_map(segments, last) + 1
+            behind = segments[length:] if length else ()
+            if any(
+                _are_tokens(segment, segments[length - 1], last[length - 1]) for segment in behind
+            ):
+                length = 0
+    found = _places(segments[:length])
+    places = tuple(place for place in found if last[place] is not None)
+    if not places or segments[places[-1]].target.ndim != 4:
+        raise UnsupportedModel(
+            f"{name} has no feature maps (B, C, h, w) that everything passes through; use "
+            "input_gradient, daam for a transformer, or a convolutional network"
+        )
+    if places[-1] != length - 1:
+        raise UnsupportedModel(
+            f"the last feature map of {name}, {tuple(segments[length - 1].target.shape[1:])}, does "
+            "not lie on the image as its axes say, so its cells have no place; use input_gradient"
+        )
+    return Layout(
+        length,
+        places,
+        tuple(bool(last[place]) for place in places),
+        _names(tape, segments, tuple(place for place in found if last[place] is None)),
+    )
+
+
+def _pass(model: nn.Module, images: Tensor) -> tuple[Tape, tuple[Segment, ...], Tensor]:
+    """Run a model; return its tape, the segments up to its last activations, and its logits.
+
+    Where it is not known which its last activations are, the segments go up to the logits.
+    """
+    with recording(model, images) as tape:
         if hasattr(model, "forward_features") and hasattr(model, "forward_head"):
             features = model.forward_features(images)  # type: ignore[operator]
             logits = tensor_of(model.forward_head(features), model)  # type: ignore[operator]
         else:
             features = logits = tensor_of(model(images), model)
     if not isinstance(features, Tensor):
-        raise UnsupportedModel(f"{name} has several last feature maps; use input_gradient")
-    segments = _segments(ops, images, features)
-    if features is logits:
-        segments = _up_to_last_map(segments)
-    places = _places(segments)
-    if not places or segments[places[-1]].target.ndim != 4:
         raise UnsupportedModel(
-            f"{name} has no feature maps (B, C, h, w) that everything passes through; use "
-            "input_gradient, daam for a transformer, or a convolutional network"
+            f"{type(model).__name__} has several last feature maps; use input_gradient"
         )
-    last = _channels_last(segments)
-    if last[places[-1]] != (getattr(model, "output_fmt", "NCHW") == "NHWC"):
-        raise UnsupportedModel(
-            f"{name} moves its channels in a way that cannot be followed; use input_gradient"
-        )
-    return Trunk(
-        segments, places, _names(segments, places), tuple(last[place] for place in places), logits
-    )
+    return tape, cut(tape, images, features), logits
 
 
 @torch.no_grad()
@@ -142,7 +172,13 @@ def check_replay(model: nn.Module, trunk: Trunk) -> None:
     source = trunk.segments[0].source.detach()
     others = 0.7 * source.flip(-1) + 0.1
     with torch.autocast(source.device.type, enabled=False):
-        wanted = read_trunk(model, others).features
+        # Without the head: what records embeddings there shall not see these images.
+        whole = hasattr(model, "forward_features") and hasattr(model, "forward_head")
+        wanted = (
+            model.forward_features(others)  # type: ignore[operator]
+            if whole
+            else read_trunk(model, others, trunk.layout).features
+        )
         ops = [op for segment in trunk.segments for op in segment.ops]
         (found,) = replay(ops, trunk.segments[0].source, others, [trunk.features])
     finite = wanted.isfinite().flatten(1).all(dim=1)
@@ -154,36 +190,33 @@ def check_replay(model: nn.Module, trunk: Trunk) -> None:
         )
 
 
-def _segments(ops: Sequence[Op], source: Tensor, target: Tensor) -> tuple[Segment, ...]:
-    """Cut the operations from ``source`` to ``target`` where only one value is alive."""
-    needed, kept = {id(target)}, []
-    for op in reversed(ops):
-        if any(id(output) in needed for output in op.outputs):
-            kept.append(op)
-            needed |= {id(tensor) for tensor in op.inputs}
-    kept.reverse()
-    last = {id(tensor): place for place, op in enumerate(kept) for tensor in op.inputs}
-    last[id(target)] = len(kept)
-    segments, start, point, alive = [], 0, source, {id(source)}
-    for place, op in enumerate(kept):
-        alive |= {id(output) for output in op.outputs if id(output) in needed}
-        alive = {tensor for tensor in alive if last[tensor] > place}
-        ends = [output for output in op.outputs if alive == {id(output)}]
-        if ends:
-            segments.append(Segment(point, ends[0], tuple(kept[start : place + 1])))
-            start, point = place + 1, ends[0]
-    return tuple(segments)
-
-
-def _up_to_last_map(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+def _last_map(segments: Sequence[Segment], last: Sequence[bool | None]) -> int:
+    """Return the last point that lies on the image with more than one cell, -1 if none does."""
     maps = [
         place
-        for place, segment in enumerate(segments)
-        if segment.target.ndim == 4
-        and segment.target.shape[-2:].numel() > 1
+        for place, (segment, behind) in enumerate(zip(segments, last, strict=True))
+        if behind is not None
+        and segment.target.shape[1 : 3 if behind else None][-2:].numel() > 1
         and segment.ops[-1].kind != "adaptive_avg_pool2d"
     ]
-    return segments[: maps[-1] + 1] if maps else ()
+    return maps[-1] if maps else -1
+
+
+def _are_tokens(segment: Segment, last_map: Segment, behind: bool | None) -> bool:
+    """Return whether a segment mixes tokens: the cells of the last map, as (B, N, C) or (N, B, C).
+
+    Tokens before those of the cells (a class token) do not count.
+    """
+    values, shape = segment.target, last_map.target.shape
+    rows, columns = shape[1:3] if behind else shape[2:]
+    if values.ndim != 3 or {op.kind for op in segment.ops} <= POINTWISE | RESHAPES | {"cat"}:
+        return False
+    for images, tokens in ((0, 1), (0, 2), (1, 0)):
+        if values.shape[images] == 2 and values.shape[tokens] >= rows * columns:
+            cells = values.movedim((images, tokens), (0, 2))[..., -rows * columns :]
+            if lies_on_image(cells.reshape(*cells.shape[:2], rows, columns)):
+                return True
+    return False
 
 
 def _places(segments: tuple[Segment, ...]) -> tuple[int, ...]:
@@ -199,24 +232,14 @@ def _places(segments: tuple[Segment, ...]) -> tuple[int, ...]:
     return (*found, len(segments) - 1) if segments else ()
 
 
-def _channels_last(segments: tuple[Segment, ...]) -> list[bool]:
-    """Say which targets have their channels last, as permutations on the trunk leave them."""
-    last, found = False, []
-    for segment in segments:
-        op = segment.ops[-1]
-        if len(segment.ops) == 1 and op.kind == "permute":
-            order = tuple(leaf for leaf in tree_leaves((op.args[1:], op.kwargs)))
-            last = {(0, 2, 3, 1): True, (0, 3, 1, 2): False}.get(order, last)
-        found.append(last)
-    return found
-
-
-def _names(segments: tuple[Segment, ...], places: tuple[int, ...]) -> tuple[str, ...]:
-    """Name layers by the module that made their input; repeated names are numbered."""
+def _names(tape: Tape, segments: Sequence[Segment], places: Sequence[int]) -> tuple[str, ...]:
+    """Name points by the module whose output they are; repeated names are numbered."""
     names: list[str] = []
     for place in places:
-        op = segments[place].ops[-1]
-        name = op.module or op.kind
-        repeats = sum(other.partition(":")[0] == name for other in names)
+        name = tape.name(segments[place].ops[-1], segments[place].target)
+        repeats = sum(
+            other == name or (other.startswith(f"{name}:") and other[len(name) + 1 :].isdigit())
+            for other in names
+        )
         names.append(f"{name}:{repeats + 1}" if repeats else name)
     return tuple(names)

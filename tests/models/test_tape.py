@@ -84,3 +84,28 @@ def test_a_value_overwritten_by_other_means_is_refused():
         pytest.raises(UnsupportedModel, match=r"overwrites its own values \(add in its forward"),
     ):
         recorded(lambda x: torch.add(x, 1, out=x))
+
+
+def test_names_are_those_of_modules_whose_output_it_is():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.act = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.ReLU()
+            self.last = nn.Identity()
+
+        def forward(self, x):
+            x = x + self.act(self.one(x))  # no module's output
+            return self.last(x + self.act(self.two(x)))
+
+    model, x = nn.Sequential(Block(), nn.Conv2d(3, 3, 1)), torch.randn(1, 3, 4, 4)
+    kept = {}
+    for name, module in model.named_modules():
+        module.register_forward_hook(lambda m, i, o, name=name: kept.setdefault(name, []).append(o))
+    with recording(model, x) as tape:
+        model(x)
+    named = [(tape.name(op, op.outputs[0]), op.outputs[0]) for op in tape]
+    assert [name for name, _ in named] == [
+        "0.one", "0.act", "0:add", "0.two", "0.act", "0", "1",
+    ]  # fmt: skip
+    for name, value in named:
+        assert ":" in name or any(value is output for output in kept[name])

@@ -66,3 +66,76 @@ def test_scripted_code_does_not_go_unnoticed():
 def test_what_has_no_feature_maps_is_refused():
     with pytest.raises(UnsupportedModel, match="no feature maps"):
         read_trunk(nn.Flatten(), torch.randn(1, 3, 4, 4))
+
+
+def convnext_like() -> nn.Module:
+    """Norms over channels that permute, as torchvision's: also that of the pooled vector."""
+
+    class Norm(nn.LayerNorm):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 4, 4), Norm(6), nn.Conv2d(6, 6, 3, padding=1), nn.GELU(),
+        nn.AdaptiveAvgPool2d(1), Norm(6), nn.Flatten(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def test_the_last_feature_map_lies_on_the_image():
+    trunk = read_trunk(convnext_like(), torch.randn(2, 3, 16, 24))
+    assert trunk.features.shape == (2, 6, 4, 6)
+    assert trunk.layers == ("1", "3")
+    assert trunk.layout.channels_last == (False, False)
+
+
+def test_channels_behind_are_found_and_put_first():
+    class Behind(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.mix, self.head = (
+                nn.Conv2d(3, 5, 4, 4),
+                nn.Linear(5, 5),
+                nn.Linear(5, 2),
+            )
+
+        def forward(self, x):
+            x = self.first(x).movedim(1, 3).contiguous()
+            x = self.mix(x).relu() * x.mean((1, 2), keepdim=True)
+            return self.head(x.mean((1, 2)))
+
+    trunk = read_trunk(Behind(), torch.randn(2, 3, 16, 24))
+    assert trunk.layout.channels_last[-1] is True
+    assert trunk.as_maps(trunk.points)[-1].shape == (2, 5, 4, 6)
+
+
+def test_a_model_that_goes_on_with_tokens_has_no_feature_maps():
+    class Foreign(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.first = nn.Conv2d(3, 8, 4, 4), nn.Parameter(torch.zeros(1, 1, 8))
+            self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            tokens = self.embed(x).flatten(2).transpose(1, 2)
+            tokens = torch.cat([self.first.expand(len(x), -1, -1), tokens], dim=1)
+            return self.head(self.encoder(tokens)[:, 0])
+
+    with pytest.raises(UnsupportedModel, match="no feature maps"):
+        read_trunk(Foreign().eval(), torch.randn(2, 3, 16, 24))
+
+
+def test_tensors_that_do_not_lie_on_the_image_are_left_out():
+    class Shuffled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 2, 2), nn.Conv2d(4, 4, 3, padding=1)
+            self.mid = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            x = self.mid(self.first(x).mT.contiguous())
+            return self.last(x.mT).mean((2, 3))
+
+    trunk = read_trunk(Shuffled(), torch.randn(2, 3, 8, 8))
+    assert trunk.layers == ("first", "get", "last")
+    assert trunk.layout.left_out == ("contiguous", "mid")

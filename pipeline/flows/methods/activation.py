@@ -5,6 +5,7 @@ instance to store the embeddings of a reference set.
 """
 
 from collections.abc import Sequence
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
-from pipeline.flows.session import Session
+from pipeline.flows.session import Session, warn_left_out
 from pipeline.models.alternatives import instead
 from pipeline.models.logits import logits_of
 
@@ -69,6 +70,12 @@ class Activation(Session):
             Of a model without a classifier ``logits`` is (B, 0) and ``target`` -1.
         """
         self.require_open(images)
+        lying = self.lying(images, self._stages)
+        if not any(lying):
+            raise UnsupportedModel(
+                f"the activations of {type(self._model).__name__} do not lie on the image as their "
+                "axes say, so no map can be made of them; use input_gradient"
+            )
         features, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
         logits = logits_of(self._model.forward_head(features), self._model).float()  # type: ignore[operator]
         if not getattr(self._model, "num_classes", 0):
@@ -76,15 +83,23 @@ class Activation(Session):
             targets = torch.full((len(images),), -1, device=images.device)
         check = None if not logits.shape[1] else targets
         check_targets(check, len(images), logits.shape[1])
-        norms = [stage.float().norm(dim=1) for stage in stages]
+        names = _names(self._model, len(stages))
+        warn_left_out(
+            self._model, [name for name, lies in zip(names, lying, strict=True) if not lies]
+        )
+        norms = [stage.float().norm(dim=1) for stage in compress(stages, lying)]
         maps, native = on_one_grid(norms, images.shape[-2:], self._grid)
         return Flow(
             maps=maps,
-            layers=_names(self._model, len(stages)),
+            layers=tuple(compress(names, lying)),
             logits=logits,
             target=logits.argmax(dim=1) if targets is None else targets.to(logits.device).long(),
             native=native,
         )
+
+    def _stages(self, images: Tensor) -> list[Tensor]:
+        _, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
+        return list(stages)
 
 
 def _names(model: nn.Module, layers: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.flow import Flow
 from pipeline.flows.references.gallery import By, Gallery, Similarity
 from pipeline.flows.session import Session
@@ -124,6 +124,11 @@ class Fam(Session):
         """
         self.require_open(images)
         with graphs():
+            if not all(self.lying(images, self._last)):
+                raise UnsupportedModel(
+                    f"the last activations of {type(self._model).__name__} do not lie on the image "
+                    "as their axes say, so no map can be made of them; use input_gradient"
+                )
             found = last_activations(self._model, images.detach(), self._kind)
             if found.embedding.shape[1] != self._gallery.width:
                 raise ValueError(
@@ -143,3 +148,6 @@ class Fam(Session):
             target=answer.target,
             extras={"signed": signed},
         )
+
+    def _last(self, images: Tensor) -> list[Tensor]:
+        return [last_activations(self._model, images, self._kind).maps]

@@ -150,7 +150,7 @@ class NaFlow(LayerMethod):
             return self.flow(released, seen, images.shape[-2:])
         with self.passing(images) as pixels:
             trunk = self.trunk(pixels)
-            if any(trunk.channels_last):
+            if any(trunk.layout.channels_last):
                 raise UnsupportedModel(
                     f"{type(self._model).__name__} is a transformer of several resolutions; "
                     "use gradcam, or mode: released"
@@ -158,7 +158,11 @@ class NaFlow(LayerMethod):
             answer = question(trunk)
             points = [segment.target for segment in trunk.segments]
             importance = gradients_of(answer.score, points, self._model)
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.autocast(images.device.type, enabled=False),
+        ):
             backward = walk_back(
                 trunk,
                 importance,

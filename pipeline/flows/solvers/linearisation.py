@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pipeline.errors import UnsupportedModel
 from pipeline.flows.solvers.lsmr import Product
 
 Module = Callable[[Tensor], tuple[Tensor, ...]]
@@ -22,6 +25,26 @@ class Linear:
     forward: Product
     adjoint: Product
     offset: Tensor
+
+
+def pushed_forward(module: Callable[[Tensor], Any], point: Tensor, change: Tensor) -> Any:
+    """Return a module's value at a point, and its derivative along a change.
+
+    Attention is computed in its plain form: the fused ones have no forward derivative.
+
+    Raises
+    ------
+    UnsupportedModel
+        Torch has no forward derivative of a function in the module.
+    """
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            return torch.func.jvp(module, (point,), (change,))
+    except NotImplementedError as error:
+        raise UnsupportedModel(
+            f"a layer cannot be inverted, as torch cannot differentiate it forward "
+            f"({str(error).splitlines()[0]}); use naflow with mode: released, or gradcam"
+        ) from error
 
 
 def linearise(module: Module, point: Tensor, affine: bool = False) -> Linear:
@@ -51,7 +74,7 @@ def linearise(module: Module, point: Tensor, affine: bool = False) -> Linear:
         return back
 
     def forward(v: Tensor) -> Tensor:
-        pushed: Tensor = torch.func.jvp(flat, (x0,), (v,))[1]
+        pushed: Tensor = pushed_forward(flat, x0, v)[1]
         return pushed
 
     with torch.no_grad():

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from pipeline.flows.solvers.closed_form import closed
-from pipeline.flows.solvers.linearisation import linearise
+from pipeline.flows.solvers.linearisation import linearise, pushed_forward
 from pipeline.flows.solvers.lsmr import lsmr
+from pipeline.models.segments import AFFINE, Segment
 from pipeline.models.tape import Op, replay, working
-from pipeline.models.trunk import AFFINE, Segment, Trunk
+from pipeline.models.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ def _inside(
     ops = [op for segment in segments[start:place] for op in segment.ops]
     points = [segment.target for segment in segments[start:place]]
     x = working(source)
-    values, changes = torch.func.jvp(  # type: ignore[misc]
-        lambda value: replay(ops, source, value, points), (x,), (inverse - x,)
+    values, changes = pushed_forward(
+        lambda value: replay(ops, source, value, points), x, inverse - x
     )
     inner = [value + change for value, change in zip(values, changes, strict=True)]
     return dict(zip(range(start, place), inner, strict=True))

@@ -265,3 +265,36 @@ def test_alexnet_at_224_pixels_fits_into_two_gibibytes():
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=300
     )
     assert int(done.stdout) < 2 * 2**30
+
+
+class Hybrid(nn.Module):
+    """A convolution, attention over its cells, and a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 8, 3, padding=1)
+        self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, 3)
+        self.fused = True
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grid = self.first(images)
+        q, k, v = self.qkv(grid.flatten(2).mT).chunk(3, dim=2)
+        if self.fused:
+            mixed = torch.nn.functional.scaled_dot_product_attention(
+                q[:, None], k[:, None], v[:, None]
+            )[:, 0]
+        else:
+            mixed = (q @ k.mT / 8**0.5).softmax(dim=2) @ v
+        return self.head(self.last(grid + mixed.mT.reshape(grid.shape)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_attention_between_convolutions_is_inverted_fused_or_not(inference):
+    torch.manual_seed(0)
+    model, images = Hybrid().eval(), torch.randn(2, 3, 16, 16)
+    with torch.inference_mode(inference), create_flow("naflow", model, iterations=4) as flow:
+        fused = flow(images)
+        model.fused = False
+        plain = flow(images)
+    assert fused.maps.shape[1] == 2
+    torch.testing.assert_close(fused.maps, plain.maps, rtol=1e-4, atol=1e-5)
