@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.recording import Attention, Recording
-from pipeline.flows.references.bank import Bank
+from pipeline.flows.references.gallery import Gallery
 from pipeline.flows.transformer import TransformerMethod, graphs
 from pipeline.models import Layer, embed
 
@@ -41,8 +41,9 @@ class Daam(TransformerMethod):
         A timm vision transformer in evaluation mode.
     bank, bank_labels
         (M, C) features of M reference images and (M,) their integer labels. With them the model
-        needs no head: the embedding is pulled towards its nearest neighbours,
-        see :class:`pipeline.flows.references.bank.Bank`.
+        needs no head: the score is ⟨f, w⟩ of the embedding f with the constant
+        w = minmax_c(f̂ ⊙ ĝ), the mean over the nearest neighbours g with the explained label; see
+        :class:`pipeline.flows.references.gallery.Gallery`.
     k
         Number of neighbours that vote.
     temperature
@@ -72,7 +73,7 @@ class Daam(TransformerMethod):
             raise ValueError("give bank and bank_labels together, or neither")
         self._bank = None
         if bank is not None and bank_labels is not None:
-            self._bank = Bank(bank, bank_labels, k=k, temperature=temperature)
+            self._bank = Gallery(bank, bank_labels, by="neighbours", k=k, temperature=temperature)
         else:
             self.require_head("give a bank of reference features (flow.references)")
         self._relu = relu if relu is not None else self._bank is None
@@ -126,7 +127,7 @@ class Daam(TransformerMethod):
             recording = self.record(images, partial(embed, self._model))
             with torch.autocast(images.device.type, enabled=False):
                 answer = self._bank.ask(recording.result.detach(), targets, exclude)
-                score = (recording.result.float() * answer.weights).sum()
+                score = (recording.result.float() * answer.weights(signed=False)).sum()
             return recording, score, answer.logits, answer.target
         recording = self.record(images)
         logits, target = self.said(recording, targets)

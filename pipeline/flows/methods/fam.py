@@ -130,11 +130,6 @@ class Fam(Session):
                     "as their axes say, so no map can be made of them; use input_gradient"
                 )
             found = last_activations(self._model, images.detach(), self._kind)
-            if found.embedding.shape[1] != self._gallery.width:
-                raise ValueError(
-                    f"the references have {self._gallery.width} channels, the model's embedding "
-                    f"{found.embedding.shape[1]}; compute them with the same model and embedding"
-                )
             answer = self._gallery.ask(found.embedding, targets, exclude)
             pulled = found.pull_back(answer.weights(self._signed))
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.flows.flow import check_targets
-from pipeline.flows.references.bank import min_max, search, vote
 from pipeline.flows.references.episode import episode
+from pipeline.flows.references.neighbours import search, vote
 
 By = Literal["prototypes", "neighbours", "table"]
 Similarity = Literal["cosine", "euclidean"]
@@ -26,7 +26,7 @@ _BELOW = 100.0
 
 @dataclass(frozen=True)
 class Likeness:
-    """What references say of B queries.
+    """How B queries compare with the references.
 
     ``logits`` (B, K); ``target`` (B,) the explained labels; ``parts`` (B, D), the channels' parts
     in the similarity to the explained references (their mean, where there are several).
@@ -42,7 +42,9 @@ class Likeness:
         ``signed`` keeps the signs instead: parts divided by the largest absolute one.
         """
         if not signed:
-            return min_max(self.parts)
+            low, high = self.parts.amin(dim=1, keepdim=True), self.parts.amax(dim=1, keepdim=True)
+            stretched = (self.parts - low) / (high - low)
+            return torch.where(high > low, stretched, torch.ones_like(self.parts))
         peak = self.parts.abs().amax(dim=1, keepdim=True)
         return torch.where(peak > 0, self.parts / peak, torch.ones_like(self.parts))
 
@@ -102,11 +104,6 @@ class Gallery:
         self._sums.index_add_(0, self._labels[self._shown], self._features[self._shown])
         self._counts = self._labels[self._shown].bincount(minlength=self.classes)
 
-    @property
-    def width(self) -> int:
-        """Channels of the embeddings."""
-        return self._features.shape[1]
-
     def ask(
         self, features: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
     ) -> Likeness:
@@ -115,7 +112,8 @@ class Gallery:
         Parameters
         ----------
         features
-            Embeddings; a query's answer does not depend on its batch mates.
+            Embeddings, on any device; the answer comes back to it. A query's answer does not
+            depend on its batch mates.
         targets
             (B,) labels to explain, the most similar ones if None. By table: (B, R) indices of the
             references, padded with -1.
@@ -126,20 +124,30 @@ class Gallery:
         Raises
         ------
         ValueError
-            Targets of another shape, or out of range.
+            Embeddings of another width than the references', or targets of another shape or out
+            of range.
         """
+        if features.shape[1] != self._features.shape[1]:
+            raise ValueError(
+                f"the references have {self._features.shape[1]} channels, the model's embedding "
+                f"{features.shape[1]}; compute them with the same model and embedding"
+            )
         wanted = self._ready(features.detach().to(self._features))
         if exclude is not None:
             exclude = exclude.to(self._labels)
             # A reference that no episode shows need not be left out.
             exclude = torch.where((exclude >= 0) & self._shown[exclude.clamp(min=0)], exclude, -1)
-        with torch.autocast(features.device.type, enabled=False):  # similarities stay exact
-            if self._by == "table":
-                return self._listed(wanted, targets)
+        if self._by != "table":
             check_targets(targets, len(wanted), self.classes)
-            if self._by == "prototypes":
-                return self._prototypes(wanted, targets, exclude)
-            return self._neighbours(wanted, targets, exclude)
+        with torch.autocast(wanted.device.type, enabled=False):  # similarities stay exact
+            if self._by == "table":
+                found = self._listed(wanted, targets)
+            elif self._by == "prototypes":
+                found = self._prototypes(wanted, targets, exclude)
+            else:
+                found = self._neighbours(wanted, targets, exclude)
+        own = features.device
+        return Likeness(found.logits.to(own), found.target.to(own), found.parts.to(own))
 
     def _prototypes(
         self, wanted: Tensor, targets: Tensor | None, exclude: Tensor | None

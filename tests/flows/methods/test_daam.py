@@ -228,6 +228,43 @@ def test_an_attention_changed_before_its_projection_is_refused():
         flow(photographs_like(model, 1))
 
 
+def test_bank_and_labels_come_together():
+    with pytest.raises(ValueError, match="bank and bank_labels together"):
+        create_flow("daam", small(), bank=torch.randn(3, 24))
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_headless_model_is_explained_by_its_bank(pool, relu):
+    model = small(num_classes=0, global_pool=pool)
+    images = photographs_like(model, 4)
+    members = torch.randn(40, 24, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 4
+    options = {"bank": members, "bank_labels": labels, "k": 9, "temperature": 0.2}
+    with create_flow("daam", model, **options, relu=relu) as flow:
+        result, labelled = flow(images), flow(images, torch.tensor([0, 1, 2, 3]))
+    assert result.logits.shape == (4, 4)
+    for index, image in enumerate(images):
+        feature = see(model, image).result
+        for found, target in ((result, None), (labelled, index)):
+            weights, votes = reference.channel_weights(feature, members, labels, target, 9, 0.2)
+            assert found.target[index] == (votes.argmax() if target is None else target)
+            shares = found.logits[index].double().softmax(0)
+            assert torch.allclose(shares, votes / votes.sum(), atol=1e-4)
+            wanted = reference.daam(see(model, image, weights=weights), relu=relu)
+            maps = found.maps[index].flatten(1)
+            assert (maps - wanted).abs().max() <= 1e-4 * wanted.max()
+
+
+def test_targets_are_labels_of_the_bank():
+    model = small()
+    options = {"bank": torch.randn(10, 24), "bank_labels": torch.arange(10)}
+    with create_flow("daam", model, **options) as flow:
+        assert flow(photographs_like(model, 1), torch.tensor([9])).target == 9
+        with pytest.raises(ValueError, match=r"classes 0 … 9"):
+            flow(photographs_like(model, 1), torch.tensor([10]))
+
+
 @pytest.mark.photographs
 def test_real_weights_and_photographs(photographs):
     from PIL import Image

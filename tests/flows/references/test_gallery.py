@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.flows.references import bank
+from pipeline.flows.references import neighbours
 from pipeline.flows.references.episode import episode
 from pipeline.flows.references.gallery import Gallery
 from tests.flows import similarity as definition
@@ -104,11 +104,11 @@ def test_blocks_change_nothing(members: int, k: int, similarity: str, seed: int)
         references, torch.arange(members) % 3, by="neighbours", k=k, similarity=similarity
     )
     whole = gallery.ask(wanted)
-    before, bank.BLOCK = bank.BLOCK, 5
+    before, neighbours.BLOCK = neighbours.BLOCK, 5
     try:
         pieces = gallery.ask(wanted)
     finally:
-        bank.BLOCK = before
+        neighbours.BLOCK = before
     torch.testing.assert_close(pieces.logits, whole.logits)
     torch.testing.assert_close(pieces.parts, whole.parts)
 
@@ -168,3 +168,40 @@ def test_similarities_are_exact_under_autocast(similarity: str, by: str) -> None
         found = gallery.ask(features(7, 64, seed=1))
     assert torch.equal(found.logits, exact.logits)
     assert torch.equal(found.parts, exact.parts)
+
+
+def test_a_label_outside_the_neighbours_is_represented_by_all_its_references() -> None:
+    references, labels = features(30), torch.tensor([0] * 27 + [1] * 3)
+    wanted, own = references[:1] + 0.01, torch.tensor([28])
+    gallery = Gallery(references, labels, by="neighbours", k=3)
+    found = gallery.ask(wanted, torch.tensor([1]), own)
+    parts = [definition.parts_of(wanted[0], references[i], "cosine") for i in (27, 29)]
+    torch.testing.assert_close(found.parts[0], torch.stack(parts).mean(0))
+    nobody = Gallery(references, labels * 2, by="neighbours").ask(wanted, torch.tensor([1]))
+    assert torch.equal(nobody.weights(False), torch.ones(1, 8))
+
+
+@pytest.mark.parametrize("by", ["prototypes", "neighbours"])
+def test_an_embedding_that_is_not_finite_does_not_touch_its_batch_mates(by: str) -> None:
+    gallery = Gallery(features(30), torch.arange(30) % 3, by=by)
+    wanted = features(3, seed=1)
+    alone = gallery.ask(wanted[1:])
+    wanted[0, 2] = torch.nan
+    beside = gallery.ask(wanted)
+    torch.testing.assert_close(beside.logits[1:], alone.logits)
+    torch.testing.assert_close(beside.weights(False)[1:], alone.weights(False))
+
+
+def test_embeddings_of_another_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="references have 8 channels, the model's embedding 5"):
+        Gallery(features(4), torch.tensor([0, 0, 1, 1])).ask(features(2, 5))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("by", ["prototypes", "neighbours"])
+def test_references_may_lie_on_another_device_than_the_model(by: str) -> None:
+    gallery, wanted = Gallery(features(30), torch.arange(30) % 3, by=by), features(3, seed=1)
+    found = gallery.ask(wanted.cuda())
+    assert found.logits.is_cuda
+    assert found.target.is_cuda
+    torch.testing.assert_close(found.weights(False).cpu(), gallery.ask(wanted).weights(False))
