@@ -1,7 +1,7 @@
-"""What a room exports, imported when first asked for (PEP 562).
+"""What a room exports, imported when it is first used (PEP 562).
 
-A room's front may name what needs torch or SciPy beside what needs nothing; whoever asks for one
-name, or for a module of the room, pays for no other.
+Some exports of a room need torch or SciPy and others need nothing. Importing one name, or one
+module of the room, does not import the others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
