@@ -42,8 +42,8 @@ def columns(
     boxes
         Whether object boxes are given.
     extras
-        Names of what the flow carries beside its maps; ``prefix_mass``, ``readout_rank`` and
-        ``token_norm`` have columns, others are ignored.
+        Names of what the flow carries beside its maps; ``prefix_mass``, ``readout_rank``,
+        ``residual`` and ``token_norm`` have columns, others are ignored.
     label_maps
         Whether every image has a second flow, for its label, to compare with the first.
 
@@ -69,6 +69,8 @@ def columns(
     if "readout_rank" in extras:
         each_layer["readout_rank"] = "fraction"
         whole["known_depth"] = "count"
+    if "residual" in extras:
+        each_layer["residual"] = "fraction"
     if label_maps:
         each_layer["label_jsd"] = "fraction"
     if boxes:

@@ -30,7 +30,10 @@ class MeasurableFlow(Protocol):
 
     @property
     def extras(self) -> Mapping[str, Tensor]:
-        """``prefix_mass`` and ``readout_rank`` (B, L), ``token_norm`` (B, h, w); all optional."""
+        """``prefix_mass``, ``readout_rank`` and ``residual`` (B, L), ``token_norm`` (B, h, w).
+
+        All are optional.
+        """
 
 
 @torch.no_grad()
@@ -88,6 +91,10 @@ def measure(
     if "readout_rank" in flow.extras:
         of_layers["readout_rank"] = flow.extras["readout_rank"].float()
         of_flow["known_depth"] = known_depth(of_layers["readout_rank"])
+    if "residual" in flow.extras:
+        # A layer that needs no solver has residual 0, even where its map is not finite.
+        known = layers.mass.isfinite()
+        of_layers["residual"] = torch.where(known, flow.extras["residual"].float(), torch.nan)
     if "token_norm" in flow.extras:
         of_flow["sink_cells"] = sink_cells(flow.extras["token_norm"].float())
     if label_maps is not None:

@@ -38,6 +38,22 @@ def test_layers_and_grid_of_a_model_without_tokens(tmp_path) -> None:
     assert (found.outputs, found.channels, found.targeted) == (3, 0, False)
 
 
+@pytest.mark.parametrize(("mode", "extras"), [("inverse", {"residual"}), ("released", set())])
+def test_only_an_inversion_has_columns_of_its_residual(tmp_path, mode, extras) -> None:
+    weights = tmp_path / "cnn.safetensors"
+    model = {"name": "test_resnet", "options": {"num_classes": 3}, "weights": str(weights)}
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), weights)
+    config = small_config(
+        tmp_path,
+        model={**model, "input": {"size": [32, 32]}},
+        flow={"method": "naflow", "options": {"mode": mode}},
+    )
+    assert set(tried(config).extras) == extras
+    spec = prepare(config).spec
+    found = {column.name: column.kind for column in spec.columns if "residual" in column.name}
+    assert found == {f"residual_l{b:02d}": "fraction" for b in range(len(spec.layers)) if extras}
+
+
 def test_a_model_without_a_head_has_no_outputs(tmp_path) -> None:
     config = small_config(tmp_path, flow={"method": "activation", "features": True})
     model = config.model.model_copy(update={"options": {**MODEL, "num_classes": 0}})

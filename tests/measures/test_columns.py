@@ -31,6 +31,10 @@ def test_boxes_and_extras_add_their_columns_only() -> None:
     assert set(columns(1, False, {"prefix_mass", "other"})) - set(columns(1, False, ())) == {
         "prefix_mass_l00"
     }
+    residual = columns(1, False, ["residual"])
+    assert {name: residual[name] for name in set(residual) - set(columns(1, False, []))} == {
+        "residual_l00": "fraction"
+    }
     assert set(columns(1, False, ["token_norm"])) - set(columns(1, False, [])) == {"sink_cells"}
 
 

@@ -118,6 +118,18 @@ def test_ranks_of_the_readout_have_their_columns() -> None:
     assert found["known_depth"].tolist() == [3] + [0] * (len(rank) - 1)
 
 
+def test_residuals_have_their_columns_but_not_beside_a_map_that_is_not_finite() -> None:
+    flow = flow_of(seeded_maps(3, 2, (4, 4)))
+    flow.maps[1, 1, 0, 0] = torch.nan
+    flow.maps[2, 0] = 0
+    residual = torch.tensor([[0.25, 0.0], [0.5, 0.0], [0.75, 1.0]])
+    found = measure(replace(flow, extras={"residual": residual}))
+    assert list(found) == list(columns(2, False, ["residual"]))
+    assert found["residual_l00"].tolist() == [0.25, 0.5, 0.75]
+    assert found["residual_l01"].isnan().tolist() == [False, True, False]
+    assert found["residual_l01"][2] == 1
+
+
 def test_extras_go_through() -> None:
     flow = flow_of(seeded_maps(3, 2, (4, 4)))
     found = measure(flow)

@@ -36,6 +36,7 @@ _MEANINGS = {
     "box_area": "share of the input that the boxes cover",
     "share": "share of all mass",
     "readout_rank": "1 − rank of the class ÷ classes, at what the classifier reads",
+    "residual": "relative residual of the layer's inversion; 0 is exact",
     "prefix_mass": "share of the attention on tokens that are not cells",
     "label_jsd": "divergence from the flow of the label, up to 1",
     "depth_centre": "mean depth of the mass, from 0 (first layer) to 1",

@@ -85,7 +85,8 @@ def test_a_line_has_room_for_all_marks_in_their_order(ends, value):
 
 
 def test_every_measure_of_an_image_has_its_words():
-    every = columns(2, boxes=True, extras=("prefix_mass", "token_norm"), label_maps=True)
+    extras = ("prefix_mass", "readout_rank", "residual", "token_norm")
+    every = columns(2, boxes=True, extras=extras, label_maps=True)
     assert all(meaning(name) for name in (*every, "brightness", "contrast", "sharpness"))
     assert meaning("entropy_l01") == f"{meaning('entropy_flow')}, of layer 1"
     assert meaning("something_new") == ""
