@@ -129,7 +129,7 @@ def _plain(name: str) -> str:
 
 
 _WRITE = (
-    "write them down with: flowatlas labels CONFIG (it fills in what matches and lists close names)"
+    "create a mapping with: flowatlas labels CONFIG (it fills in the matches and lists close names)"
 )
 
 
@@ -179,8 +179,7 @@ def _two_orders(
 ) -> str:
     name = next(name for name in names if by_number[name] != in_order[name])
     return (
-        f"is the class {name!r} output {by_number[name]}, by its number, or output "
-        f"{in_order[name]}, by its place among the names sorted as text, as torchvision's "
-        "ImageFolder has it? Write down which: flowatlas labels CONFIG --by number, or --by "
-        "position"
+        f"the class {name!r} is output {by_number[name]} by its number, but output "
+        f"{in_order[name]} by its position among the names sorted as text (torchvision's "
+        "ImageFolder). Choose one with: flowatlas labels CONFIG --by number, or --by position"
     )

@@ -19,11 +19,11 @@ def expand(pattern: str) -> list[str]:
     Raises
     ------
     ConfigError
-        A brace has no partner, is neither kind, or there are more than a million names.
+        A brace is unmatched, nested or of neither kind, or there are more than a million names.
     """
     pieces = _BRACES.split(pattern)
     if any("{" in piece or "}" in piece for piece in pieces[::2]):
-        raise ConfigError(f"{pattern}: a brace has no partner, or braces are nested")
+        raise ConfigError(f"{pattern}: braces must be matched and may not be nested")
     choices = [list(_choices(inside, pattern)) for inside in pieces[1::2]]
     count = 1
     for choice in choices:
@@ -37,7 +37,7 @@ def _choices(inside: str, pattern: str) -> Iterator[str]:
     if match := _RANGE.fullmatch(inside):
         first, last = int(match[1]), int(match[2])
         if last < first or last - first >= _MOST:
-            raise ConfigError(f"{pattern}: {{{inside}}} must count up, to at most a million names")
+            raise ConfigError(f"{pattern}: {{{inside}}} must ascend, over at most a million names")
         yield from (str(number).zfill(len(match[1])) for number in range(first, last + 1))
     elif "," in inside:
         yield from inside.split(",")

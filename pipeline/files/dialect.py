@@ -1,4 +1,4 @@
-"""What a CSV file leaves open: what separates its values, and whether every quote is closed."""
+"""The dialect of a CSV file: its separator, and whether every quote is closed."""
 
 import codecs
 import csv
@@ -20,10 +20,10 @@ _OTHER_ENCODINGS = {
 
 
 def separator_of(path: str) -> str:
-    """Return what separates the values: as the suffix says, or what the header has instead.
+    """Return the separator of the values: by the suffix, unless the header uses another one.
 
-    A ``.tsv`` has tabs and any other file commas, unless the header has none of them and one other
-    of comma, semicolon, tab and bar.
+    That is a tab for ``.tsv`` and a comma for any other file, unless the header contains none of
+    these and exactly one other of comma, semicolon, tab and bar.
 
     Raises
     ------
@@ -43,10 +43,10 @@ def separator_of(path: str) -> str:
 
 
 def refuse_open_quotes(path: str, separator: str) -> None:
-    """Refuse a file in which a quote swallows the rows behind it.
+    """Refuse a file in which an unclosed quote would merge the rows after it into one value.
 
-    Arrow ends an open quote where the file ends, or at the next quote, and reads the rows between
-    as one text.
+    Arrow closes an open quote at the next quote or at the end of the file, and reads the rows in
+    between as one text.
 
     Raises
     ------
@@ -67,12 +67,12 @@ def refuse_open_quotes(path: str, separator: str) -> None:
             except StopIteration:
                 return
             except UnicodeDecodeError:
-                return  # Arrow says so when it reads the rows
+                return  # Arrow reports it when it reads the rows
             except csv.Error as error:
                 if rows.line_num > first or "end of data" in str(error):
                     raise DatasetError(
-                        f'{path}, line {first}: a quote (") is opened and not closed, and swallows '
-                        "the rows behind it; close it, or remove it"
+                        f'{path}, line {first}: a quote (") is opened but not closed, so the rows '
+                        "after it would be read as one value; close it, or remove it"
                     ) from error
             first = rows.line_num + 1
 

@@ -1,4 +1,4 @@
-"""Files of a dataset that hold many images or none: found and sized, local or remote."""
+"""Files listed with their sizes, local or remote: of a folder, a glob or a brace expression."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ _PATTERN = re.compile(r"[*?\[{]")
 
 @dataclass(frozen=True)
 class File:
-    """A file as a listing tells it: relative posix URI, bytes, and what changes with its content.
+    """A file in a listing: relative posix URI, size in bytes, and a version of its content.
 
     ``version`` is the time of the last change, or the entity tag of an object.
     """
@@ -36,14 +36,14 @@ def find_files(
     """Return the root and the files of a file, a folder, a prefix, a glob or a brace expression.
 
     ``*`` and ``?`` match within one folder, ``**`` across folders; ``{000..049}`` and ``{a,b}``
-    name files that must all be there; but what exists as it is written is that. Sorted by URI,
-    those of braces in their own order. ``other`` is called with each file of a folder that has none
-    of the suffixes (in any case of letters).
+    name files that must all exist. A path that exists exactly as written is not a pattern. Files
+    are sorted by URI, those of braces in the order of the expression. ``other`` is called with
+    each file of a folder that has none of the suffixes (case-insensitive).
 
     Raises
     ------
     DatasetError
-        A named file is not there, nothing was found, or the place cannot be listed.
+        A named file is missing, nothing was found, or the place cannot be listed.
     """
     pattern = is_pattern(source)
     if pattern and "{" in source:
@@ -52,7 +52,7 @@ def find_files(
         names = [name[len(root) + 1 :] for name in expand(source)]
         if absent := [name for name in names if name not in there]:
             raise DatasetError(
-                f"{len(absent)} of the {len(names)} files of {source} are not there, first "
+                f"{len(absent)} of the {len(names)} files of {source} are missing, first "
                 f"{absent[0][:200]!r}; check the numbers in braces"
             )
         return root, [there[name] for name in names]
@@ -77,20 +77,20 @@ def find_files(
 
 
 def is_pattern(source: str) -> bool:
-    """Return whether a place is a glob or a brace expression: it looks so, and is not there."""
+    """Return whether a place is a glob or a brace expression: it looks like one and is no file."""
     if not _PATTERN.search(source):
         return False
     return not (_there(source) if is_remote(source) else os.path.exists(local(source)))
 
 
 def is_file(source: str, suffixes: tuple[str, ...]) -> bool:
-    """Return whether a place names one file, by its suffix; a folder may have one as well."""
+    """Return whether a place names one file by its suffix, and not a folder with such a name."""
     folder = not is_remote(source) and os.path.isdir(local(source))
     return source.lower().endswith(suffixes) and not folder and not is_pattern(source)
 
 
 def list_files(root: str, name: str = "") -> Iterator[File]:
-    """Yield what lies below a folder or a prefix, sorted by URI; only ``name`` if it is given.
+    """Yield the files below a folder or a prefix, sorted by URI; only ``name`` if it is given.
 
     Raises
     ------
@@ -100,15 +100,15 @@ def list_files(root: str, name: str = "") -> Iterator[File]:
     return _remote_files(root, name) if is_remote(root) else _local_files(local(root), name)
 
 
-def listing_hash(*what: object) -> str:
+def listing_hash(*values: object) -> str:
     """Return a hash of plain values."""
     return hashlib.blake2b(
-        repr(what).encode("utf-8", "backslashreplace"), digest_size=16
+        repr(values).encode("utf-8", "backslashreplace"), digest_size=16
     ).hexdigest()
 
 
 def _there(url: str) -> bool:
-    """Return whether there is an object or a prefix of this very name."""
+    """Return whether there is an object or a prefix of exactly this name."""
     folder, _, name = url.rstrip("/").rpartition("/")
     try:
         if any(page for page in obstore.list(open_url(url), chunk_size=1)):
@@ -156,7 +156,7 @@ def _below(folder: str) -> Iterator[str]:
 
 
 def _remote_files(root: str, only: str) -> Iterator[File]:
-    """List a prefix page by page: object stores sort by bytes, which is the order of the paths."""
+    """List a prefix page by page; object stores sort keys by bytes, which is the order of paths."""
     try:
         store = open_url(root)
         found = [[obstore.head(store, only)]] if only else obstore.list(store, chunk_size=1000)
@@ -172,7 +172,7 @@ def _remote_files(root: str, only: str) -> Iterator[File]:
         return
     except obstore.exceptions.InvalidPathError as error:
         raise DatasetError(
-            f"an object below {root} has a name that cannot be a path: {first_line(error)}; "
+            f"an object below {root} has a name that is not a valid path: {first_line(error)}; "
             "rename it"
         ) from error
     except obstore.exceptions.BaseError as error:

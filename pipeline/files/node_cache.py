@@ -19,11 +19,11 @@ _PIECE = 8 << 20
 
 
 def local_copy(uri: str) -> str:
-    """Return a local path of a file; a remote one is fetched unless this node has it already.
+    """Return a local path of a file; a remote one is downloaded unless this node has it already.
 
     The processes of a node share the copies in ``$FLOWATLAS_CACHE`` (``~/.cache/flowatlas``): one
-    fetches, the others wait. A copy belongs to a URL and a version of the object; it appears whole
-    or not at all, and one whose bytes are not those that were fetched is fetched again.
+    downloads, the others wait. A copy is keyed by the URL and the version of the object; it appears
+    atomically, and a copy whose bytes have changed since is downloaded again.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def _cache() -> Path:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes of this node out; a killed one lets go."""
+    """Keep other processes of this node out; the lock of a killed process is released."""
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Object stores: how they are opened, and with which patience they are asked."""
+"""Object stores: how they are opened, with which time-outs and retries."""
 
 import atexit
 import functools
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 _HTTP_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "GOOGLE_BASE_URL")
 
 RETRY: "RetryConfig" = {"max_retries": 10, "retry_timeout": timedelta(minutes=3)}
-"""Of one request: 5xx, resets and time-outs are tried again after 0.1 to 15 s, with jitter."""
+"""Per request: 5xx, resets and time-outs are retried after 0.1 to 15 s, with jitter."""
 
 _REPEATS = 7
 _CONNECT = timedelta(seconds=10)
@@ -42,8 +42,8 @@ _REQUEST = timedelta(minutes=5)
 def open_url(url: str) -> ObjectStore:
     """Open a bucket, or a prefix of it, with the credentials and endpoint of the environment.
 
-    ``AWS_*`` or ``GOOGLE_*`` are read, or what the machine itself is allowed (instance metadata).
-    An ``http://`` endpoint is used as such. Every request is retried as :data:`RETRY` says;
+    ``AWS_*`` or ``GOOGLE_*`` are read, or the machine's own role (instance metadata). An
+    ``http://`` endpoint is used as it is. Every request is retried according to :data:`RETRY`;
     what fails after that, the caller may try again.
 
     Raises
@@ -71,7 +71,7 @@ def open_prefix(place: str, *, create: bool = False) -> ObjectStore:
     Raises
     ------
     FileNotFoundError
-        There is no such folder, and it is not to be made (``create``).
+        There is no such folder, and ``create`` is False.
     FlowatlasError
         See :func:`open_url`.
     """
@@ -94,10 +94,10 @@ def _client() -> "ClientConfig":
 
 
 def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Repeat what obstore does not repeat by itself: conditional creates and deletes.
+    """Retry what obstore does not retry itself: conditional creates and deletes.
 
-    Where no answer came, nobody knows whether they were done, and not every program may do them
-    twice. Ours may: whoever finds an object there goes by what is in it.
+    Without a response it is unknown whether the operation took effect, and not every program may
+    repeat it. This one may: a caller that finds the object already there compares its content.
     """
 
     @functools.wraps(work)
@@ -106,11 +106,11 @@ def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
             try:
                 return work(*args, **kwargs)
             except obstore.exceptions.GenericError as error:
-                # An answer (of those 5xx have been retried), or a disk's last word.
+                # A response (5xx have been retried already), or an error of the local disk.
                 if "status code" in str(error) or "LocalFileSystem" in str(error):
                     raise
                 _log.info(
-                    "no answer to %s, asked again (%d of %d): %s",
+                    "no response to %s, retrying (%d of %d): %s",
                     getattr(work, "__name__", work),
                     attempt + 1,
                     _REPEATS,
@@ -125,16 +125,16 @@ def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
 def arrow_files(place: str) -> tuple[pyarrow.fs.FileSystem, str]:
     """Return a place as pyarrow's datasets want it: a file system, and the path in it.
 
-    Files of an object store belong to Python, and Arrow's threads close them a little after the
-    data is there. A program that ends by then is killed by it (SIGABRT), so it waits that moment
-    before it ends.
+    Files of an object store are Python objects, and Arrow's threads close them shortly after the
+    data has arrived. A program that exits before then is aborted (SIGABRT), so it waits that long
+    at exit.
     """
     if not is_remote(place):
         return pyarrow.fs.LocalFileSystem(), absolute(place)
     _wait_at_exit()
     scheme, _, path = refuse_secrets(place).partition("://")
     options: Any = {"client_options": _client(), "retry_config": RETRY}
-    # Not one of an earlier environment: fsspec keeps them by their arguments alone.
+    # Never an instance of an earlier environment: fsspec caches them by their arguments alone.
     store = FsspecStore(scheme, skip_instance_cache=True, **options)  # type: ignore[call-overload]
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store)), path.rstrip("/")
 

@@ -1,7 +1,7 @@
 """Places: one interface for files and folders on a disk and in object stores.
 
 A place is a local path, a ``file://`` URL or that of an object store (:mod:`pipeline.files.urls`).
-Whoever has one need not know which: only this room does.
+Callers need not know which: only this package does.
 """
 
 import errno
@@ -50,19 +50,19 @@ def read_text(place: str) -> str:
     """
     try:
         with open_file(place) as file:
-            # Line ends are those of text, as when Python opens a file.
+            # Universal newlines, as when Python opens a text file.
             return io.StringIO(file.read().decode(), newline=None).getvalue()
     except BaseError as error:
         raise OSError(first_line(error)) from error
 
 
 def file_size(place: str) -> int | None:
-    """Return the bytes of a file, or None where there is no regular file or no object.
+    """Return the size of a file in bytes, or None where there is no regular file or no object.
 
     Raises
     ------
     OSError
-        It cannot be found out; trying again may help.
+        The size cannot be determined; trying again may help.
     """
     try:
         if is_remote(place):
@@ -81,7 +81,7 @@ def file_size(place: str) -> int | None:
 
 
 def look_at(place: str) -> Literal["file", "folder", "missing", "unknown"]:
-    """Return what is at a place as far as that takes no request; ``unknown`` in object stores."""
+    """Return what is at a place, without a request: ``unknown`` in object stores."""
     if is_remote(place):
         return "unknown"
     if os.path.isdir(local(place)):
@@ -122,7 +122,7 @@ def top_of(folder: str) -> tuple[list[str], list[str]]:
 
 
 def text_name(name: str, folder: str) -> str:
-    """Return a file name if it is text at all; bytes that are not UTF-8 cannot be indexed."""
+    """Return a file name if it is valid UTF-8; other names cannot be indexed."""
     try:
         name.encode()
     except UnicodeEncodeError:

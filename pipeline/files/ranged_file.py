@@ -7,7 +7,7 @@ from obstore.store import ObjectStore
 
 
 class RangedFile(io.RawIOBase):
-    """A seekable file of an object that is read by ranges, each as large as it is asked for.
+    """An object as a seekable file; every read is one range request of the size asked for.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Work that waits on disks and networks, done by threads a little ahead of its turn."""
+"""Read-ahead: work that waits on disks and networks, done by threads before it is needed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ _Out = TypeVar("_Out")
 
 
 def ahead(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """Yield the results of ``work`` in order of ``items``; at most 16 wait to be taken."""
+    """Yield the results of ``work`` in the order of ``items``; at most 16 are in flight."""
     waiting: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="list") as pool:
         try:

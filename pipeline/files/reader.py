@@ -16,7 +16,7 @@ _PIECE = 1 << 22
 
 
 class TooLarge(Exception):
-    """A file has more bytes than its reader may hold."""
+    """A file has more bytes than may be read."""
 
 
 class Reader:
@@ -33,12 +33,12 @@ class Reader:
     ) -> bytes:
         """Return the whole file, or ``length`` bytes (None: all) from ``offset`` of it.
 
-        A range that reaches beyond the end returns what there is.
+        A range that reaches beyond the end returns the bytes up to the end.
 
         Raises
         ------
         FileNotFoundError
-            There is no such file, or it is no regular file: trying again will not help.
+            There is no such file, or it is not a regular file: trying again will not help.
         TooLarge
             It, or the range, has more than ``most`` bytes.
         OSError
@@ -98,7 +98,7 @@ def _check(size: int | None, most: int) -> None:
 
 
 def _pieces(descriptor: int, length: int | None) -> bytes:
-    """Read to the end, or ``length`` bytes; the system may hand them out in several pieces."""
+    """Read to the end, or ``length`` bytes; the system may return them in several pieces."""
     pieces = []
     left = length if length is not None else sys.maxsize
     while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):

@@ -25,10 +25,10 @@ _BATCH = 65_536
 class Table:
     """A CSV (``.csv``, ``.tsv``), JSON-lines (``.jsonl``) or Parquet file.
 
-    Columns are found by name in any case and without the spaces around it; a column whose name in
-    the header has such spaces (``uri, label``) has none around its texts either. Values of CSV
-    files are text; nothing is guessed from their looks, so a file named ``007`` or ``NA`` stays
-    that. ``schema`` has the columns as the file spells them.
+    Columns are found by name, case-insensitively and without surrounding spaces; where a name in
+    the header has such spaces (``uri, label``), they are stripped from its values too. Values of
+    CSV files are text; types are not inferred, so a file named ``007`` or ``NA`` keeps its name.
+    ``schema`` has the columns as the file spells them.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,15 +57,15 @@ class Table:
         Raises
         ------
         DatasetError
-            There is none; the columns that there are, are named.
+            There is none; the message lists the columns.
         """
         column = self.column(*((name,) if name else URI_COLUMNS))
         if column is None and name:
             raise DatasetError(f"{self.path} has no column {name!r}, only {_quoted(self.names)}")
         if column is None:
             raise DatasetError(
-                f"{self.path} has no column of URIs, only {_quoted(self.names)}: "
-                f"name one of them {', '.join(URI_COLUMNS[:4])} or {URI_COLUMNS[4]}"
+                f"{self.path} has no column of image paths, only {_quoted(self.names)}: "
+                f"rename one to {', '.join(URI_COLUMNS[:4])} or {URI_COLUMNS[4]}"
             )
         return column
 
@@ -75,7 +75,7 @@ class Table:
         Raises
         ------
         DatasetError
-            The file is damaged or not text in UTF-8.
+            The file is damaged or not UTF-8 text.
         """
         with self._readable():
             for batch in self._batches(columns):
@@ -87,7 +87,7 @@ class Table:
         Raises
         ------
         DatasetError
-            It holds something that has no plain text, such as lists or bytes.
+            It has values that are not plain text, such as lists or bytes.
         """
         try:
             return column.cast(pa.string())
@@ -143,7 +143,7 @@ class Table:
 def find_column(names: Sequence[str], *wanted: str) -> str | None:
     """Return the first of ``wanted`` that is among ``names``, as it is spelled there.
 
-    As it is written if there is such a name, else in any case and without the spaces around it.
+    An exact match first, else one that differs in case or surrounding spaces only.
     """
     folded = {name.strip().casefold(): name for name in reversed(names)}
     for name in wanted:
@@ -155,7 +155,7 @@ def find_column(names: Sequence[str], *wanted: str) -> str | None:
 
 
 def _stripped(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Take the spaces off the texts of columns whose names have some around them."""
+    """Strip the texts of columns whose names are surrounded by spaces."""
     for place, field in enumerate(batch.schema):
         if field.name != field.name.strip() and pa.types.is_string(field.type):
             trimmed = pc.utf8_trim_whitespace(batch.column(place))

@@ -14,21 +14,21 @@ from pipeline.files.read_ahead import THREADS
 from pipeline.files.urls import is_remote, local
 
 Files = Iterator[tuple[str, int | None]]
-"""Relative posix path and bytes; None for a dangling link and whatever else is no file."""
+"""Relative posix path and size in bytes; None for a dangling link or anything but a file."""
 
 _SYSTEM = frozenset(
     {"__macosx", "lost+found", "@eadir", "#recycle", "#snapshot", "@tmp", "$recycle.bin"}
     | {"system volume information", "__pycache__"}
 )
-"""What macOS, Linux, network disks, Windows and Python leave in folders."""
+"""Folders that macOS, Linux, network disks, Windows and Python create."""
 
 Named = Callable[[str], object]
-"""Is called with each relative path that is passed over."""
+"""Called with each relative path that is skipped."""
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """What lies in a folder, sorted; folders end in a slash and have no size."""
+    """The contents of a folder, sorted; folders end in a slash and have no size."""
 
     real: str
     named: list[tuple[str, int | None]]
@@ -46,15 +46,15 @@ def files_below(
 ) -> Files:
     """Yield the files whose names are ``wanted``; ``other`` gets the rest, but no hidden ones.
 
-    On a disk 16 folders are listed side by side and symbolic links are followed, each folder at
+    On a disk 16 folders are listed in parallel and symbolic links are followed, each folder at
     most once on a path: ``loop`` gets a link to a folder above it. ``system`` gets hidden and
-    system folders, which are not looked into. Memory is that of the 16 largest folders. An object
+    system folders, which are not entered. Memory is that of the 16 largest folders. An object
     store is listed page by page.
 
     Raises
     ------
     DatasetError
-        A folder cannot be listed, or a name is no text.
+        A folder cannot be listed, or a name is not UTF-8.
     """
     if is_remote(root):
         folders: dict[str, None] = {}
@@ -85,7 +85,7 @@ def nearest_below(
 ) -> Literal["here", "deeper", "nowhere"]:
     """Return whether a folder or prefix holds a wanted file itself, only in folders below, or none.
 
-    It is looked through as far as that takes; hidden and system folders are passed over.
+    The search stops at the first such file; hidden and system folders are skipped.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _walk(
     above: tuple[str, ...],
     passed: tuple[Named, Named, Named],
 ) -> Files:
-    """Yield what is below ``prefix``; the folders in it are listed a little ahead of their turn.
+    """Yield the files below ``prefix``; the folders in it are listed ahead of their turn.
 
     A folder sorts by its name with a slash, so that the order is that of whole paths.
     """

@@ -1,4 +1,4 @@
-"""URLs and local paths: told apart, joined, and shown without what must stay secret."""
+"""URLs and local paths: distinguished, joined, and shown without their secrets."""
 
 import os
 import re
@@ -15,28 +15,28 @@ _QUERY = re.compile(r"\?[^/]*=")
 
 
 def is_url(uri: str) -> bool:
-    """Tell whether a URI names its scheme."""
+    """Return whether a URI has a scheme."""
     return _URL.match(uri) is not None
 
 
 def is_remote(uri: str) -> bool:
-    """Tell whether a URI is an object store's; ``file://`` is not."""
+    """Return whether a URI is an object store's; ``file://`` is not."""
     match = _URL.match(uri)
     return match is not None and match[1].lower() != "file"
 
 
 def local(uri: str) -> str:
-    """Return a path, of a path or of a ``file://`` URL."""
+    """Return the path of a path or a ``file://`` URL."""
     return unquote(urlsplit(uri).path) if is_url(uri) else uri
 
 
 def plain(uri: str) -> str:
-    """Return a path, of a path or of a ``file://`` URL, or the URL of an object store."""
+    """Return the path of a path or a ``file://`` URL, or the URL of an object store unchanged."""
     return uri if is_remote(uri) else local(uri)
 
 
 def absolute(uri: str) -> str:
-    """Return an absolute path, or the URL of an object store without a slash at its end."""
+    """Return an absolute path, or the URL of an object store without a trailing slash."""
     return uri.rstrip("/") if is_remote(uri) else os.path.abspath(local(uri))
 
 
@@ -46,7 +46,7 @@ def joined(folder: str, name: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """Return a URI as it may be told to people: without user, password and query."""
+    """Return a URI that is safe to show: without user, password and query."""
     if not is_url(uri) or not has_secret(uri):
         return uri
     scheme, _, rest = uri.partition("://")
@@ -54,10 +54,10 @@ def shown(uri: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text as it may be told to people.
+    """Return a text that is safe to show.
 
-    Every URL is as :func:`shown` gives it, and in place of a value of the environment's secrets
-    is the variable's name.
+    Every URL is replaced by :func:`shown` of it, and every value of a secret environment variable
+    by the variable's name.
     """
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= 8:
@@ -66,7 +66,7 @@ def redacted(text: str) -> str:
 
 
 def has_secret(uri: str) -> bool:
-    """Tell whether a URL has a user, a password or a query: the places of keys and tokens."""
+    """Return whether a URL has a user, a password or a query, where keys and tokens are."""
     if not is_url(uri):
         return False
     rest = uri.partition("://")[2]
@@ -79,11 +79,12 @@ def refuse_secrets(uri: str) -> str:
     Raises
     ------
     ConfigError
-        Credentials stand in it; they would end in run.json, logs and reports. Not repeated here.
+        It contains credentials, which would end up in run.json, logs and reports. The message
+        does not repeat them.
     """
     if has_secret(uri):
         raise ConfigError(
-            f"{shown(uri)} holds a user, a password or a query, which would be stored with the "
+            f"{shown(uri)} contains a user, password or query, which would be stored with the "
             "run; give credentials in the environment (AWS_ACCESS_KEY_ID, …) and a plain URL"
         )
     return uri

@@ -45,7 +45,7 @@ def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> N
                 example = example or f"{box} in {size[0]}×{size[1]} pixels of {entry.uri[:80]!r}"
     if 2 * far > boxes:
         raise DatasetError(
-            f"{far} of the first {boxes} boxes reach far beyond their images, as {example}; "
+            f"{far} of the first {boxes} boxes reach far beyond their images, e.g. {example}; "
             "dataset.boxes must be two corners in pixels of the upright image"
         )
 

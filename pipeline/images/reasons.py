@@ -5,10 +5,10 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Every reason there is; the member's value is what summaries, receipts and logs store."""
+    """All reasons; the member's value is what summaries, receipts and logs store."""
 
     sentence: str
-    """What the report says of it."""
+    """Its text in the report."""
 
     def __new__(cls, value: str, sentence: str) -> "Reason":
         """Make a member of its stored value and its sentence."""
@@ -18,14 +18,14 @@ class Reason(StrEnum):
         return member
 
     EMPTY = "empty", "The file is empty."
-    NOT_AN_IMAGE = "not_an_image", "The file is no image."
+    NOT_AN_IMAGE = "not_an_image", "The file is not an image."
     TRUNCATED = "truncated", "The file ends early."
     CORRUPT = "corrupt", "The image data are damaged."
     BOMB = "bomb", "More pixels than limits.max_pixels allows, or too many bytes to hold in memory."
     UNSUPPORTED = (
         "unsupported",
-        "An image format or mode that is not read; HEIC needs pip install 'flowatlas[heif]' on "
-        "every node, JPEG XL 'flowatlas[jxl]'.",
+        "An image format or mode that is not supported; HEIC needs pip install 'flowatlas[heif]' "
+        "on every node, JPEG XL 'flowatlas[jxl]'.",
     )
     BIT_DEPTH = (
         "bit_depth",
@@ -33,7 +33,7 @@ class Reason(StrEnum):
         "that to the bits that the dataset uses (16: all).",
     )
     ANIMATED = "animated", "The file holds several frames."
-    MISSING = "missing", "The file is not there."
+    MISSING = "missing", "The file is missing."
     CRASHED = "crashed", "Decoding the file kills the process, so it is not read again."
     NON_FINITE = "non_finite", "The map has values that are not finite."
     NO_LABEL = "no_label", "The flow needs a label and the image has none."
@@ -42,16 +42,16 @@ class Reason(StrEnum):
 
 
 def explain(reason: str) -> str:
-    """Return the sentence of a stored reason; nothing of one that a later version has stored."""
+    """Return the sentence of a stored reason; empty for one that a later version has stored."""
     known = Reason._value2member_map_.get(reason)
     return known.sentence if isinstance(known, Reason) else ""
 
 
 def counted(reasons: Mapping[str, int]) -> str:
-    """Return how often each reason was given, and the sentence of each that an option helps."""
-    told = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    """Return how often each reason was given, with the advice where an option helps."""
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
     advised = (Reason.UNSUPPORTED, Reason.BIT_DEPTH, Reason.BOMB)
-    return told + "".join(f"; {r}: {r.sentence[:-1]}" for r in advised if r in reasons)
+    return counts + "".join(f"; {r}: {r.sentence[:-1]}" for r in advised if r in reasons)
 
 
 class Unusable(Exception):

@@ -1,4 +1,4 @@
-"""Object stores: which are opened, without their keys, and what is asked again."""
+"""Object stores: which are opened, without their keys, and what is retried."""
 
 from pathlib import Path
 

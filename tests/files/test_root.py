@@ -30,13 +30,13 @@ def test_a_file_uri_is_unquoted(root: Root) -> None:
 
 @pytest.mark.parametrize("uri", ["../secret.jpg", "a/../../secret.jpg", "..", ".", "a/../..//x"])
 def test_relative_uris_may_not_leave_the_root(root: Root, uri: str) -> None:
-    with pytest.raises(DatasetError, match=r"leaves .*dataset\.root"):
+    with pytest.raises(DatasetError, match=r"is outside .*dataset\.root"):
         root.place(uri)
 
 
 @pytest.mark.parametrize("uri", ["", "a\0b"])
 def test_what_names_no_file_is_refused(root: Root, uri: str) -> None:
-    with pytest.raises(DatasetError, match="empty or holds a NUL"):
+    with pytest.raises(DatasetError, match="empty or contains a NUL"):
         root.place(uri)
 
 
@@ -46,7 +46,7 @@ def test_links_may_not_leave_the_root(root: Root) -> None:
     (base / "folder").symlink_to(base.parent)
     (base / "inner.jpg").symlink_to(base / "a" / "x.jpg")
     for uri in ("link.jpg", "folder/secret.jpg"):
-        with pytest.raises(DatasetError, match="symbolic link that leaves"):
+        with pytest.raises(DatasetError, match="symbolic link to a place outside"):
             root.place(uri)
     assert root.place("inner.jpg") == "inner.jpg"
 
@@ -58,7 +58,7 @@ def test_an_absolute_path_is_the_authors_choice(root: Root) -> None:
 
 
 def test_schemes_that_cannot_be_fetched_are_named(root: Root) -> None:
-    with pytest.raises(DatasetError, match="https:// cannot be fetched"):
+    with pytest.raises(DatasetError, match="https:// is not supported"):
         root.place("https://bucket/x.jpg")
 
 

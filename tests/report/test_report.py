@@ -140,7 +140,7 @@ def test_a_row_tells_its_fate(run, pages):
     assert "quarantined, so it has no flow" in told["quarantined"]
     assert "truncated. The file ends early." in told["quarantined"]
     assert "hold no mass" in told["massless"]
-    assert "The file is not there." in told["missing"]
+    assert "The file is missing." in told["missing"]
     assert "not readable now" in told["missing"]
     assert "not readable now" in told["no image"]
     assert "not readable now" not in told["sound"]

@@ -1,4 +1,4 @@
-"""Boxes of the images, from a table of their own."""
+"""Boxes of the images, from a separate table."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _CORNERS = {
 }
 """A corner's name → what its column may be called."""
 _FRACTIONS = 2.0
-"""Corners up to here, and not all whole, are no pixels; fractions may reach a little beyond 1."""
+"""Corners up to this and not all integers are not pixels; fractions may slightly exceed 1."""
 _STRANGE = -2
 """The label of a box whose class is not one of the dataset's."""
 _TRUE = {"1", "1.0", "true", "yes"}
@@ -30,7 +30,7 @@ class Boxes:
     """All boxes of a dataset, handed out image by image.
 
     Boxes marked ``ignore`` are left out. Where both a box and its image have a label, a box of
-    another class is left out: it does not surround what the image is labelled as.
+    another class is left out: it does not show the object that the image is labelled as.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Boxes:
         return tuple(map(tuple, corners.tolist()))
 
     def check_all_used(self) -> None:
-        """Raise an error if boxes belong to images that nobody asked for, or to no known class."""
+        """Raise an error if boxes belong to images outside the dataset, or to no known class."""
         if self._labels is not None and len(self._labels) and (self._labels == _STRANGE).all():
             raise ConfigError(
                 "no label of dataset.boxes is a class index, one of the dataset's own classes or "
@@ -67,7 +67,7 @@ class Boxes:
         if strangers:
             count = sum(hi - lo for lo, hi in map(self._range.__getitem__, strangers))
             raise DatasetError(
-                f"{count} boxes belong to {len(strangers)} files that the dataset does not have: "
+                f"{count} boxes belong to {len(strangers)} files that are not in the dataset: "
                 f"{quoted(strangers)}; the URIs of dataset.boxes must be those of dataset.source"
             )
 
@@ -86,7 +86,7 @@ def read_boxes(
     Raises
     ------
     DatasetError
-        A column is missing, or corners are no numbers or in the wrong order (the rows are counted).
+        A column is missing, or corners are not numbers or are in the wrong order (with counts).
     """
     table = Table(path)
     missing = [name for name, called in _CORNERS.items() if table.column(*called) is None]
@@ -100,7 +100,7 @@ def read_boxes(
     optional = [column for column in (label, ignore) if column]
     batches = list(table.batches([uri, *corners, *optional]))
     if not batches:
-        raise DatasetError(f"the table {path} has no rows; leave dataset.boxes out")
+        raise DatasetError(f"the table {path} has no rows; remove dataset.boxes")
     content = pa.Table.from_batches(batches)
     names, ids = _placed(table.texts(content.column(uri), uri), root, path)
     values = np.stack([_numbers(content.column(name), path) for name in corners], axis=1)
@@ -148,8 +148,8 @@ def _check(corners: np.ndarray, path: str) -> None:
 
     if len(corners) and corners.min() >= 0 and corners.max() <= _FRACTIONS and (corners % 1).any():
         raise DatasetError(
-            f"{path}: no corner is beyond {corners.max():.3g}, so that the boxes are fractions of "
-            "the images; multiply x by the width and y by the height: boxes are in pixels"
+            f"{path}: all corners are at most {corners.max():.3g}, so these look like fractions; "
+            "multiply x by the width and y by the height of each image: boxes must be in pixels"
         )
 
 

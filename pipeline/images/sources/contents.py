@@ -1,4 +1,4 @@
-"""What lies below a folder, as far as it says which kind of dataset it is."""
+"""The contents of a folder, as far as they determine which kind of dataset it is."""
 
 import posixpath
 from collections import Counter
@@ -10,7 +10,7 @@ from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.splits import folder_split
 
 COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
-"""Archives that cannot be read in the middle."""
+"""Archives that cannot be read by byte range."""
 
 _METADATA = "metadata"
 _MOST = 100_000
@@ -19,7 +19,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Contents:
-    """How many files of each suffix lie below a folder, and whether some are images."""
+    """How many files of each suffix are below a folder, and whether some are images."""
 
     counts: Counter[str]
     images: bool
@@ -30,14 +30,14 @@ class Contents:
 
     def __str__(self) -> str:
         """Return the counts for an error message, the most frequent first."""
-        told = [f"{count:,} {suffix}" for suffix, count in self.counts.most_common(_SHOWN)]
+        shown = [f"{count:,} {suffix}" for suffix, count in self.counts.most_common(_SHOWN)]
         if len(self.counts) > _SHOWN:
-            told.append(f"{len(self.counts) - _SHOWN} kinds more")
-        return ", ".join(told) or "no file at all"
+            shown.append(f"{len(self.counts) - _SHOWN} other kinds")
+        return ", ".join(shown) or "no files"
 
     @property
     def advice(self) -> str:
-        """What to do about a folder without anything that is read."""
+        """What to do about a folder that contains nothing that can be read."""
         if self.has(COMPRESSED):
             return "; unpack the archives to .tar"
         if self.has((".zip",)):
@@ -48,7 +48,7 @@ class Contents:
 
 
 def contents_below(folder: str) -> Contents:
-    """Count what lies below a folder until an image is met, or 100,000 files have been seen."""
+    """Count the files below a folder until an image is found, or 100,000 files have been seen."""
     counts: Counter[str] = Counter()
     for number, (uri, _) in enumerate(images_below(folder, lambda name: True, Leftovers())):
         if is_image(uri) or number >= _MOST:
@@ -58,7 +58,7 @@ def contents_below(folder: str) -> Contents:
 
 
 def first_image_in_a_folder(root: str) -> str | None:
-    """Return the first image that does not lie at the top, or None."""
+    """Return the first image that is not at the top level, or None."""
     found = images_below(root, is_image, Leftovers())
     return next((uri for uri, _ in found if "/" in uri), None)
 
@@ -76,7 +76,7 @@ def several_class_folders(root: str) -> bool:
 
 
 def is_metadata(name: str) -> bool:
-    """Return whether a file is the table that Hugging Face's ImageFolder keeps beside images."""
+    """Return whether a file is the table that Hugging Face's ImageFolder keeps next to images."""
     stem, suffix = posixpath.splitext(posixpath.basename(name).lower())
     return stem == _METADATA and suffix in TABLES
 

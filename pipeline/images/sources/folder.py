@@ -60,7 +60,7 @@ class FolderSource:
         if empty:
             contents = contents_below(self.root)
             raise DatasetError(
-                f"there is no image below {self.root}, but {contents}{contents.advice}"
+                f"there are no images below {self.root}, but {contents}{contents.advice}"
             )
         self.boxes.check_all_used()
 

@@ -1,4 +1,4 @@
-"""From ``dataset`` of the configuration to a source that can be listed."""
+"""``open_source``: from the configuration's ``dataset`` to a source that can be listed."""
 
 import posixpath
 from dataclasses import replace
@@ -26,12 +26,12 @@ def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
     """Open a folder of class folders, tables of URIs, tar archives or Parquet files with images.
 
     Labels are those of ``dataset.labels``, or of ``names`` where that is given; without either
-    the dataset's own indices, or its classes' places in its own order.
+    the dataset's own indices, or the positions of its classes in its own order.
 
     Raises
     ------
     ConfigError
-        The kind cannot be told or read, or ``dataset.labels`` does not fit the dataset.
+        The kind is ambiguous or unsupported, or ``dataset.labels`` does not fit the dataset.
     DatasetError
         The source is missing, cannot be listed, or its tables contradict themselves.
     """
@@ -39,11 +39,11 @@ def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
     kind = kind_of(source, dataset)
     labels = read_labels(dataset.labels) if dataset.labels and names is None else names
     if kind != "table" and dataset.root:
-        raise ConfigError(f"dataset.root is for tables; a {kind} is its own root: remove it")
+        raise ConfigError(f"dataset.root is only for tables, not for a {kind} dataset; remove it")
     if kind == "folder" and (dataset.image_column or dataset.label_column):
         raise ConfigError(
             "dataset.image_column and label_column are for tables, archives and Parquet files; "
-            "the labels of a folder are its folders: remove them"
+            "the labels of a folder are the names of its subfolders: remove these options"
         )
     root = _root(dataset, source, kind)
     opened = _open(dataset, source, kind, root, labels)

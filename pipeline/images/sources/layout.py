@@ -1,4 +1,4 @@
-"""Which kind of dataset lies at a place: by its name, or by what is in the folder."""
+"""Which kind of dataset a path is: by its name, or by the contents of the folder."""
 
 import pyarrow as pa
 
@@ -29,9 +29,9 @@ def kind_of(source: str, dataset: DatasetConfig) -> str:
     Raises
     ------
     ConfigError
-        It is none of them, or several at once: the choice is ``dataset.kind``.
+        It is none of them, or several at once: ``dataset.kind`` chooses.
     DatasetError
-        It is not there, cannot be listed, or holds nothing that is read.
+        It does not exist, cannot be listed, or holds nothing that can be read.
     """
     found = _by_name(source, dataset)
     if found is None:
@@ -42,14 +42,15 @@ def kind_of(source: str, dataset: DatasetConfig) -> str:
 
 
 def _by_name(source: str, dataset: DatasetConfig) -> str | None:
-    """Return the kind that a file's name says; None for folders and prefixes."""
+    """Return the kind by a file's name; None for folders and prefixes."""
     found = look_at(source)
     if found == "folder":
         return None
     name = source.lower()
     if name.endswith(COMPRESSED):
         raise ConfigError(
-            f"{source}: an image in a compressed archive has no place of its own; unpack to .tar"
+            f"{source}: images cannot be read by byte range from a compressed archive; "
+            "decompress it to .tar"
         )
     many = is_pattern(source)
     if found == "missing" and not many:
@@ -70,7 +71,7 @@ def _by_name(source: str, dataset: DatasetConfig) -> str | None:
 
 
 def _table_or_images(place: str, name: str, dataset: DatasetConfig) -> str:
-    """Tell a Parquet file of URIs from one of images, by the configuration or by its columns."""
+    """Return whether a Parquet file holds URIs or images, by the configuration or its columns."""
     if dataset.kind in ("table", "parquet"):
         return dataset.kind
     schema = read_schema(place, name)
@@ -95,7 +96,7 @@ def _by_content(source: str) -> str:
     metadata = _metadata(source, folders, files)
     class_folders = bool(metadata) and several_class_folders(source)
     if class_folders:
-        # The folders are the labels. A CSV file may lie there for people; Parquet does not.
+        # The folders are the labels. A CSV file may be there for human readers; Parquet is not.
         metadata = [name for name in metadata if name.lower().endswith(PARQUET)]
     held["table"] = metadata
     if folders and (archives or (metadata and class_folders)):
@@ -103,15 +104,15 @@ def _by_content(source: str) -> str:
         held["folder"] = [] if image is None else [image]
     kinds = {kind: names for kind, names in held.items() if names}
     if len(kinds) > 1:
-        told = " and ".join(f"{_CALLED[kind]} ({_few(names)})" for kind, names in kinds.items())
+        found = " and ".join(f"{_CALLED[kind]} ({_few(names)})" for kind, names in kinds.items())
         raise ConfigError(
-            f"{source} holds {told}; say which are the dataset: dataset.kind: {' or '.join(kinds)}"
+            f"{source} contains {found}; choose one with dataset.kind: {' or '.join(kinds)}"
         )
     return next(iter(kinds), None) or _below(source)
 
 
 def _below(source: str) -> str:
-    """Return the kind of a folder with nothing but folders that says it."""
+    """Return the kind of a folder whose top level does not determine it."""
     contents = contents_below(source)
     if contents.images:
         return "folder"
@@ -121,10 +122,9 @@ def _below(source: str) -> str:
         return found[0]
     if found:
         raise ConfigError(
-            f"{source} holds {contents}; say which are the dataset: "
-            f"dataset.kind: {' or '.join(found)}"
+            f"{source} contains {contents}; choose one with dataset.kind: {' or '.join(found)}"
         )
-    raise DatasetError(f"there is no image below {source}, but {contents}{contents.advice}")
+    raise DatasetError(f"there are no images below {source}, but {contents}{contents.advice}")
 
 
 _CALLED = {

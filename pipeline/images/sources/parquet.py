@@ -57,7 +57,7 @@ class ParquetSource:
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Label → name, as ``dataset.labels`` or the files' own ClassLabel says."""
+        """Label → name, from ``dataset.labels`` or the files' own ClassLabel."""
         if self.labels is not None:
             return class_names(self.labels)
         return dict(enumerate(self.columns.names))
@@ -78,7 +78,7 @@ class ParquetSource:
         return listing_hash("parquet", self.files, self.columns, labels)
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
-        """Yield the images of all files; the footers and labels of 16 are read side by side."""
+        """Yield the images of all files; the footers and labels of 16 are read in parallel."""
         leftovers.update(self.beside)
         known: dict[Any, int | None] = {}
         rows = empty = 0
@@ -99,8 +99,8 @@ class ParquetSource:
                     yield Entry(uri, group.offset, group.length, label, split or named, boxes)
         if rows and empty == rows:
             raise DatasetError(
-                f"column {self.columns.image} of {self.root} holds no bytes in any row, as where "
-                "images are only named by their paths; store the images themselves in it"
+                f"column {self.columns.image} of {self.root} holds no bytes in any row, perhaps "
+                "only the paths of the images; store the images themselves in it"
             )
         self.boxes.check_all_used()
 
@@ -117,7 +117,7 @@ class ParquetSource:
             if bool(names) != bool(first):
                 raise DatasetError(
                     f"{self.files[0].uri} calls its classes {_few(first)}, but {file.uri} "
-                    f"{_few(names)}: read them one by one, or give both the same ClassLabel"
+                    f"{_few(names)}: read them separately, or give both the same ClassLabel"
                 )
             if value >= len(names):
                 raise DatasetError(
@@ -127,8 +127,8 @@ class ParquetSource:
             if self.labels is None and names[value] not in first:
                 raise DatasetError(
                     f"{file.uri} has the class {names[value][:80]!r}, which {self.files[0].uri} "
-                    f"has not: {_few(names)} there, {_few(first)} here; map them with "
-                    "dataset.labels, or read the files one by one"
+                    f"does not have ({_few(names)} instead of {_few(first)}); map them with "
+                    "dataset.labels, or read the files separately"
                 )
             if self.labels is None:
                 return value if names == first else first.index(names[value])
@@ -177,7 +177,7 @@ def open_parquet(
 
 
 def read_schema(place: str, name: str) -> pa.Schema:
-    """Return the Arrow schema of a Parquet file; DatasetError if it is none."""
+    """Return the Arrow schema of a Parquet file; DatasetError if it is not one."""
     with _opened(place, name) as file:
         return file.schema_arrow
 
@@ -219,7 +219,7 @@ def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], lis
         metadata = content.metadata
         place = _leaf(metadata, columns.image)
         if place is None or any(name not in content.schema_arrow.names for name in wanted):
-            raise DatasetError(f"{file.uri} has not the columns of the other files")
+            raise DatasetError(f"{file.uri} lacks columns that the other files have")
         groups = []
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
@@ -247,7 +247,7 @@ def _leaf(metadata: pq.FileMetaData, column: str) -> int | None:
 
 @contextmanager
 def _opened(place: str, name: str) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file; what is wrong with it is a DatasetError that names it."""
+    """Open a Parquet file; any failure is a DatasetError that names the file."""
     try:
         with open_file(place) as file, pq.ParquetFile(file) as content:
             yield content

@@ -158,7 +158,7 @@ def _chosen(
         if len({_DIGITS.sub("", kind) for kind in kinds}) > 1:
             raise DatasetError(
                 f"{uri}: the sample {sample.key.lstrip('/')[:200]!r} holds several images "
-                f"({', '.join(kinds[:5])}), and nothing says which is the one to explain; name it: "
+                f"({', '.join(kinds[:5])}); choose the one to explain, for example with "
                 f"dataset.image_column: {kinds[0]}"
             )
     for member, _ in sample.images:

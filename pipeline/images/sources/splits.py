@@ -48,5 +48,5 @@ def refuse_several_configs(source: str, uris: Collection[str]) -> None:
     if len(configs) > 1:
         raise ConfigError(
             f"{source} holds {len(configs)} configurations ({', '.join(configs[:5])}), each with "
-            f"splits of its own; name one: dataset.source: {source.rstrip('/')}/{configs[0]}"
+            f"its own splits; choose one: dataset.source: {source.rstrip('/')}/{configs[0]}"
         )

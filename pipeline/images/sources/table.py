@@ -97,8 +97,10 @@ class TableSource:
         paths = ", ".join(part.table.path for part in self.parts[:3])
         if not rows:
             raise DatasetError(f"the table {paths} has no rows")
-        if not found and not any(map(self.base.there, objects)):
-            why = "; some have backslashes, which separate no folders here" if backslashes else ""
+        if not found and not any(map(self.base.exists, objects)):
+            why = (
+                "; some have backslashes, which are not path separators here" if backslashes else ""
+            )
             raise DatasetError(
                 f"none of the {rows} files of {paths} exists below {self.root}{why}; "
                 "set dataset.root to the folder that its URIs are relative to"
@@ -192,7 +194,7 @@ def _part(path: str, folder: str, named: str | None, image: str | None, label: s
     kind = table.schema.field(uri).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _coded(kind)):
         raise DatasetError(
-            f"{path}: column {uri} must be text, the place of each image, not {kind}"
+            f"{path}: column {uri} must be text (paths or URLs of images), not {kind}"
         )
     return Part(
         table, folder, named, uri, label_column(table.schema, label, path), table.column("split")

@@ -1,4 +1,4 @@
-"""Tar archives without their bodies: what is where."""
+"""Tar archives without reading their contents: where each member is."""
 
 import posixpath
 import tarfile
@@ -10,7 +10,7 @@ from pipeline.errors import DatasetError
 from pipeline.images.sources.leftovers import Leftovers
 
 _WINDOW = 8_192
-"""Bytes read at a header: the header, the small labels behind it and mostly the next header."""
+"""Bytes read at a header: the header, small labels after it and usually the next header."""
 _LARGEST_READ = 1 << 20
 _BLOCK = 512
 
@@ -25,7 +25,7 @@ class Member:
 
 
 class Windowed:
-    """A file in small windows, so that many small reads at one place become one request."""
+    """A file read in small windows, so that many small nearby reads become one request."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
@@ -69,15 +69,15 @@ class Windowed:
 def tar_members(file: Windowed, size: int, name: str, leftovers: Leftovers) -> Iterator[Member]:
     """Yield the regular files of an uncompressed tar archive, reading headers only.
 
-    A hard link is the file that it links to, under its own name: tar stores a file that it meets
-    twice like this. Symbolic links, devices and sparse files are left over. A member's name is
-    never used as a path. Names that are not UTF-8 become text with escapes.
+    A hard link is the file that it links to, under its own name: that is how tar stores a file
+    that it encounters twice. Symbolic links, devices and sparse files are left over. A member's
+    name is never used as a path. Names that are not UTF-8 become text with escapes.
 
     Raises
     ------
     DatasetError
-        The archive is cut off, damaged or compressed, or another one is joined to it; ``name`` is
-        in the message.
+        The archive is truncated, damaged or compressed, or another one is appended to it;
+        ``name`` is in the message.
     """
     last = 0
     places: dict[str, tuple[int, int]] = {}
@@ -86,7 +86,7 @@ def tar_members(file: Windowed, size: int, name: str, leftovers: Leftovers) -> I
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]
                 if member.size < 0 or member.offset < last:
-                    raise tarfile.ReadError("a header leads backwards")
+                    raise tarfile.ReadError("a header points backwards")
                 last = member.offset_data
                 if last + member.size > size:
                     raise tarfile.ReadError(f"member {_text(member.name)!r} is cut off")
@@ -102,17 +102,17 @@ def tar_members(file: Windowed, size: int, name: str, leftovers: Leftovers) -> I
                     leftovers.add(_kind(member), f"{name}#{text}")
             end = archive.offset
     except tarfile.TarError as error:
-        raise DatasetError(f"{name} is no sound tar archive: {error}; {_ADVICE}") from error
+        raise DatasetError(f"{name} is not a valid tar archive: {error}; {_ADVICE}") from error
     file.seek(end)
     if file.read(_BLOCK) != bytes(_BLOCK):
         raise DatasetError(
-            f"{name} is cut off or damaged at byte {end:,}: there is no end mark; {_ADVICE}"
+            f"{name} is truncated or damaged at byte {end:,}: no end-of-archive marker; {_ADVICE}"
         )
     _check_end(file, end + _BLOCK, size, name, leftovers)
 
 
 def _check_end(file: Windowed, place: int, size: int, name: str, leftovers: Leftovers) -> None:
-    """Refuse an archive behind the end mark: only padding belongs there."""
+    """Refuse another archive after the end-of-archive marker: only padding belongs there."""
     while place < size:
         file.seek(place)
         block = file.read(_BLOCK)
@@ -127,8 +127,9 @@ def _check_end(file: Windowed, place: int, size: int, name: str, leftovers: Left
         leftovers.add("archives with bytes behind their end mark", name)
         return
     raise DatasetError(
-        f"{name} goes on behind its end mark, with another archive at byte {place:,}; "
-        "archives joined by cat cannot be read: keep them apart, or join them by tar --concatenate"
+        f"{name} continues after its end-of-archive marker, with another archive at byte "
+        f"{place:,}; archives joined with cat cannot be read: keep them separate, or join them "
+        "with tar --concatenate"
     )
 
 

@@ -71,7 +71,7 @@ class WebDatasetSource:
         return listing_hash("tar", self.files, labels, *chosen)
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
-        """Yield the images of all archives; 16 archives are looked at side by side."""
+        """Yield the images of all archives; 16 archives are read in parallel."""
         leftovers.update(self.beside)
         known: dict[Any, int | None] = {}
         look = partial(_images, self.root, self.choice)
@@ -119,15 +119,15 @@ def open_webdataset(
 
 
 def check_names(files: Sequence[File]) -> None:
-    """Refuse files whose names hold the mark between a file and what is in it."""
+    """Refuse files whose names contain ``#``, the separator between a file and its member."""
     if marked := [file.uri for file in files if MARK in file.uri]:
-        raise DatasetError(f"the name {marked[0]!r} holds a {MARK}; rename the file")
+        raise DatasetError(f"the name {marked[0]!r} contains a {MARK}; rename the file")
 
 
 def _folders(root: str, files: Sequence[File], labels: Labels | None) -> ClassFolders | None:
     """Return the class folders of archives that have no other labels, None if they have some.
 
-    The start of the first archive mostly says so; if not, the headers of all are read.
+    The start of the first archive usually decides; if not, the headers of all are read.
     """
     if not _in_folders(root, files[0]):
         return None
@@ -178,7 +178,7 @@ def _opened(root: str, file: File) -> Iterator[Windowed]:
 
 
 def _images(root: str, choice: Choice, file: File) -> tuple[list[Found], tuple[Leftover, ...]]:
-    """Return the images of one archive with what it says of their labels, and what is left over."""
+    """Return the images of one archive with their labels, and what is left over."""
     left = Leftovers()
     with _opened(root, file) as window:
         return archive_samples(window, file.size, file.uri, choice, left), left.found

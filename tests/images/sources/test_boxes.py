@@ -56,7 +56,7 @@ def test_boxes_of_unknown_files_are_counted(tmp_path: Path) -> None:
         ("a,1,2,nan,4", "1 boxes have corners that are missing or not finite"),
         ("a,1,2,inf,4", "1 boxes have corners that are missing or not finite"),
         ("a,5,2,3,4", "1 boxes have x1 < x0"),
-        ("../a,1,2,3,4", "'../a' is refused: it leaves"),
+        ("../a,1,2,3,4", "'../a' is refused: it is outside"),
         (",1,2,3,4", "'' is refused: it is empty"),
     ],
 )
@@ -76,7 +76,7 @@ def test_no_boxes_is_nothing_for_anybody() -> None:
 
 
 def test_fractions_are_no_pixels(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="fractions of the images; multiply"):
+    with pytest.raises(DatasetError, match="look like fractions; multiply"):
         _boxes(tmp_path, "file,x0,y0,x1,y1\na,0.1,0.2,0.9,1.01\nb,0,0,1,1\n")
     assert _boxes(tmp_path, "file,x0,y0,x1,y1\na,0,0,1,1\n").of("a", None) == ((0, 0, 1, 1),)
 

@@ -25,7 +25,7 @@ def test_files_are_counted_by_their_whole_suffix(tmp_path: Path) -> None:
     assert contents.has((".tar.gz",))
     assert not contents.images
     assert str(contents).startswith("2 .tar.gz, 1 ")
-    assert str(contents).endswith(", 2 kinds more")
+    assert str(contents).endswith(", 2 other kinds")
 
 
 def test_an_image_ends_the_count(tmp_path: Path) -> None:

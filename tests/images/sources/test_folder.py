@@ -106,5 +106,5 @@ def test_names_that_are_no_text_are_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_without_images_says_what_is_there_instead(tmp_path: Path) -> None:
     _touch(tmp_path, "cat/notes.txt")
-    with pytest.raises(DatasetError, match=r"no image below .*, but 1 \.txt"):
+    with pytest.raises(DatasetError, match=r"no images below .*, but 1 \.txt"):
         _listed(tmp_path)

@@ -65,14 +65,14 @@ def test_boxes_of_files_that_are_not_there_fail_the_index(images: Path, tmp_path
     [
         ({"source": "{}/none"}, DatasetError, "there is no .*none"),
         ({"source": "{}/cat/0.jpg"}, ConfigError, "neither a folder nor a"),
-        ({"source": "{}/val.tar.gz"}, ConfigError, "unpack to .tar"),
+        ({"source": "{}/val.tar.gz"}, ConfigError, "decompress it to .tar"),
         (
             {"source": "{}", "image_column": "a"},
             ConfigError,
-            "labels of a folder are its folders",
+            "labels of a folder are the names of its subfolders",
         ),
         ({"source": "{}/t.csv", "kind": "parquet"}, ConfigError, "set dataset.kind to table"),
-        ({"source": "{}", "root": "/"}, ConfigError, "a folder is its own root"),
+        ({"source": "{}", "root": "/"}, ConfigError, "not for a folder dataset"),
         ({"source": "{}", "labels": "{}/none.json"}, ConfigError, r"none\.json"),
         ({"source": "{}", "boxes": "{}/none.csv"}, DatasetError, r"none\.csv"),
         ({"source": "{}/t.csv", "root": "{}/none"}, ConfigError, "dataset.root .*none"),

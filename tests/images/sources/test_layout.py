@@ -78,12 +78,12 @@ def test_several_kinds_are_a_choice(tmp_path: Path, names: list[str], kinds: lis
         (["a/0.tar.gz", "a/1.tgz", "a/2.tar.gz"], r"2 \.tar\.gz, 1 \.tgz; unpack .* \.tar"),
         (["images.zip"], r"1 \.zip; unpack"),
         (["labels.csv", "x/y.txt"], r"1 \.csv.*dataset\.source to its file"),
-        ([".hidden/1.jpg"], "no file at all"),
+        ([".hidden/1.jpg"], "no files"),
     ],
 )
 def test_a_folder_of_nothing_says_what_is_there(
     tmp_path: Path, names: list[str], message: str
 ) -> None:
     write(tmp_path, *names)
-    with pytest.raises(DatasetError, match=f"no image below .*{message}"):
+    with pytest.raises(DatasetError, match=f"no images below .*{message}"):
         kind(tmp_path)

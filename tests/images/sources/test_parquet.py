@@ -69,7 +69,7 @@ def test_files_that_number_their_classes_otherwise_are_read_by_name(tmp_path: Pa
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        (("cat", "fox"), r"1\.parquet has the class 'fox'.*'cat', 'fox' there, 'cat', 'dog' here"),
+        (("cat", "fox"), r"1\.parquet has the class 'fox'.*'cat', 'fox' instead of 'cat', 'dog'"),
         ((), r"'cat', 'dog', but 1\.parquet by numbers only"),
         (("cat",), r"1\.parquet has the label 1, but names only 1 classes: 'cat'"),
     ],

@@ -103,11 +103,11 @@ def test_compressed_archives_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 512, 10_240])
-def test_an_archive_behind_the_end_mark_is_an_error(tmp_path: Path, padding: int) -> None:
+def test_an_archive_after_the_end_marker_is_an_error(tmp_path: Path, padding: int) -> None:
     first = archive(tmp_path / "a.tar", 900)
     joined = first + bytes(padding) + archive(tmp_path / "b.tar", 900)
     place = len(first) + padding
-    with pytest.raises(DatasetError, match=rf"x\.tar goes on .*at byte {place:,}; .*concatenate"):
+    with pytest.raises(DatasetError, match=rf"x\.tar continues .*at byte {place:,}; .*concatenate"):
         members(joined)
     assert len(members(first + bytes(padding))) == 1
 
