@@ -6,7 +6,7 @@ from pipeline.engine.scan import Scan
 from pipeline.errors import ConfigError
 from pipeline.files.node_cache import local_copy
 from pipeline.models import LoadedModel, Outputs, class_names, imagenet_outputs, own_outputs
-from pipeline.models.outputs import IMAGENET_1K
+from pipeline.models.outputs.output_names import IMAGENET_1K
 from pipeline.store import Run
 
 

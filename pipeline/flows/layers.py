@@ -13,10 +13,10 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session, warn_left_out
-from pipeline.models.logits import gradients_of, logits_of
-from pipeline.models.tape import working
-from pipeline.models.tokens import Tokens, has_tokens, read_tokens
-from pipeline.models.trunk import Layout, Trunk, check_replay, read_trunk
+from pipeline.models.structure.logits import gradients_of, logits_of
+from pipeline.models.structure.tape import working
+from pipeline.models.structure.tokens import Tokens, has_tokens, read_tokens
+from pipeline.models.structure.trunk import Layout, Trunk, check_replay, read_trunk
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class LayerMethod(Session):
     def observe(self, images: Tensor, question: Question) -> Observation:
         """Run the model and differentiate what is explained by the layers.
 
-        Layers of a convolutional network are those of :func:`pipeline.models.trunk.read_trunk`, of
-        a transformer of one resolution those of :func:`pipeline.models.tokens.read_tokens`.
+        Layers of a convolutional network are those of
+        :func:`pipeline.models.structure.trunk.read_trunk`, of a transformer of one resolution those
+        of :func:`pipeline.models.structure.tokens.read_tokens`.
 
         Raises
         ------

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from pipeline.flows.flow import Flow
 from pipeline.models import check_images, check_ready
-from pipeline.models.layout import coordinates, lies_on_image
 from pipeline.models.sharing import held, lock_of
+from pipeline.models.structure.layout import coordinates, lies_on_image
 
 
 class Session:
@@ -70,7 +70,7 @@ class Session:
         """Return which maps (B, C, h, w) of a model lie on the image: found once per image size.
 
         ``read`` gets two images of coordinates and returns the maps that the model makes of them;
-        see :mod:`pipeline.models.layout`.
+        see :mod:`pipeline.models.structure.layout`.
         """
         size = images.shape[-2:]
         if size not in self._lying:

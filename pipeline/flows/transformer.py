@@ -10,7 +10,7 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.recording import Recording, record
 from pipeline.flows.session import Session, fused
 from pipeline.models import Anatomy, Layer, anatomy
-from pipeline.models.logits import gradients_of, logits_of
+from pipeline.models.structure.logits import gradients_of, logits_of
 
 
 class TransformerMethod(Session):

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.images import InputTransform
 from pipeline.images.decoding.decode import decode
 from pipeline.models import load_model
-from pipeline.models.sata import sata
+from pipeline.models.loading.sata import sata
 
 ALPHAS = (0.5, 1.0, 2.0)
 

@@ -29,7 +29,7 @@ from pipeline.flows.methods.activation import Activation
 from pipeline.flows.methods.fam import Fam
 from pipeline.flows.transformer import TransformerMethod
 from pipeline.models import embed
-from pipeline.models.tokens import has_tokens
+from pipeline.models.structure.tokens import has_tokens
 
 SIDE = 128
 PARAMETERS = 120e6

@@ -14,8 +14,8 @@ from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session, warn_left_out
-from pipeline.models.alternatives import instead
-from pipeline.models.logits import logits_of
+from pipeline.models.structure.alternatives import instead
+from pipeline.models.structure.logits import logits_of
 
 
 class Activation(Session):

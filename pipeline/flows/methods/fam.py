@@ -19,7 +19,7 @@ from pipeline.flows.flow import Flow
 from pipeline.flows.references.gallery import By, Gallery, Similarity
 from pipeline.flows.session import Session
 from pipeline.flows.transformer import graphs
-from pipeline.models.activations import last_activations
+from pipeline.models.structure.activations import last_activations
 
 
 class Fam(Session):

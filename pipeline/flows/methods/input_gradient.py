@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pipeline.flows.flow import Flow
 from pipeline.flows.layers import LayerMethod, Observation, beside_itself, said
-from pipeline.models.logits import gradients_of, logits_of
+from pipeline.models.structure.logits import gradients_of, logits_of
 
 
 class InputGradient(LayerMethod):

@@ -43,10 +43,10 @@ from pipeline.flows.flow import Flow
 from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question, beside_itself
 from pipeline.flows.references.gallery import By, Gallery
 from pipeline.flows.solvers.neuron_abandoning import walk_back
-from pipeline.models.logits import gradients_of
-from pipeline.models.tape import working
-from pipeline.models.tokens import has_tokens
-from pipeline.models.trunk import Trunk
+from pipeline.models.structure.logits import gradients_of
+from pipeline.models.structure.tape import working
+from pipeline.models.structure.tokens import has_tokens
+from pipeline.models.structure.trunk import Trunk
 
 
 class NaFlow(LayerMethod):

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.transformer import TransformerMethod
-from pipeline.models.logits import logits_of
 from pipeline.models.sharing import of_this_thread
+from pipeline.models.structure.logits import logits_of
 
 Value = Literal["rank", "logit"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.segments import AFFINE, POINTWISE, RESHAPES, UNCHANGED, Segment
-from pipeline.models.tape import Op, replay
+from pipeline.models.structure.segments import AFFINE, POINTWISE, RESHAPES, UNCHANGED, Segment
+from pipeline.models.structure.tape import Op, replay
 
 Pixels = int | tuple[int, int]
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from pipeline.flows.solvers.closed_form import closed
 from pipeline.flows.solvers.linearisation import linearise, pushed_forward
 from pipeline.flows.solvers.lsmr import lsmr
-from pipeline.models.segments import AFFINE, Segment
-from pipeline.models.tape import Op, replay, working
-from pipeline.models.trunk import Trunk
+from pipeline.models.structure.segments import AFFINE, Segment
+from pipeline.models.structure.tape import Op, replay, working
+from pipeline.models.structure.trunk import Trunk
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from torch import nn
 from pipeline.errors import ConfigError
 from pipeline.flows import create_flow
 from pipeline.models import embed
-from pipeline.models.activations import last_activations
+from pipeline.models.structure.activations import last_activations
 from tests.flows import similarity as definition
 
 SMALL = {"img_size": (24, 40), "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows import create_flow
 from pipeline.models import LoadedModel
-from pipeline.models.class_head import with_outputs
+from pipeline.models.outputs.class_head import with_outputs
 from tests.flows.projecting import projection
 from tests.flows.reference import photographs_like, small
 

@@ -4,8 +4,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.flows.solvers.closed_form import closed
-from pipeline.models.segments import Segment
-from pipeline.models.tape import recording
+from pipeline.models.structure.segments import Segment
+from pipeline.models.structure.tape import recording
 
 
 def inverted(layer, x, y=None, damping=0.0):

@@ -1,0 +1,180 @@
+"""A model that a function of the user's own builds: any network, from any library.
+
+Naming a function in a configuration runs its code, here and on every worker.
+"""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.models.loading.checkpoint import first_line, read_checkpoint
+from pipeline.models.loading.load import LoadedModel, fill, input_of, tensors_sha256
+from pipeline.models.loading.preconditions import unwrapped
+from pipeline.models.structure.logits import logits_of
+
+_NEEDED = ("size", "mean", "std")
+_USUAL = {"interpolation": "bilinear", "crop_pct": 0.875, "crop_mode": "center"}
+"""What torchvision's, and with it most, evaluation transforms do."""
+
+
+def load_factory(
+    factory: str,
+    weights: str = "pretrained",
+    options: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    weights_key: str | None = None,
+) -> LoadedModel:
+    """Call a function for a model, and load weights into it strictly if a file is given.
+
+    Parameters
+    ----------
+    factory
+        ``package.module:function``, importable here and on every worker. It is called with
+        ``options`` and returns an ``nn.Module``, or a pair of one and its input: a dictionary of
+        size ``[H, W]``, mean, std, and where it matters interpolation, crop_pct and crop_mode.
+    weights
+        ``pretrained``: as the function returns them; or a file.
+    given
+        The configuration's ``model.input``, for what is not known of the input otherwise.
+    weights_key
+        See :func:`pipeline.models.loading.checkpoint.read_checkpoint`.
+
+    Returns
+    -------
+    LoadedModel
+        Its hash is that of the weights and of the source file of the function, so that workers
+        and later commands run the same.
+
+    Raises
+    ------
+    ConfigError
+        The function cannot be imported or called, or it is not known how images are to be given.
+    UnsupportedModel
+        What it returns is no model, or one whose output is not (B, K).
+    """
+    function, source = _imported(factory)
+    try:
+        made = function(**dict(options or {}))
+    except Exception as error:  # the user's own code
+        raise ConfigError(
+            f"model.factory: {factory} raised {type(error).__name__}: {first_line(error)}; "
+            "check it and model.options"
+        ) from error
+    model, known = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModel(
+            f"model.factory: {factory} returns a {type(made).__name__}; return an nn.Module, or a "
+            "pair of one and its input, a dictionary of size, mean and std"
+        )
+    model = unwrapped(model)
+    notes: tuple[str, ...] = ()
+    if weights != "pretrained":
+        checkpoint = fill(model, read_checkpoint(Path(weights), weights_key))
+        sha256, notes = checkpoint.sha256, checkpoint.notes
+    elif weights_key is not None:
+        raise ConfigError("model.weights_key chooses weights of a file; remove it")
+    else:
+        sha256 = tensors_sha256(model.state_dict())
+    model.eval().requires_grad_(False)
+    image, assumed = _input(factory, model, known, dict(given or {}))
+    classes = _outputs(model, image["size"])
+    model.num_classes = classes  # type: ignore[assignment]
+    identity = hashlib.sha256(f"{sha256} {source}".encode()).hexdigest()
+    return LoadedModel(model, identity, image, classes, (*notes, *assumed))
+
+
+def _imported(factory: str) -> tuple[Any, str]:
+    """Return the function and the sha256 of the file that it is written in."""
+    module_name, _, name = factory.partition(":")
+    if not name.isidentifier() or not all(map(str.isidentifier, module_name.split("."))):
+        raise ConfigError(f"model.factory is {factory!r}; write it as package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(
+            f"model.factory: cannot import {module_name} ({first_line(error)}); put its folder "
+            "on PYTHONPATH here and on every worker, or it beside the configuration"
+        ) from error
+    except Exception as error:  # the user's own code
+        raise ConfigError(
+            f"model.factory: importing {module_name} raised {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ConfigError(f"model.factory: {module_name} has no function {name}")
+    file = inspect.getsourcefile(module)
+    content = Path(file).read_bytes() if file else module_name.encode()
+    return function, hashlib.sha256(content).hexdigest()
+
+
+def _input(
+    factory: str, model: nn.Module, known: object, given: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return how images are given to a model, and what of it was assumed."""
+    if known is not None and not isinstance(known, Mapping):
+        raise ConfigError(f"model.factory: {factory} returns an input that is no dictionary")
+    found = dict(known) if known is not None else _read_input(model)
+    found = {name: _plain(value) for name, value in found.items()}
+    whole = found | given
+    if missing := [name for name in _NEEDED if name not in whole]:
+        raise ConfigError(
+            f"the {' and '.join(missing)} of the images that {factory} takes are not known; give "
+            "model.input: {size: [H, W], mean: [r, g, b], std: [r, g, b]}, or return them beside "
+            "the model"
+        )
+    assumed = {name: value for name, value in _USUAL.items() if name not in whole}
+    note = ", ".join(f"{name} {value}" for name, value in assumed.items())
+    return {**assumed, **whole}, (f"input of {factory} assumed: {note}",) if note else ()
+
+
+def _read_input(model: nn.Module) -> dict[str, Any]:
+    """Read the input that models of timm and image towers of open_clip say they take."""
+    if getattr(model, "pretrained_cfg", None):
+        return input_of(model)
+    config: Any = getattr(model, "preprocess_cfg", None)
+    if isinstance(config, Mapping) and {"size", "mean", "std"} <= config.keys():
+        size = config["size"]
+        crop = "squash" if config.get("resize_mode") == "squash" else "center"
+        return {
+            "size": [size, size] if isinstance(size, int) else list(size),
+            "mean": list(config["mean"]),
+            "std": list(config["std"]),
+            "interpolation": str(config.get("interpolation", "bicubic")),
+            "crop_pct": 1.0,
+            "crop_mode": crop,
+        }
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, size: Sequence[int]) -> int:
+    """Return how many numbers a model says of a blank image of ``size`` (H, W)."""
+    weight = next(model.parameters(), None)
+    images: Tensor = torch.zeros(1, 3, int(size[0]), int(size[1]))
+    if weight is not None:
+        images = images.to(weight.device)
+        if weight.is_floating_point() and weight.dtype != images.dtype:
+            raise UnsupportedModel(
+                f"the weights of {type(model).__name__} are {weight.dtype}; return model.float(), "
+                "and choose flow.precision for half precision"
+            )
+    try:
+        output = model(images)
+    except Exception as error:  # any network
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not take an image (1, 3, {size[0]}, {size[1]}): "
+            f"{first_line(error)}; check model.input.size, or wrap the model"
+        ) from error
+    return logits_of(output, model).shape[1]

@@ -1,0 +1,98 @@
+"""Whether the cells of a tensor lie on the image as its axes say: a proof, not a guess.
+
+A model is run on the coordinates of an image's pixels
+(:mod:`pipeline.models.structure.coordinates`). A tensor (B, C, h, w) lies on the image if, of what
+its cells come from,
+
+* no cell of a row lies above one of the row before it, and the last row below the first, and
+* no cell of a column lies to the left of one of the column before it, and the last column to the
+  right of the first.
+
+Tensors with their channels taken for places, transposed or mirrored grids, windows that were not
+put together again and shuffled tokens do not. Where everything comes from everywhere (a pooled
+vector, or tokens that were mixed without a trace of their own) there is nothing to prove, so that
+does not lie on the image either. Coordinates are float64; the margin is above the rounding of
+float32, should the model cast to it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import FlowatlasError, UnsupportedModel
+from pipeline.models.structure.coordinates import Coordinates, marked
+
+_MARGIN = 8 * torch.finfo(torch.float32).eps
+
+
+@contextmanager
+def coordinates(images: Tensor) -> Iterator[Tensor]:
+    """Yield two images (2, C, H, W) of coordinates, to be run through a model within the context.
+
+    The first holds every pixel's height from -1 (top) to 1, the second its place from left to
+    right. What a pass makes of them are coordinates too. ``images`` (B, C, H, W) give the size and
+    the device.
+
+    Raises
+    ------
+    UnsupportedModel
+        The model does not run, or chooses places by what they hold.
+    """
+    height, width = images.shape[-2:]
+    rows, columns = (
+        (2 * torch.arange(n, dtype=torch.float64) + 1) / n - 1 for n in (height, width)
+    )
+    both = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
+    both = both[:, None].repeat(1, images.shape[1], 1, 1).to(images.device)
+    with (
+        torch.inference_mode(False),
+        torch.autocast(images.device.type, enabled=False),
+        Coordinates(),
+        _in_a_sentence(height, width),
+    ):
+        yield marked(both)
+
+
+@contextmanager
+def _in_a_sentence(height: int, width: int) -> Iterator[None]:
+    """Let what a model raises in its first pass of all end in a sentence."""
+    try:
+        yield
+    except (FlowatlasError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of any model's own code
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise UnsupportedModel(
+            f"the model does not run on images of {height} × {width} pixels, or computes what "
+            f"cannot be followed to its place on the image ({first[0]}); check the size of the "
+            "images, or use another model"
+        ) from error
+
+
+def lies_on_image(maps: Tensor) -> bool:
+    """Return whether coordinates (2, C, h, w), mean over channels, ascend with rows and columns."""
+    with torch._C.DisableTorchFunction():  # here coordinates are numbers
+        rows, columns = maps.detach().double().mean(dim=1)
+        return _ascend(rows) and _ascend(columns.T)
+
+
+def channels_last(values: Tensor) -> bool | None:
+    """Return how a tensor of coordinates lies on the image: (B, h, w, C), or (B, C, h, w).
+
+    None if it lies on it in neither way.
+    """
+    if values.ndim != 4 or len(values) != 2:
+        return None
+    if lies_on_image(values):
+        return False
+    return True if lies_on_image(values.permute(0, 3, 1, 2)) else None
+
+
+def _ascend(lines: Tensor) -> bool:
+    """Return whether no line of coordinates (n, m) lies before another, and the last behind."""
+    if len(lines) == 1:
+        return True
+    low, high, margin = lines.amin(dim=1), lines.amax(dim=1), _MARGIN * lines.abs().amax()
+    return bool((low[1:] - high[:-1] >= -margin).all() and low[-1] - high[0] > margin)
