@@ -12,7 +12,7 @@ from pipeline.console.command import console, run_command, say, terminable
 from pipeline.images.reasons import counted
 
 if TYPE_CHECKING:
-    from pipeline.engine import Setback, Started
+    from pipeline.engine import Failure, Started
     from pipeline.store import Receipt, Totals
 
 
@@ -34,7 +34,7 @@ def _run(
     config: RunConfig,
     on_start: Callable[["Started"], None],
     on_receipt: Callable[["Receipt"], None],
-    on_setback: Callable[["Setback"], None],
+    on_failure: Callable[["Failure"], None],
 ) -> "Totals":
     """Compute a run until it is done or a signal comes, which is looked for after every unit."""
     from pipeline.engine import run_flows
@@ -45,7 +45,7 @@ def _run(
             on_receipt(receipt)
             check()
 
-        return run_flows(config, on_start=on_start, on_receipt=told, on_setback=on_setback)
+        return run_flows(config, on_start=on_start, on_receipt=told, on_failure=on_failure)
 
 
 def tell(config: RunConfig) -> None:
@@ -54,7 +54,7 @@ def tell(config: RunConfig) -> None:
 
     try:
         with EventLog(sys.stdout, config.run) as log:
-            log.finished(_run(config, log.started, log.receipt, log.setback))
+            log.finished(_run(config, log.started, log.receipt, log.failure))
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
 
@@ -65,7 +65,7 @@ def compute(config: RunConfig) -> None:
 
     with FlowProgress(console) as progress:
         try:
-            totals = _run(config, progress.started, progress.receipt, progress.setback)
+            totals = _run(config, progress.started, progress.receipt, progress.failure)
         except KeyboardInterrupt:
             say("stopped; what is done is kept: run the same command again to go on")
             raise typer.Exit(1) from None

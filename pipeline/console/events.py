@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
-from pipeline.engine import Setback, Started
+from pipeline.engine import Failure, Started
 from pipeline.store import Receipt, Totals
 
 
@@ -66,17 +66,17 @@ class EventLog:
             memory=receipt.memory,
         )
 
-    def setback(self, setback: Setback) -> None:
+    def failure(self, failure: Failure) -> None:
         """Say that an attempt failed, or that a worker or a node was lost."""
-        if setback.kind == "gave_up":  # the error that ends the run says it
+        if failure.kind == "gave_up":  # the error that ends the run says it
             return
         self._tell(
-            setback.kind,
-            units=[unit.id for unit in setback.units],
-            attempt=setback.attempt,
-            error=setback.error,
-            node=setback.node,
-            log=setback.log,
+            failure.kind,
+            units=[unit.id for unit in failure.units],
+            attempt=failure.attempt,
+            error=failure.error,
+            node=failure.node,
+            log=failure.log,
         )
 
     def finished(self, totals: Totals) -> None:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from pipeline.console.command import say
-from pipeline.engine import Pace, Setback, Started
+from pipeline.engine import Failure, Pace, Started
 from pipeline.store import Receipt
 
 _LINE_SECONDS = 15.0
@@ -96,11 +96,11 @@ class FlowProgress:
                 f"{completed:,} of {self._rows:,} images, {_speed(rate, left)}", highlight=False
             )
 
-    def setback(self, setback: Setback) -> None:
+    def failure(self, failure: Failure) -> None:
         """Say in one line that an attempt failed, or that a worker or a node was lost."""
-        if setback.kind != "gave_up":  # the error that ends the run says it
-            where = f" ({setback.log})" if setback.log else ""
-            say(f"{setback.sentence}{where}", self._console, style="yellow")
+        if failure.kind != "gave_up":  # the error that ends the run says it
+            where = f" ({failure.log})" if failure.log else ""
+            say(f"{failure.sentence}{where}", self._console, style="yellow")
 
     @property
     def summary(self) -> str | None:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from pipeline.engine.planning.plan import Plan, check_fit, plan_run
     from pipeline.engine.preparation import Prepared, prepare
     from pipeline.engine.run import Started, run_flows
+    from pipeline.engine.scheduling.failure import Failure
     from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
     from pipeline.engine.scheduling.local import LocalEngine
-    from pipeline.engine.scheduling.setback import Setback
     from pipeline.engine.suggested_labels import SuggestedLabels, suggest_labels
     from pipeline.engine.worker import open_flows
 else:
@@ -26,7 +26,7 @@ else:
             "run": ("Started", "run_flows"),
             "scheduling.interface": ("Attempt", "Engine", "Job", "Worker"),
             "scheduling.local": ("LocalEngine",),
-            "scheduling.setback": ("Setback",),
+            "scheduling.failure": ("Failure",),
             "suggested_labels": ("SuggestedLabels", "suggest_labels"),
             "worker": ("open_flows",),
         },
@@ -35,13 +35,13 @@ else:
 __all__ = [
     "Attempt",
     "Engine",
+    "Failure",
     "Job",
     "LocalEngine",
     "Measured",
     "Pace",
     "Plan",
     "Prepared",
-    "Setback",
     "Started",
     "SuggestedLabels",
     "Worker",

@@ -31,7 +31,7 @@ class IndexedImage:
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """An image as the model gets it, or the reason why it cannot be used.
+    """An image as the model's input, or the reason why it cannot be used.
 
     ``pixels`` is (3, H, W) uint8; ``boxes`` are fractions of the model's input, (K, 4).
     """
@@ -65,8 +65,8 @@ def load_image(
 ) -> LoadedImage:
     """Load one image and its boxes; a bad image becomes a reason, never an error.
 
-    Rows in ``crashing`` are known to kill their reader and are left alone. Only what may pass (a
-    store that does not answer) is raised, so that the unit is tried again.
+    Rows in ``crashing`` are known to kill their reader and are not read. Only temporary errors
+    (a store that does not answer) are raised, so that the unit is tried again.
     """
     nothing = np.empty((0, 4), np.float32)
     if image.row in crashing:
@@ -85,10 +85,10 @@ def read_ahead(
     readers: ThreadPoolExecutor,
     load: Callable[[IndexedImage], LoadedImage],
 ) -> Iterator[list[LoadedImage]]:
-    """Let threads read the first batches and return an iterator, for which they read on.
+    """Start reading the first batches in threads; return an iterator that reads ahead.
 
-    Batches are cut by row, never by what could be used, so an image's batch mates are always the
-    same. At most ``_AHEAD`` batches wait beside the one in use.
+    Batches are cut by row, unusable images included, so an image always shares its batch with the
+    same images. At most ``_AHEAD`` batches wait in addition to the one in use.
     """
     starts = iter(range(0, len(images), batch_size))
 

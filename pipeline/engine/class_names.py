@@ -1,4 +1,4 @@
-"""The names of a run's classes, from whatever knows them: references, model, dataset."""
+"""The names of a run's classes, from its references, model or dataset."""
 
 from pipeline.config import RunConfig
 from pipeline.engine.probe import Probe
@@ -13,9 +13,9 @@ from pipeline.store import Run
 def outputs_of(
     config: RunConfig, loaded: LoadedModel, tried: Probe, compared: Run | None
 ) -> Outputs:
-    """Return the outputs that the labels of a run mean, as far as they have names.
+    """Return the outputs that a run's labels refer to, with their names if they have any.
 
-    With references they are the reference run's classes; else the model's outputs, named by
+    With references these are the reference run's classes; else the model's outputs, named by
     ``dataset.classes`` or by the model's own weights.
     """
     if compared is not None:
@@ -32,7 +32,7 @@ def outputs_of(
 
 
 def _named(owner: str, classes: tuple[str, ...]) -> Outputs:
-    """Return outputs with these names; ``class 7`` is how an output 7 without a name is stored."""
+    """Return outputs with these names; an unnamed output 7 is stored as ``class 7``."""
     names = tuple("" if name == f"class {index}" else name for index, name in enumerate(classes))
     return Outputs(owner, len(names), names if any(names) else None)
 
@@ -42,9 +42,9 @@ def class_names_of(
 ) -> tuple[str, ...]:
     """Return one name per class that a label or a prediction of the run may have.
 
-    With references they are the reference run's classes; of a model with outputs, one per output;
-    of a model without, as many as the labels need (at least one). Where the dataset's classes were
-    matched by name the outputs keep their own names; else those of the dataset go first.
+    With references these are the reference run's classes; for a model with outputs, one per output;
+    for a model without, as many as the labels need (at least one). Where the dataset's classes were
+    matched by name the outputs keep their own names; else the dataset's names take precedence.
 
     Raises
     ------

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 class Clock:
     """Adds up seconds by stage (``with clock("decode"): …``); threads may share one.
 
-    A stage within another is not counted towards the outer one. Stages of several threads at once
-    (fetch, decode, transform) add up to more than the clock on the wall.
+    A stage within another is not counted towards the outer one. Stages that run in several threads
+    (fetch, decode, transform) can add up to more than the wall time.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,6 @@ class Clock:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Stage → seconds so far, to a tenth of a millisecond."""
+        """Stage → seconds so far, rounded to 0.1 ms."""
         with self._lock:
             return {stage: round(spent, 4) for stage, spent in self._spent.items()}

@@ -28,7 +28,7 @@ from pipeline.store.layout import summary_schema
 
 @dataclass(frozen=True)
 class ComputedBatch:
-    """A batch on its way into the store: who, what came out, and why some are quarantined.
+    """A computed batch before it is stored: images, results and quarantine reasons.
 
     ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w) and ``features`` (B, C)
     float32; ``values`` column → (B,); quarantined images hold zeros.
@@ -45,9 +45,9 @@ class ComputedBatch:
 def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
     """Run the model, its flow and the measures on one batch.
 
-    An image that could not be used stays in its place as zeros, so that its batch mates' results
-    do not depend on it. Maps or logits that are not finite quarantine their image. ``clock``
-    gets the seconds of the flow as ``compute``.
+    An image that could not be used stays in its place as zeros, so that the results of the other
+    images in the batch do not depend on it. An image with non-finite maps or logits is quarantined.
+    The time of the flow is added to ``clock`` as ``compute``.
     """
     spec = context.run.spec
     shown = _on_device(batch, spec.input["size"], context.device)
@@ -75,7 +75,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
 
 def _on_device(batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device) -> Tensor:
     """Return the pixels (B, 3, H, W) uint8, zeros for images that could not be used."""
-    # Pinned, a GPU fetches them while the host goes on.
+    # From pinned memory a GPU copies them while the host continues.
     pixels = torch.zeros(len(batch), 3, *size, dtype=torch.uint8, pin_memory=device.type == "cuda")
     host = pixels.numpy()
     for place, loaded in enumerate(batch):
@@ -112,7 +112,7 @@ def _reasons(
 
 
 def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
-    """Return why there is nothing to explain in a good image, if so."""
+    """Return why a usable image cannot be explained, None if it can."""
     references = context.references
     if context.run.config.flow.target == "label" and loaded.image.label is None:
         return Reason.NO_LABEL
@@ -124,18 +124,18 @@ def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
 def _on_host(
     flow: Flow, measured: dict[str, Tensor], independent: bool
 ) -> dict[str, NDArray[np.generic]]:
-    """Copy the columns to the host, all floats in one transfer; -1 is no class."""
-    said = predictions(flow.logits, independent)
+    """Copy the columns to the host, all floats in one transfer; class -1 means none."""
+    predicted = predictions(flow.logits, independent)
     names = ["confidence", "margin", *measured]
-    floats = torch.stack([said.confidence, said.margin, *measured.values()]).cpu().numpy()
-    integers = torch.stack([said.pred, flow.target]).to(torch.int32).cpu().numpy()
+    floats = torch.stack([predicted.confidence, predicted.margin, *measured.values()]).cpu().numpy()
+    integers = torch.stack([predicted.pred, flow.target]).to(torch.int32).cpu().numpy()
     return dict(zip(names, floats, strict=True)) | {"pred": integers[0], "target": integers[1]}
 
 
 def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
     """Join the batches of a unit into its maps, status and Parquet part.
 
-    Undefined values (NaN) and everything measured of a quarantined image become null.
+    Undefined values (NaN) and all measures of a quarantined image become null.
     """
     loaded = [item for batch in batches for item in batch.images]
     reasons = [reason for batch in batches for reason in batch.reasons]
@@ -146,16 +146,16 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
     }
     labels = pa.array([item.image.label for item in loaded], pa.int32())
     pred, target, hashes = values.pop("pred"), values.pop("target"), values.pop("phash")
-    said = pa.array(pred, mask=bad | (pred < 0))
+    predicted = pa.array(pred, mask=bad | (pred < 0))
     status = np.where(bad, Status.QUARANTINED, Status.OK).astype(np.uint8)
     columns = {
         "row": [item.image.row for item in loaded],
         "status": status,
         "reason": reasons,
         "label": labels,
-        "pred": said,
+        "pred": predicted,
         "target": pa.array(target, mask=bad | (target < 0)),
-        "correct": pa.compute.equal(said, labels),
+        "correct": pa.compute.equal(predicted, labels),
         "width": [item.width for item in loaded],
         "height": [item.height for item in loaded],
         "phash": pa.array(hashes, mask=bad | (hashes == 0)),
@@ -172,5 +172,5 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
 
 
 def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    there = [part for part in parts if part is not None]
-    return np.concatenate(there) if there else None
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if present else None

@@ -1,4 +1,4 @@
-"""What a worker holds while it lives: the model with its hooks, the input transform, the store."""
+"""What a worker keeps open: the model with its hooks, the input transform, the store."""
 
 import inspect
 from collections.abc import Iterator
@@ -33,10 +33,10 @@ from pipeline.store.reader import open_run
 
 @dataclass(frozen=True)
 class Context:
-    """Everything ``process_unit`` needs; opened once per worker from the run's own run.json.
+    """Everything a unit needs; opened once per worker from the run's own run.json.
 
-    ``recorder`` is there where the run stores features, ``references`` where it has some;
-    ``independent`` says that the logits are of labels by themselves, not of one class of K.
+    ``recorder`` is set if the run stores features, ``references`` if it has some;
+    ``independent`` means that the logits are of K independent labels, not of one class out of K.
     """
 
     run: Run
@@ -50,12 +50,12 @@ class Context:
 
     @property
     def transform(self) -> InputTransform:
-        """What the model does to an image first."""
+        """The model's input transform."""
         return self.images.transform
 
     @property
     def autocast(self) -> torch.autocast:
-        """The precision the model runs in; maps and measures are float32 in any case."""
+        """The precision the model runs in; maps and measures are always float32."""
         precision = self.run.config.flow.precision
         return torch.autocast(
             self.device.type,
@@ -78,7 +78,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
     Raises
     ------
     RunConflict
-        The weights or the reference run are not those the run was planned with.
+        The weights or the reference run differ from those the run was started with.
     """
     torch.set_num_threads(threads)
     run = open_run(uri)
@@ -113,7 +113,7 @@ def _weights(model: ModelConfig) -> str:
 
 
 def load_configured(model: ModelConfig) -> LoadedModel:
-    """Load the model of a configuration, with the outputs and the change that it asks for."""
+    """Load the model of a configuration, with the configured outputs and transform."""
     weights, key = local_copy(model.weights), model.weights_key
     if model.factory is not None:
         given = model.input.model_dump(exclude_none=True, mode="json")
@@ -134,12 +134,12 @@ def open_method(
 ) -> tuple[EmbeddingRecorder | None, Method]:
     """Bind the configured method to a model on ``device`` until ``stack`` closes.
 
-    The embeddings of every pass are recorded on the way where the run stores them.
+    The embeddings of every forward pass are recorded if the run stores them.
 
     Raises
     ------
     ConfigError, UnsupportedModel
-        What the method says of its options and of the model.
+        The method rejects its options or the model.
     """
     options = method_options(config.flow, references, device)
     options |= _of_right_types(config.flow)
@@ -154,7 +154,7 @@ def open_method(
 
 
 def _of_right_types(flow: FlowConfig) -> dict[str, Any]:
-    """Return the options that the user gave, as the types that the method's signature says."""
+    """Return the user's options, converted to the types in the method's signature."""
     method, options = METHODS.get(flow.method), dict(flow.options)
     known = {} if method is None else inspect.signature(method, eval_str=True).parameters
     for name in options.keys() & known.keys():
@@ -162,8 +162,8 @@ def _of_right_types(flow: FlowConfig) -> dict[str, Any]:
         try:
             options[name] = kind.validate_python(options[name])
         except ValidationError as error:
-            said = error.errors(include_url=False, include_input=False)[0]["msg"]
-            raise ConfigError(f"flow.options.{name}: {said}") from None
+            message = error.errors(include_url=False, include_input=False)[0]["msg"]
+            raise ConfigError(f"flow.options.{name}: {message}") from None
     return options
 
 

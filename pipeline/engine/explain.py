@@ -1,4 +1,4 @@
-"""Which class every image of a batch is explained for, and its flow for that class."""
+"""Chooses the class to explain for each image of a batch, and computes the flow for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,8 +53,8 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
         features = None if context.recorder is None else context.recorder.last
         if features is not None and len(features) != len(batch):
             raise UnsupportedModel(
-                "the method does not run a batch as one, so its embeddings cannot be stored on "
-                "the way; use flow.features: false, or flow.method: activation"
+                "the method does not run a batch in one pass, so its embeddings cannot be stored; "
+                " use flow.features: false, or flow.method: activation"
             )
         label_maps = None
         if target == "both":
@@ -74,7 +74,7 @@ def _call(context: Context, inputs: Tensor, targets: Tensor | None, own: Tensor 
 def _label_maps(
     context: Context, flow: Flow, inputs: Tensor, labels: Tensor, own: Tensor | None
 ) -> Tensor:
-    """Return the flow for the label: the same one where the model was right, else computed."""
+    """Return the flow for the label: reused where the prediction is right, else computed."""
     right = labels == flow.target
     maps = torch.where(right[:, None, None, None], flow.maps, 0.0)
     wrong = (labels >= 0) & ~right
@@ -90,11 +90,11 @@ def explained_class(target: int | str, classes: Sequence[str]) -> int:
     Raises
     ------
     ConfigError
-        There is no such class, or several of this name.
+        There is no such class, or several have this name.
     """
     if isinstance(target, int):
         if not 0 <= target < len(classes):
-            raise ConfigError(f"flow.target: {target} is no class; they are 0 … {len(classes) - 1}")
+            raise ConfigError(f"flow.target: {target} is not a valid class (0–{len(classes) - 1})")
         return target
     found = [index for index, name in enumerate(classes) if name == target]
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Which output of the model each class of the dataset is: by name, by position, or refused."""
+"""Assigns each class of the dataset to an output of the model, by name or position, or refuses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _LONGEST = 40
 
 
 class LabelsUnclear(ConfigError):
-    """Nothing says which outputs of the model the classes of the dataset are."""
+    """It is not clear which outputs of the model the dataset's classes are."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Labelling:
     by : str
         ``name`` or ``number`` of the class; ``position`` in the order of the names; ``mapping``
         (``dataset.labels``); ``index``: the dataset gives indices; ``dataset``: the model has no
-        outputs, the classes are the dataset's own; ``earlier``: as when the run was begun.
+        outputs, the classes are the dataset's own; ``earlier``: as when the run was started.
     classes : mapping
         Name → output, None for classes left without a label; empty where the dataset has no names.
     outputs : Outputs
     source : str
-        The file of the mapping, or why the order is used.
+        The file of the mapping, or the reason for using the order.
     """
 
     by: By
@@ -41,7 +41,7 @@ class Labelling:
     source: str = ""
 
     def sentence(self, index: Index) -> str:
-        """Say in one line how many images have labels, and by what."""
+        """Return in one line how many images have labels, and how these were assigned."""
         if not index.labelled:
             return "no labels"
         images = f"{index.labelled:,} of {index.rows:,} images labelled"
@@ -52,21 +52,23 @@ class Labelling:
         if self.by == "dataset":
             return f"{images}, in the dataset's own classes: the model has no outputs"
         if self.by == "earlier":
-            return f"{images}, by position as when this run was begun, NOT checked: {self.source}"
+            return (
+                f"{images}, by position, as when this run was started, NOT checked: {self.source}"
+            )
         how = {
             "name": "matched by name",
             "number": "matched by number",
-            "position": "by position: the outputs have no names, and the order is clear",
+            "position": "by position: the outputs have no names, and the order is unambiguous",
             "mapping": f"by the mapping {self.source}",
         }[self.by]
         example = next(((n, o) for n, o in self.classes.items() if o is not None), None)
-        told = "" if example is None else f", e.g. {self._example(*example)}"
+        shown = "" if example is None else f", e.g. {self._example(*example)}"
         unlabelled = [name for name, output in self.classes.items() if output is None]
         left = f"; without a label: {few(unlabelled)}" if unlabelled else ""
-        return f"{images}, {count} {how}{told}{left}"
+        return f"{images}, {count} {how}{shown}{left}"
 
     def to_json(self, index: Index) -> dict[str, Any]:
-        """Return the same for programs."""
+        """Return the same as JSON data."""
         return {
             "by": self.by if index.labelled else "none",
             "images": index.rows,
@@ -81,19 +83,19 @@ class Labelling:
 
 
 def label_classes(names: Sequence[str], outputs: Outputs) -> Labelling:
-    """Assign the dataset's classes, in its own order, to outputs; guess nothing.
+    """Assign the dataset's classes, in its own order, to outputs, without guessing.
 
     Parameters
     ----------
     names : sequence of str
-        What the dataset calls its classes, in its own order; empty where it gives indices.
+        The dataset's class names, in its own order; empty where it gives indices.
     outputs : Outputs
 
     Raises
     ------
     LabelsUnclear
-        Names match no output or several, or nothing but a doubtful order speaks for them; both
-        sides are printed with the next step.
+        A name matches no output or several, or only an ambiguous order could decide; the
+        message shows both sides and the next step.
     """
     if not names:
         return Labelling("index", outputs)
@@ -118,7 +120,7 @@ def label_classes(names: Sequence[str], outputs: Outputs) -> Labelling:
 
 
 def few(names: Collection[str]) -> str:
-    """Return a few names for a message, hostile characters escaped."""
+    """Return a few names for a message, with control characters escaped."""
     shown = ", ".join(repr(name[:_LONGEST]) for name in list(names)[:_SHOWN])
     return shown + (f", … ({len(names):,})" if len(names) > _SHOWN else "")
 
@@ -134,15 +136,15 @@ _WRITE = (
 
 
 def _unmatched(names: Sequence[str], outputs: Outputs, matching: Matching) -> str:
-    said = [
+    parts = [
         f"{len(matching.matched):,} of the dataset's {len(names):,} classes match an output of "
         f"{outputs.owner} by name"
     ]
     if matching.matched:
         name, output = next(iter(matching.matched.items()))
-        said[0] += f" ({name[:_LONGEST]} = {outputs.described(output)})"
+        parts[0] += f" ({name[:_LONGEST]} = {outputs.described(output)})"
     if matching.unknown:
-        said.append(f"no output is called {few(matching.unknown)}")
+        parts.append(f"no output is called {few(matching.unknown)}")
     for name, several in list(matching.ambiguous.items())[:2]:
         meant = " or ".join(outputs.described(output) for output in several[:3])
         also = [
@@ -151,13 +153,13 @@ def _unmatched(names: Sequence[str], outputs: Outputs, matching: Matching) -> st
             if other != name and set(several) & set(matching.ambiguous[other])
         ]
         same = f", as may {few(also)}" if len(several) == 1 else ""
-        said.append(f"{name[:_LONGEST]!r} may mean {meant}{same}")
+        parts.append(f"{name[:_LONGEST]!r} may mean {meant}{same}")
     if len(matching.ambiguous) > 2:
-        said.append(f"{len(matching.ambiguous) - 2} more are ambiguous")
+        parts.append(f"{len(matching.ambiguous) - 2} more are ambiguous")
     theirs = few([outputs.name(index) for index in range(outputs.count)])
     return (
-        f"{'; '.join(said)}. The outputs are called {theirs}. If they are not, name them with "
-        f"dataset.classes; else {_WRITE}"
+        f"{'; '.join(parts)}. The outputs are called {theirs}. If that is wrong, name them with "
+        f"dataset.classes; otherwise {_WRITE}"
     )
 
 

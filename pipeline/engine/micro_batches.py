@@ -11,9 +11,9 @@ from pipeline.engine.context import Context
 class MicroBatches:
     """Computes batches in parts as large as the device's memory allows.
 
-    When the memory does not suffice, the part is halved and the batch computed anew; the smaller
-    size is kept, because the next batch would need as much. The maps are the same up to the
-    rounding that comes with another batch size.
+    When memory runs out, the part is halved and the batch computed again; the smaller size is
+    kept, because the next batch would need as much memory. The maps are the same up to rounding,
+    which depends on the batch size.
     """
 
     def __init__(self, context: Context) -> None:
@@ -37,6 +37,6 @@ class MicroBatches:
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
-            # Here, not in the handler: the exception holds on to the tensors of its frames.
+            # Not in the handler, where the exception still references the tensors of its frames.
             self._most = (size + 1) // 2
             torch.cuda.empty_cache()

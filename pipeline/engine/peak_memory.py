@@ -1,4 +1,4 @@
-"""How much memory this process has held at most."""
+"""The peak memory of this process."""
 
 import resource
 import sys
@@ -8,8 +8,7 @@ from pathlib import Path
 def peak_resident() -> int:
     """Return the largest resident size of this process so far, in bytes.
 
-    On Linux from ``/proc``: what ``getrusage`` says there begins with the size of the process
-    that started this one.
+    On Linux from ``/proc``: there ``getrusage`` counts from the size of the parent process on.
     """
     status = Path("/proc/self/status")
     if status.is_file():

@@ -1,4 +1,4 @@
-"""``prepare``: everything about a run that shows before a worker starts, every error included."""
+"""``prepare``: everything that can be checked before a worker starts."""
 
 from dataclasses import dataclass
 
@@ -22,22 +22,22 @@ from pipeline.store import Column, Run, RunSpec, Spool
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: what it is, and what the scan of its dataset found."""
+    """A run that can start: its specification, and what the scan of its dataset found."""
 
     spec: RunSpec
     index: Index
     parts: Spool | None
-    """What the scan wrote; None where the run holds it already and nothing has changed."""
+    """The index that the scan wrote; None if the run has it already and nothing has changed."""
     labelling: Labelling
     notes: tuple[str, ...] = ()
-    """What was assumed of the model, in sentences."""
+    """What was assumed about the model, in sentences."""
 
 
 def prepare(config: RunConfig) -> Prepared:
     """Read the dataset's index and try the method on the model, on this machine's CPU.
 
-    Every error of the configuration, the dataset or the model shows here, before any worker or
-    GPU is asked for.
+    Every error in the configuration, the dataset or the model is raised here, before any worker
+    or GPU is used.
 
     Raises
     ------
@@ -95,9 +95,9 @@ def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
 def try_method(
     config: RunConfig, source: Source, loaded: LoadedModel, compared: Run | None
 ) -> tuple[RunConfig, Probe, InputTransform]:
-    """Try the method on the model, with the references and the input it will really have.
+    """Try the method on the model, with the run's own references and input.
 
-    Returns the configuration with the method named, too.
+    Also returns the configuration, with ``auto`` replaced by the chosen method.
     """
     transform = InputTransform.from_dict(_input(config, loaded))
     references, asked = None, config.flow.references

@@ -1,4 +1,4 @@
-"""What a method yields on a model, found by trying it before any worker is asked for."""
+"""What a method returns for a model, found by trying it before any worker starts."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,14 +15,14 @@ from pipeline.images import Index
 from pipeline.models import LoadedModel, check_logits
 
 _TRIED = ("daam", "naflow", "gradcam", "input_gradient")
-"""Methods that explain a class, the one that sees most of a model first."""
+"""Methods that explain a class, in order of preference."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Layers, grid and extras of a method's flow; how many classes it tells apart, and so on.
+    """What a method returns for a model: layers, grid, extras and sizes.
 
-    ``outputs`` is the width of the logits, 0 where nothing is predicted; ``channels`` that of the
+    ``outputs`` is the number of logits, 0 without predictions; ``channels`` the size of the
     embedding, 0 where the run stores none; ``targeted`` whether the maps depend on a class.
     """
 
@@ -37,12 +37,12 @@ class Probe:
 def probe(
     config: RunConfig, loaded: LoadedModel, size: tuple[int, int], references: References | None
 ) -> Probe:
-    """Compute the flow of one empty image of ``size`` (H, W) on the CPU.
+    """Compute the flow of one blank image of ``size`` (H, W) on the CPU.
 
     Raises
     ------
     ConfigError, UnsupportedModel
-        What the method says of its options and of the model.
+        The method rejects its options or the model.
     """
     images = torch.zeros(1, 3, *size)
     if loaded.num_classes:
@@ -56,7 +56,7 @@ def probe(
     if result.maps.shape[1] != len(result.layers):
         raise UnsupportedModel(
             f"{config.flow.method} names {len(result.layers)} layers of {config.model.name} but "
-            f"maps {result.maps.shape[1]}; use another flow.method"
+            f"returns {result.maps.shape[1]} maps; use another flow.method"
         )
     outputs = result.logits.shape[1]
     if references is None and outputs not in (0, loaded.num_classes):
@@ -77,14 +77,14 @@ def probe(
 def choose_method(
     config: RunConfig, loaded: LoadedModel, size: tuple[int, int], references: References | None
 ) -> tuple[RunConfig, Probe]:
-    """Put a method in the place of ``auto``, the first that sees the model, and try it.
+    """Replace ``auto`` by the first method that supports the model, and try it.
 
     For a model without a classifier that is ``fam`` with references, else ``activation``.
 
     Raises
     ------
     ConfigError, UnsupportedModel
-        As of :func:`probe`; of ``auto`` what the last method says.
+        As :func:`probe`; with ``auto`` the error of the last method tried.
     """
     if config.flow.method != "auto":
         return config, probe(config, loaded, size, references)
@@ -106,7 +106,7 @@ def choose_method(
 
 
 def check_target(config: RunConfig, index: Index, tried: Probe, classes: Sequence[str]) -> None:
-    """Raise ConfigError unless ``flow.target`` means something for method, model and dataset."""
+    """Raise ConfigError unless ``flow.target`` is valid for method, model and dataset."""
     target = config.flow.target
     if target == "predicted":
         return
@@ -114,7 +114,7 @@ def check_target(config: RunConfig, index: Index, tried: Probe, classes: Sequenc
         why = (
             f"{config.model.name} has no classifier"
             if tried.targeted
-            else f"{config.flow.method} explains no class"
+            else f"{config.flow.method} does not explain a class"
         )
         raise ConfigError(f"flow.target is {target!r}, but {why}; use predicted")
     if target not in WORDS:

@@ -19,16 +19,16 @@ from pipeline.store import Run, Status
 from pipeline.store.reader import open_run
 
 Place = tuple[str, int | None]
-"""Where an image's bytes are: URI and offset, as an index has them or with an absolute URI."""
+"""Where an image's bytes are: URI (relative as in the index, or absolute) and offset."""
 
 
 @dataclass(frozen=True)
 class References:
     """M labelled images of a run: ``features`` (M, C) float32, ``labels`` (M,) int64.
 
-    ``places`` is where each of them lies, so that an image is never compared with itself:
-    ``root`` makes the query's URIs absolute. ``pairs`` lists the references of an image, by its
-    URI, where a table says so.
+    ``places`` maps the location of each to its index, so that an image is never compared with
+    itself; ``root`` makes the query's URIs absolute. ``pairs`` maps an image's URI to its
+    references, if a table lists them.
     """
 
     features: Tensor
@@ -38,12 +38,12 @@ class References:
     pairs: Mapping[str, Sequence[int]] | None = None
 
     def own(self, images: Sequence[Place]) -> Tensor:
-        """Return the index of each image among the references, -1 where it is none (B,)."""
+        """Return the index of each image among the references, -1 if it is not one (B,)."""
         found = [self.places.get((location(self.root, uri), at), -1) for uri, at in images]
         return torch.tensor(found, dtype=torch.int64)
 
     def listed(self, uris: Sequence[str]) -> Tensor:
-        """Return the indices of each image's references by the table, (B, R) padded with -1."""
+        """Return the indices of each image's references in the table, (B, R) padded with -1."""
         pairs = self.pairs or {}
         rows = [pairs.get(uri, ()) for uri in uris]
         most = max(1, *map(len, rows))
@@ -51,7 +51,7 @@ class References:
 
 
 def reference_run(config: RunConfig) -> Run | None:
-    """Open the run of the references; None if the configuration has none.
+    """Open the reference run; None if the configuration has none.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def reference_run(config: RunConfig) -> Run | None:
     except FlowatlasError as error:
         raise ConfigError(f"flow.references.run: {error}") from error
     if not run.finished:
-        raise ConfigError(f"flow.references.run: {uri} is not finished; run it to its end first")
+        raise ConfigError(f"flow.references.run: {uri} is not finished; complete it first")
     if not run.spec.channels:
         raise ConfigError(
             f"flow.references.run: {uri} stores no features; compute it with flow.features: true"
@@ -77,7 +77,7 @@ def reference_run(config: RunConfig) -> Run | None:
 def check_references(
     config: RunConfig, run: Run, weights_sha256: str, image: Mapping[str, Any]
 ) -> None:
-    """Raise ConfigError unless both runs embed images in the same way, so that they compare."""
+    """Raise ConfigError unless both runs embed images in the same way."""
     mine, theirs = config.model, run.config.model
     different = [
         what
@@ -94,8 +94,8 @@ def check_references(
     ]
     if different:
         raise ConfigError(
-            f"flow.references.run: {run.uri} has another {', another '.join(different)}, so its "
-            "features do not compare with this run's; compute them with the same model"
+            f"flow.references.run: {run.uri} differs in {', '.join(different)}, so its "
+            "features cannot be compared with this run's; compute them with the same model"
         )
 
 
@@ -105,7 +105,7 @@ def load_references(run: Run, config: ReferencesConfig, root: str) -> References
     Raises
     ------
     ConfigError
-        There is none, or the table names others.
+        There is none, or the table names other images.
     """
     rows = run.summary().to_table(["row", "status", "label"]).sort_by("row")
     labels = rows["label"].fill_null(-1).to_numpy()
@@ -135,8 +135,8 @@ def _pairs(table: str, uris: Sequence[str]) -> dict[str, list[int]]:
         for uri, reference in zip(*(batch[name].to_pylist() for name in columns), strict=True):
             if reference not in known:
                 raise ConfigError(
-                    f"flow.references.table: {reference!r} is no usable, labelled image of the "
-                    "reference run; name it as its index does"
+                    f"flow.references.table: {reference!r} is not a usable, labelled image of "
+                    "the reference run; write its URI as in that run's index"
                 )
             pairs.setdefault(uri, []).append(known[reference])
     return pairs
@@ -145,12 +145,12 @@ def _pairs(table: str, uris: Sequence[str]) -> dict[str, list[int]]:
 def method_options(
     flow: FlowConfig, references: References | None, device: torch.device
 ) -> dict[str, Any]:
-    """Return what ``create_flow`` is given: the options, and the references in its own words.
+    """Return the options for ``create_flow``, the references among them.
 
     Raises
     ------
     ConfigError
-        The method compares with nothing, not in this way, or an option is given twice.
+        The method does not use references, or not in this way, or an option is given twice.
     """
     options = dict(flow.options)
     wants = inspect.signature(METHODS[flow.method]).parameters if flow.method in METHODS else {}
@@ -164,16 +164,16 @@ def method_options(
         elif "bank" in wants:
             if asked.by != "neighbours":
                 raise ConfigError(
-                    f"{flow.method} asks the nearest images; set flow.references.by: neighbours"
+                    f"{flow.method} uses the nearest images; set flow.references.by: neighbours"
                 )
             given |= {"bank": features, "bank_labels": labels, "k": asked.k}
         else:
             raise ConfigError(
-                f"{flow.method} compares with no references; remove flow.references, "
+                f"{flow.method} does not use references; remove flow.references, "
                 "or use flow.method: fam, sfam or daam"
             )
     if twice := sorted(options.keys() & given.keys()):
         raise ConfigError(
-            f"flow.options: {twice[0]} is decided by flow.references and flow.embedding; remove it"
+            f"flow.options: {twice[0]} is set by flow.references and flow.embedding; remove it"
         )
     return options | given

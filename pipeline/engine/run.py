@@ -9,9 +9,9 @@ from obstore.store import ObjectStore
 
 from pipeline.config import RunConfig
 from pipeline.engine.preparation import prepare
+from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Engine, Job
 from pipeline.engine.scheduling.local import LocalEngine
-from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.engine.worker import open_flows
 from pipeline.store import (
     Receipt,
@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Started:
-    """Reported once when computing begins: all rows, how many are done from earlier, by whom.
+    """Reported once when computing begins: the run, what is already done, and the workers.
 
     ``workers`` (each of ``threads`` CPU threads) is how many there are now, ``wanted`` how many the
-    configuration asks the cluster for; more may join.
+    configuration asks the cluster for; more may join later.
     """
 
     spec: RunSpec
@@ -45,7 +45,7 @@ class Started:
     wanted: int
     threads: int
     notes: tuple[str, ...] = ()
-    """What was assumed of the model, in sentences."""
+    """What was assumed about the model, in sentences."""
     labels: str = "no labels"
     """How the dataset's classes were assigned to the model's outputs, in a sentence."""
 
@@ -55,7 +55,7 @@ def run_flows(
     *,
     on_start: Callable[[Started], None] = lambda started: None,
     on_receipt: Callable[[Receipt], None] = lambda receipt: None,
-    on_setback: Callable[[Setback], None] = warn,
+    on_failure: Callable[[Failure], None] = warn,
     engine: Engine | None = None,
 ) -> Totals:
     """Compute a run, or what is missing of it; the result does not depend on interruptions.
@@ -65,8 +65,8 @@ def run_flows(
     config : RunConfig
     on_start, on_receipt
         Called before the first unit and after every unit.
-    on_setback
-        Called for every failed attempt, lost worker and lost node, also where the unit is tried
+    on_failure
+        Called for every failed attempt, lost worker and lost node, including those that are tried
         again; the traceback is in the run's ``logs/``.
     engine : Engine, optional
         An open engine to use; by default the one ``config.cluster`` names.
@@ -105,7 +105,7 @@ def run_flows(
                     )
                 )
                 job = Job(config.run, config.limits.attempts, open_flows)
-                for receipt in chosen.run(job, todo, _kept(store, on_setback)):
+                for receipt in chosen.run(job, todo, _logged(store, on_failure)):
                     on_receipt(receipt)
                     lock.check()
         else:
@@ -113,17 +113,17 @@ def run_flows(
         return finalize(store, spec, quarantine_limit=config.limits.quarantine)
 
 
-def _kept(store: ObjectStore, on_setback: Callable[[Setback], None]) -> Callable[[Setback], None]:
-    """Return what keeps a setback's traceback in the run, then hands the setback on."""
+def _logged(store: ObjectStore, on_failure: Callable[[Failure], None]) -> Callable[[Failure], None]:
+    """Return a callback that stores a failure's traceback in the run, then calls ``on_failure``."""
     logs = Logs(store)
 
-    def keep(setback: Setback) -> None:
-        _log.debug("%s\n%s", setback.sentence, setback.traceback)
-        units = "".join(f"-unit{unit.id:08d}" for unit in setback.units[:1])
-        text = f"{setback.sentence}\n\n{setback.traceback}"
-        on_setback(replace(setback, log=logs.add(f"{setback.kind}{units}", text)))
+    def log(failure: Failure) -> None:
+        _log.debug("%s\n%s", failure.sentence, failure.traceback)
+        units = "".join(f"-unit{unit.id:08d}" for unit in failure.units[:1])
+        text = f"{failure.sentence}\n\n{failure.traceback}"
+        on_failure(replace(failure, log=logs.add(f"{failure.kind}{units}", text)))
 
-    return keep
+    return log
 
 
 def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:

@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 class Scan:
     """A dataset as the run sees it.
 
-    ``parts`` is what the scan wrote, None where the run holds it already and nothing has changed.
-    ``names`` are the classes that were matched by name, name → output, where the dataset's own
-    order would have labelled otherwise.
+    ``parts`` is the index that the scan wrote, None if the run has it already and nothing has
+    changed. ``names`` are the classes that were matched by name, name → output, if the dataset's
+    own order would give other labels.
     """
 
     source: Source
@@ -37,7 +37,7 @@ def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
     Raises
     ------
     ConfigError
-        Nothing says which outputs the classes are, or a label is not one of them.
+        It is not clear which outputs the classes are, or a label is not one of them.
     DatasetError
         The dataset contradicts itself.
     """
@@ -48,12 +48,12 @@ def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
     try:
         labelling = label_classes(names, outputs)
     except LabelsUnclear as error:
-        if not _begun_by_position(config):
+        if not _started_by_position(config):
             raise
         return _scanned(config, source, Labelling("earlier", outputs, {}, str(error)), None)
     moved = {n: o for place, n in enumerate(names) if (o := labelling.classes[n]) != place}
-    if moved and _begun_by_position(config):
-        why = f"by name other labels would be right; choose another run folder ({labelling.by})"
+    if moved and _started_by_position(config):
+        why = f"matching by {labelling.by} gives other labels; choose another run folder to use it"
         return _scanned(config, source, Labelling("earlier", outputs, {}, why), None)
     if moved:
         known = {name: output for name, output in labelling.classes.items() if output is not None}
@@ -78,10 +78,10 @@ def _scanned(
     if listing is not None and is_run(config.run):
         known = stored_scan(open_store(config.run))
         if known and known.get("listing") == listing:
-            with suppress(KeyError, TypeError):  # another version's
+            with suppress(KeyError, TypeError):  # written by another version
                 stored = load_spec(open_store(config.run))
                 index = Index(**known["index"], leftovers=stored.leftovers)
-                _log.info("the listing is that of the run's index, which is used")
+                _log.info("the listing has not changed: using the run's index")
                 return Scan(source, index, None, labelling, stored.labels)
         _log.info("the run's index is missing, or the listing has changed: scanning")
     parts = Spool()
@@ -92,8 +92,8 @@ def _scanned(
     return Scan(source, index, parts, labelling, names)
 
 
-def _begun_by_position(config: RunConfig) -> bool:
-    """Return whether the run was begun with this very configuration, and matched no names."""
+def _started_by_position(config: RunConfig) -> bool:
+    """Return whether the run was started with this configuration and without matching names."""
     with suppress(RunConflict):
         if is_run(config.run):
             spec = load_spec(open_store(config.run))

@@ -1,4 +1,4 @@
-"""``suggest_labels``: the mapping that a person completes where labels are unclear."""
+"""``suggest_labels``: a mapping to complete by hand where labels are ambiguous."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.models import Matching, Vocabulary, number_in
 
 @dataclass(frozen=True)
 class SuggestedLabels:
-    """Name → output, None where a person has to choose; ``text`` is the file to edit."""
+    """Name → output, None where the user has to choose; ``text`` is the file to edit."""
 
     labels: Mapping[str, int | None]
     text: str
@@ -27,12 +27,12 @@ class SuggestedLabels:
 
 
 def suggest_labels(config: RunConfig, by: str = "name") -> SuggestedLabels:
-    """Match the dataset's classes to the model's outputs and guess nothing.
+    """Match the dataset's classes to the model's outputs, without guessing.
 
     Parameters
     ----------
     config : RunConfig
-        Its ``dataset.labels`` are not looked at.
+        Its ``dataset.labels`` are ignored.
     by : str
         ``name``, ``number`` or ``position`` in the dataset's own order.
 
@@ -47,7 +47,7 @@ def suggest_labels(config: RunConfig, by: str = "name") -> SuggestedLabels:
     names = list(dict.fromkeys(source.class_names.values())) or _scanned_names(config)
     if not names:
         raise ConfigError(
-            "the dataset gives class indices, not names: there is nothing to match; "
+            "the dataset gives class indices, not names, so there is nothing to match; "
             "write dataset.labels by hand, a JSON object: index of the dataset → of the model"
         )
     loaded, compared = load_configured(config.model), reference_run(config)
@@ -76,14 +76,14 @@ def _assigned(names: Sequence[str], by: str, matching: Matching, count: int) -> 
 
 
 def _scanned_names(config: RunConfig) -> list[str]:
-    """Return the names that only a scan of the dataset shows; none if they are all numbers."""
-    met = _Met()
-    build_index(open_source(config.dataset, met), lambda part, rows, boxes: None)
-    return sorted(met.names) if any(number_in(name) is None for name in met.names) else []
+    """Return the names that only a scan of the dataset finds; none if they are all numbers."""
+    seen = _SeenNames()
+    build_index(open_source(config.dataset, seen), lambda part, rows, boxes: None)
+    return sorted(seen.names) if any(number_in(name) is None for name in seen.names) else []
 
 
-class _Met(Mapping[str, None]):
-    """A mapping that labels nothing and remembers what it was asked for."""
+class _SeenNames(Mapping[str, None]):
+    """A mapping that labels nothing and records the names that are looked up."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()

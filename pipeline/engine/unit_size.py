@@ -19,7 +19,7 @@ def choose_unit_rows(rows: int, image_bytes: int) -> int:
     """Return the rows of a unit: a power of two near 128 MiB of maps.
 
     Halved until the run has at least 512 units, so that many actors share the work evenly and
-    little is lost when one dies, but never below 64 rows. Depends on the data alone.
+    little is lost when one dies, but never below 64 rows. Depends only on the data.
     """
     unit_rows = 1 << max(0, math.floor(math.log2(SHARD_BYTES / image_bytes)))
     while unit_rows > MIN_UNIT_ROWS and math.ceil(rows / unit_rows) < MIN_UNITS:

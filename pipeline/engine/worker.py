@@ -1,4 +1,4 @@
-"""One unit: fetch, decode, transform; flow, measure; commit. Knows nothing of Ray."""
+"""One unit: fetch, decode, transform; flow, measure; commit. Independent of Ray."""
 
 import time
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ from pipeline.store import Receipt, UnitData, commit_unit
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A unit of which threads are reading the first batches."""
+class PendingUnit:
+    """A unit whose first batches are being read by threads."""
 
     attempt: Attempt
     batches: Iterator[list[LoadedImage]]
@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Computed:
-    """A unit that waits to be committed; ``since`` when (``time.perf_counter``)."""
+    """A unit that has waited for its commit since ``since`` (``time.perf_counter``)."""
 
     attempt: Attempt
     data: UnitData
@@ -40,10 +40,10 @@ class Computed:
 class FlowWorker:
     """Turns units of a run into receipts; see :class:`pipeline.engine.scheduling.interface.Worker`.
 
-    The same unit gives the same bytes on any worker, at any attempt, beside any other units.
-    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` of all reading threads together;
-    ``wait`` (for images), ``compute``, ``measure`` and ``assemble`` one after the other; then
-    ``queue`` (for the commit before) and ``commit``, while the next unit is computed.
+    A unit gives the same bytes on any worker, in any attempt, whatever other units are computed.
+    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all reading threads;
+    ``wait`` (for images), ``compute``, ``measure`` and ``assemble`` in sequence; then ``queue``
+    (waiting for the previous commit) and ``commit``, while the next unit is computed.
     """
 
     def __init__(self, context: Context, readers: ThreadPoolExecutor) -> None:
@@ -51,8 +51,8 @@ class FlowWorker:
         self._config = context.run.config
         self._micro_batches = MicroBatches(context)
 
-    def read(self, attempt: Attempt) -> Reading:
-        """Start to fetch, decode and transform."""
+    def read(self, attempt: Attempt) -> PendingUnit:
+        """Start fetching, decoding and transforming."""
         run, unit, clock = self._context.run, attempt.unit, Clock()
         images = indexed_images(run.index_rows(unit.lo, unit.hi), run.box_rows(unit.lo, unit.hi))
         load = partial(
@@ -62,20 +62,20 @@ class FlowWorker:
             clock=clock,
         )
         batches = read_ahead(images, self._config.flow.batch_size, self._readers, load)
-        return Reading(attempt, batches, clock)
+        return PendingUnit(attempt, batches, clock)
 
-    def compute(self, reading: Reading) -> Computed:
-        """Run model, flow and measures over the batches as they come."""
-        clock, computed = reading.clock, []
+    def compute(self, pending: PendingUnit) -> Computed:
+        """Run model, flow and measures over the batches as they arrive."""
+        clock, computed = pending.clock, []
         while True:
             with clock("wait"):
-                batch = next(reading.batches, None)
+                batch = next(pending.batches, None)
             if batch is None:
                 break
             computed += self._micro_batches.compute(batch, clock)
         with clock("assemble"):
             data = assemble(computed, self._context.run.spec)
-        return Computed(reading.attempt, data, clock, time.perf_counter())
+        return Computed(pending.attempt, data, clock, time.perf_counter())
 
     def commit(self, computed: Computed) -> Receipt:
         """Store the unit, its receipt last."""

@@ -13,7 +13,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from pipeline.config import ClusterConfig
-from pipeline.engine import Job, Setback, run_flows
+from pipeline.engine import Failure, Job, run_flows
 from pipeline.engine.ray import RayEngine
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import open_meddled
@@ -49,7 +49,7 @@ def test_actors_follow_the_nodes_and_lost_ones_are_forgiven(cluster: Any, tmp_pa
     opener = partial(open_meddled, kind="Leisurely", folder=tmp_path)
     receipts: list[Receipt] = []
     workers: list[int] = []
-    lost: list[Setback] = []
+    lost: list[Failure] = []
     with RayEngine(ClusterConfig(gpus_per_actor=0, cpus_per_actor=1)) as engine:
         assert engine.workers == 1
         for receipt in engine.run(Job(config.run, 1, opener), spec.units, lost.append):
@@ -64,7 +64,7 @@ def test_actors_follow_the_nodes_and_lost_ones_are_forgiven(cluster: Any, tmp_pa
                 joined = False
     assert max(workers) == 3, "the late node has two actors"
     assert workers[-1] == 2, "the lost node has none"
-    assert [setback.kind for setback in lost] == ["node_lost"]
+    assert [failure.kind for failure in lost] == ["node_lost"]
     assert lost[0].node == first.node_id
     assert Counter(receipt.unit for receipt in receipts) == Counter(range(20))
     assert {receipt.attempt for receipt in receipts} == {1}, "nobody was charged"

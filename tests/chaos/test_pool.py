@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from pipeline.config import ClusterConfig, RunConfig
-from pipeline.engine import Engine, Job, LocalEngine, Setback, run_flows
+from pipeline.engine import Engine, Failure, Job, LocalEngine, run_flows
 from pipeline.engine.ray import RayEngine
 from pipeline.errors import UnitFailed
 from pipeline.store import Receipt, finalize, open_run
@@ -50,17 +50,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
 
 def compute(
     engine: Engine, config: RunConfig, kind: str, folder: Path, attempts: int = 3
-) -> list[Setback]:
+) -> list[Failure]:
     """Compute a run with workers of a kind, and finish it; return what went wrong."""
-    setbacks: list[Setback] = []
+    failures: list[Failure] = []
     spec = created_run(config).spec
     opener = partial(open_meddled, kind=kind, folder=folder)
     job = Job(config.run, attempts, opener)
-    receipts: list[Receipt] = list(engine.run(job, spec.units, setbacks.append))
+    receipts: list[Receipt] = list(engine.run(job, spec.units, failures.append))
     assert sorted(receipt.unit for receipt in receipts) == [unit.id for unit in spec.units]
     totals = finalize(open_run(config.run).store, spec, quarantine_limit=0)
     assert (totals.rows, totals.ok) == (40, 40)
-    return setbacks
+    return failures
 
 
 @pytest.mark.slow
@@ -69,10 +69,10 @@ def test_workers_that_die_at_work(
 ) -> None:
     folder, expected = undisturbed
     config = small_config(folder, "unlucky")
-    setbacks = compute(pool, config, "Unlucky", tmp_path)
-    assert [setback.kind for setback in setbacks] == ["worker_lost"] * 2
-    assert all("ActorDiedError" in str(setback.error) for setback in setbacks)
-    assert 4 in {unit.id for setback in setbacks for unit in setback.units}
+    failures = compute(pool, config, "Unlucky", tmp_path)
+    assert [failure.kind for failure in failures] == ["worker_lost"] * 2
+    assert all("ActorDiedError" in str(failure.error) for failure in failures)
+    assert 4 in {unit.id for failure in failures for unit in failure.units}
     assert {flag.name for flag in tmp_path.iterdir()} == {"killed", "terminated"}
     assert tree(config.run) == expected
 
@@ -82,11 +82,11 @@ def test_a_store_that_often_answers_503(
 ) -> None:
     folder, expected = undisturbed
     config = small_config(folder, "run-503")
-    setbacks = compute(LocalEngine(), config, "Unreliable", tmp_path, attempts=50)
+    failures = compute(LocalEngine(), config, "Unreliable", tmp_path, attempts=50)
     attempts = [open_run(config.run).read(f"receipts/{unit:08d}.json") for unit in range(5)]
-    assert {setback.kind for setback in setbacks} == {"retry"}
-    assert all(str(setback.error).startswith("StoreFailed: 503") for setback in setbacks)
-    assert any("in commit_unit" in setback.traceback for setback in setbacks)
+    assert {failure.kind for failure in failures} == {"retry"}
+    assert all(str(failure.error).startswith("StoreFailed: 503") for failure in failures)
+    assert any("in commit_unit" in failure.traceback for failure in failures)
     assert any(b'"attempt": 1,' not in receipt for receipt in attempts)
     assert tree(config.run) == expected
 
@@ -126,9 +126,9 @@ def test_workers_that_cannot_be_opened_end_the_run_with_the_reason(
 ) -> None:
     config = small_config(tmp_path)
     spec = created_run(config).spec
-    told = "3 workers could not be started .* worker process has died"
+    message = "3 workers in a row could not be started.* worker process has died"
     with (
         RayEngine(ClusterConfig(actors=1, gpus_per_actor=0, cpus_per_actor=1)) as one,
-        pytest.raises(UnitFailed, match=f"(?s){told}"),
+        pytest.raises(UnitFailed, match=f"(?s){message}"),
     ):
         list(one.run(Job(config.run, 3, open_nothing), spec.units))

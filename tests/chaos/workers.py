@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.engine import open_flows
 from pipeline.engine.scheduling.interface import Attempt
-from pipeline.engine.worker import Computed, FlowWorker, Reading
+from pipeline.engine.worker import Computed, FlowWorker, PendingUnit
 from pipeline.store import Receipt
 from tests.chaos.trouble import dying_in_a_shard, failing_at_random
 
@@ -36,11 +36,11 @@ class Meddler:
     def __init__(self, worker: FlowWorker, folder: Path) -> None:
         self._worker, self._folder = worker, folder
 
-    def read(self, attempt: Attempt) -> Reading:
+    def read(self, attempt: Attempt) -> PendingUnit:
         return self._worker.read(attempt)
 
-    def compute(self, reading: Reading) -> Computed:
-        return self._worker.compute(reading)
+    def compute(self, pending: PendingUnit) -> Computed:
+        return self._worker.compute(pending)
 
     def commit(self, computed: Computed) -> Receipt:
         return self._worker.commit(computed)
@@ -49,11 +49,11 @@ class Meddler:
 class Unlucky(Meddler):
     """Is killed in the middle of writing a shard, and elsewhere gets a pre-emption's SIGTERM."""
 
-    def compute(self, reading: Reading) -> Computed:
-        if reading.attempt.unit.id == 1 and once(self._folder / "terminated"):
+    def compute(self, pending: PendingUnit) -> Computed:
+        if pending.attempt.unit.id == 1 and once(self._folder / "terminated"):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
-        return super().compute(reading)
+        return super().compute(pending)
 
     def commit(self, computed: Computed) -> Receipt:
         if computed.attempt.unit.id == 4 and once(self._folder / "killed"):
@@ -74,22 +74,22 @@ class Unreliable(Meddler):
 class Leisurely(Meddler):
     """Takes its time, so that things can happen meanwhile."""
 
-    def compute(self, reading: Reading) -> Computed:
+    def compute(self, pending: PendingUnit) -> Computed:
         time.sleep(0.3)
-        return super().compute(reading)
+        return super().compute(pending)
 
 
 class Greedy(Meddler):
     """Needs gigabytes for one unit, once."""
 
-    def compute(self, reading: Reading) -> Computed:
-        if reading.attempt.unit.id == 1 and once(self._folder / "greedy"):
+    def compute(self, pending: PendingUnit) -> Computed:
+        if pending.attempt.unit.id == 1 and once(self._folder / "greedy"):
             hoard = []
             for _ in range(36):
                 hoard.append(np.ones(2**27, np.uint8))
                 time.sleep(0.1)
             (self._folder / "sated").touch()
-        return super().compute(reading)
+        return super().compute(pending)
 
 
 MEDDLERS: dict[str, type[Meddler]] = {

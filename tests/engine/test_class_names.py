@@ -18,7 +18,7 @@ def test_a_model_without_a_head_takes_the_folders_names(tmp_path: Path) -> None:
     assert prepare(headless(tmp_path)).spec.classes == ("class_0", "class_1", "class_2")
 
 
-def test_names_of_a_file_may_be_more_than_the_labels_need(tmp_path: Path) -> None:
+def test_a_file_may_name_more_classes_than_the_labels_need(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("ant\nbee\ncat\ndog\n")
     spec = prepare(headless(tmp_path, classes=str(names))).spec
@@ -28,7 +28,7 @@ def test_names_of_a_file_may_be_more_than_the_labels_need(tmp_path: Path) -> Non
         prepare(headless(tmp_path, classes=str(names)))
 
 
-def test_without_any_label_there_is_one_nameless_class(tmp_path: Path) -> None:
+def test_without_labels_there_is_one_unnamed_class(tmp_path: Path) -> None:
     config = headless(tmp_path)
     table = tmp_path / "table.csv"
     uris = sorted(map(str, (tmp_path / "images").rglob("*.png")))
@@ -37,7 +37,7 @@ def test_without_any_label_there_is_one_nameless_class(tmp_path: Path) -> None:
     assert config.flow.target == "predicted"
 
 
-def test_a_label_beyond_the_outputs_is_told(tmp_path: Path) -> None:
+def test_a_label_beyond_the_outputs_is_an_error(tmp_path: Path) -> None:
     small_config(tmp_path)
     (tmp_path / "images/class_1").rename(tmp_path / "images/class_9")
     (tmp_path / "images/extra").mkdir()

@@ -1,4 +1,4 @@
-"""One suite for every engine: whoever computes, the same run comes out."""
+"""One suite for every engine: all of them produce the same run."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def test_every_engine_gives_the_same_bytes(
     assert tree(config.run) == expected
 
 
-def test_broken_images_are_quarantined_and_harm_nobody(engine: Engine, tmp_path: Path) -> None:
+def test_broken_images_are_quarantined_alone(engine: Engine, tmp_path: Path) -> None:
     config = small_config(tmp_path, limits={"quarantine": 0.5, "max_pixels": 4_000_000})
     clean = small_config(tmp_path, "clean")
     run_flows(clean)
@@ -110,7 +110,7 @@ def test_a_unit_that_always_fails_stops_the_run_and_keeps_the_rest(
     assert not open_run(config.run).exists("receipts/00000001.json")
 
 
-def test_an_error_of_the_configuration_is_told_as_it_is(engine: Engine, tmp_path: Path) -> None:
+def test_a_configuration_error_is_raised_unchanged(engine: Engine, tmp_path: Path) -> None:
     config = small_config(tmp_path)
     prepared = created_run(config)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
@@ -156,12 +156,12 @@ def test_a_killed_actor_costs_at_most_its_unit(
     assert tree(config.run) == expected
 
 
-def test_nodes_with_room_are_waited_for_but_not_for_ever(cluster: None, tmp_path: Path) -> None:
+def test_the_wait_for_nodes_with_room_is_limited(cluster: None, tmp_path: Path) -> None:
     config = small_config(tmp_path)
     units = created_run(config).spec.units
     asked = ClusterConfig(gpus_per_actor=4, cpus_per_actor=1, patience=0.5)
-    told = "no node with room for an actor of 1 CPUs and 4 GPUs"
-    with RayEngine(asked) as engine, pytest.raises(UnitFailed, match=told):
+    message = "no node with room for an actor of 1 CPUs and 4 GPUs"
+    with RayEngine(asked) as engine, pytest.raises(UnitFailed, match=message):
         list(engine.run(Job(config.run, 1, open_flows), units))
 
 
@@ -207,12 +207,12 @@ def test_a_changed_dataset_is_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "images", images=43)
     (tmp_path / "images/class_1/0001.png").unlink()
     (tmp_path / "images/class_2/0002.png").write_bytes(b"another")
-    told = r"1 removed \('class_1/0001.png'\), 3 added \(.*\), 1 changed \('class_2/0002.png'\)"
-    with pytest.raises(RunConflict, match=told):
+    message = r"1 removed \('class_1/0001.png'\), 3 added \(.*\), 1 changed \('class_2/0002.png'\)"
+    with pytest.raises(RunConflict, match=message):
         run_flows(config)
 
 
-def test_a_second_driver_is_kept_out(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     with (
         RunLock(open_store(config.run, create=True)),

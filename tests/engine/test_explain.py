@@ -72,22 +72,22 @@ def test_one_class_for_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "message"),
     [
-        (3, "3 is no class; they are 0 … 2"),
-        (-1, "-1 is no class"),
+        (3, "3 is not a valid class .0–2."),
+        (-1, "-1 is not a valid class"),
         ("klass_1", "did you mean class_1"),
         ("1", "there is no class '1'"),
     ],
 )
-def test_a_class_that_is_none_is_told_before_anything_starts(
-    tmp_path: Path, target: object, told: str
+def test_an_invalid_class_is_an_error_before_anything_starts(
+    tmp_path: Path, target: object, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         prepare(small_config(tmp_path, flow={"target": target}))
 
 
-def test_names_that_two_classes_have_need_an_index() -> None:
+def test_a_name_shared_by_two_classes_needs_an_index() -> None:
     assert explained_class("cat", CLASSES) == 0
     assert explained_class(2, CLASSES) == 2
     with pytest.raises(ConfigError, match="classes 1, 2 are all called 'dog'"):
@@ -146,13 +146,13 @@ def test_a_model_without_a_head_is_run_and_stores_features(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("target", ["label", "both", 1, "class_1"])
-def test_what_explains_no_class_has_no_target(tmp_path: Path, target: object) -> None:
+def test_class_independent_methods_have_no_target(tmp_path: Path, target: object) -> None:
     flow = {"method": "activation", "target": target}
-    with pytest.raises(ConfigError, match="activation explains no class"):
+    with pytest.raises(ConfigError, match="activation does not explain a class"):
         prepare(small_config(tmp_path, flow=flow))
 
 
-def test_a_changed_model_is_what_is_explained(tmp_path: Path) -> None:
+def test_a_transformed_model_is_explained_as_transformed(tmp_path: Path) -> None:
     plain = computed(small_config(tmp_path, flow={"batch_size": 4}))
     model = small_config(tmp_path).model.model_dump() | {"transform": "sata"}
     model["transform_options"] = {"gamma": 0.0}
@@ -164,16 +164,16 @@ def test_a_changed_model_is_what_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"transform": "sata", "transform_options": {"beta": 1}}, "sata has no option 'beta'"),
         ({"transform": "sata", "transform_options": {"gamma": 2}}, r"gamma \(2\) must be in"),
         ({"transform_options": {"gamma": 0.5}}, "given without a model.transform"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_told(
-    tmp_path: Path, changes: dict[str, object], told: str
+def test_an_invalid_transform_is_an_error(
+    tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     model = small_config(tmp_path).model.model_dump() | changes
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         prepare(small_config(tmp_path, model=model))

@@ -1,4 +1,4 @@
-"""Which outputs the classes of a dataset are, or why that cannot be said."""
+"""Assigning a dataset's classes to outputs, or refusing with the reason."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_by_index_and_of_a_model_without_outputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "outputs", "said"),
+    ("names", "outputs", "message"),
     [
         (["cat", "dog"], nameless(3), r"2 classes \('cat', 'dog'\), but vit has 3 outputs"),
         (["a", "b", "c", "d"], nameless(3), "4 classes .* but vit has 3 outputs"),
@@ -64,15 +64,15 @@ def test_by_index_and_of_a_model_without_outputs() -> None:
         (["0", "1000"], IMAGENET, "'1000'"),
     ],
 )
-def test_what_is_in_doubt_is_refused_with_both_sides(
-    names: list[str], outputs: Outputs, said: str
+def test_ambiguous_classes_are_refused_with_both_sides(
+    names: list[str], outputs: Outputs, message: str
 ) -> None:
-    with pytest.raises(LabelsUnclear, match=said) as error:
+    with pytest.raises(LabelsUnclear, match=message) as error:
         label_classes(names, outputs)
     assert "flowatlas labels CONFIG" in str(error.value)
 
 
-def test_numbers_in_another_order_than_text_are_asked_about() -> None:
+def test_numbers_in_another_order_than_text_are_refused() -> None:
     names = sorted(map(str, range(12)))
     with pytest.raises(LabelsUnclear, match=r"'10' is output 10 by its number, .*output 2 .*--by"):
         label_classes(names, nameless(12))

@@ -17,7 +17,7 @@ from tests.engine.datasets import created_run, small_config
 
 @contextmanager
 def memory_for(images: int) -> Iterator[list[int]]:
-    """Let models run out of memory above so many images; yield the sizes that were tried."""
+    """Let models run out of memory above this many images; yield the sizes that were tried."""
     tried: list[int] = []
 
     def before(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:

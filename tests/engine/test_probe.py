@@ -16,7 +16,7 @@ def tried(config: RunConfig) -> Probe:
     return probe(config, load_configured(config.model), (32, 32), None)
 
 
-def test_what_a_method_yields_is_found_by_trying(tmp_path) -> None:
+def test_layers_and_grid_are_found_by_trying_the_method(tmp_path) -> None:
     found = tried(small_config(tmp_path, flow={"features": True}))
     assert found.layers == ("blocks.0", "blocks.1", "blocks.2")
     assert (found.grid, found.outputs, found.channels, found.targeted) == ((4, 4), 3, 24, True)
@@ -62,15 +62,15 @@ def test_a_model_without_a_head_has_no_outputs(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flow", "told"),
+    ("flow", "message"),
     [
         ({"options": {"nonsense": 1}}, "daam has no option 'nonsense'"),
         ({"method": "nothing"}, "there is no flow.method 'nothing'"),
         ({"method": "activation", "options": {"grid": 3}}, "flow.options"),
     ],
 )
-def test_options_are_checked(tmp_path, flow, told) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_options_are_checked(tmp_path, flow, message) -> None:
+    with pytest.raises(ConfigError, match=message):
         tried(small_config(tmp_path, flow=flow))
 
 
@@ -90,14 +90,14 @@ def test_the_method_can_be_chosen(tmp_path) -> None:
         choose_method(config, loaded, (32, 32), None)
 
 
-def test_what_was_chosen_is_part_of_the_run_and_said(tmp_path) -> None:
+def test_the_chosen_method_is_stored_and_reported(tmp_path) -> None:
     prepared = prepare(small_config(tmp_path, flow={"method": "auto", "batch_size": 4}))
     assert prepared.spec.config["flow"]["method"] == "daam"
     assert prepared.notes == ("flow.method: auto chose daam",)
     assert prepared.spec.hash == prepare(small_config(tmp_path)).spec.hash
 
 
-def test_only_the_configuration_is_to_blame_for_its_options(tmp_path, monkeypatch) -> None:
+def test_an_error_within_a_method_is_not_blamed_on_its_options(tmp_path, monkeypatch) -> None:
     def broken(*args: object, **options: object) -> None:
         raise TypeError("a fault of the method's own")
 

@@ -81,7 +81,7 @@ def test_another_dataset_is_compared_with_all_references(tmp_path: Path, bank: R
     assert all(summary(open_run(config.run), "correct")[0])
 
 
-def test_both_targets_features_and_resuming_go_together(tmp_path: Path, bank: Run) -> None:
+def test_both_targets_features_and_resuming_work_together(tmp_path: Path, bank: Run) -> None:
     config = query(tmp_path, bank, target="both", features=True)
     run_flows(config)
     run, before = open_run(config.run), tree(config.run)
@@ -121,7 +121,7 @@ def test_pairs_of_a_table(tmp_path: Path, bank: Run) -> None:
     for row in range(39):
         assert pred[row] in (labels[(row + 1) % 40], labels[(row + 5) % 40])
     table.write_text("uri,reference\na,nowhere.png\n")
-    with pytest.raises(ConfigError, match=r"'nowhere.png' is no usable, labelled image"):
+    with pytest.raises(ConfigError, match=r"'nowhere.png' is not a usable, labelled image"):
         prepare(query(tmp_path, bank, "other", references=references))
     table.write_text("uri,other\n")
     with pytest.raises(ConfigError, match="needs the columns uri and reference"):
@@ -143,29 +143,29 @@ def test_pooled_embeddings(tmp_path: Path) -> None:
     config = query(tmp_path, pooled, embedding="pooled")
     run_flows(config)
     assert open_run(config.run).spec.layers == ("features",)
-    with pytest.raises(ConfigError, match=r"another flow\.embedding"):
+    with pytest.raises(ConfigError, match=r"differs in flow\.embedding"):
         prepare(query(tmp_path, pooled))
 
 
 @pytest.mark.parametrize(
-    ("flow", "told"),
+    ("flow", "message"),
     [
-        ({"method": "activation"}, "activation compares with no references"),
+        ({"method": "activation"}, "activation does not use references"),
         ({"method": "daam"}, "set flow.references.by: neighbours"),
-        ({"options": {"k": 3}}, "k is decided by flow.references"),
+        ({"options": {"k": 3}}, "k is set by flow.references"),
         ({"options": {"temperature": -1.0}}, r"flow\.options: .*positive"),
         ({"target": "class_9"}, "there is no class 'class_9'"),
-        ({"target": 7}, "7 is no class"),
+        ({"target": 7}, "7 is not a valid class"),
     ],
 )
-def test_what_cannot_be_compared_is_told_before_anything_starts(
-    tmp_path: Path, bank: Run, flow: dict[str, object], told: str
+def test_invalid_comparisons_are_errors_before_anything_starts(
+    tmp_path: Path, bank: Run, flow: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         prepare(query(tmp_path, bank, **flow))
 
 
-def test_a_run_that_is_no_reference_is_told(tmp_path: Path, bank: Run) -> None:
+def test_an_unusable_reference_run_is_an_error(tmp_path: Path, bank: Run) -> None:
     plain = small_config(tmp_path, "plain", flow={"batch_size": 4})
     run_flows(plain)
     with pytest.raises(ConfigError, match=r"stores no features.*flow\.features: true"):
@@ -178,16 +178,16 @@ def test_a_run_that_is_no_reference_is_told(tmp_path: Path, bank: Run) -> None:
         prepare(config)
 
 
-def test_another_model_is_told(tmp_path: Path, bank: Run) -> None:
+def test_another_model_is_an_error(tmp_path: Path, bank: Run) -> None:
     config = query(tmp_path, bank)
     model = config.model.model_copy(
         update={"input": config.model.input.model_copy(update={"crop_pct": 0.5})}
     )
-    with pytest.raises(ConfigError, match="another input transform"):
+    with pytest.raises(ConfigError, match="differs in input transform"):
         prepare(config.model_copy(update={"model": model}))
 
 
-def test_classes_with_other_numbers_are_told(tmp_path: Path, bank: Run) -> None:
+def test_classes_with_other_numbers_are_an_error(tmp_path: Path, bank: Run) -> None:
     other = write_images(tmp_path / "others")
     (other / "class_0").rename(other / "klass")
     config = query(tmp_path, bank)
@@ -211,6 +211,6 @@ def test_references_that_changed_since_are_a_conflict(tmp_path: Path, bank: Run)
         run_flows(config)
 
 
-def test_methods_without_references_say_what_to_give(tmp_path: Path) -> None:
+def test_methods_without_references_report_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"give flow\.references"):
         prepare(small_config(tmp_path, flow={"method": "fam"}))

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from pipeline.engine import Setback, run_flows
+from pipeline.engine import Failure, run_flows
 from pipeline.errors import UnitFailed
 from pipeline.store import open_run, verify
 from tests.chaos.trouble import StoreFailed, StoreTrouble
@@ -19,7 +19,7 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/EXAMPLEKEY"
 
 
 def failing_summaries(times: int) -> StoreTrouble:
-    """Let the first writes of unit 1's summary fail, with a message that says too much."""
+    """Let the first writes of unit 1's summary fail, with a message that holds a secret."""
     left = times
 
     def happen(trouble: StoreTrouble, name: str, arguments: tuple[object, ...]) -> None:
@@ -37,17 +37,17 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("secret")
-def test_a_failed_attempt_is_told_and_its_traceback_kept(tmp_path: Path) -> None:
+def test_a_failed_attempt_is_reported_and_its_traceback_kept(tmp_path: Path) -> None:
     run_flows(small_config(tmp_path, "undisturbed"))
     config = small_config(tmp_path)
-    setbacks: list[Setback] = []
+    failures: list[Failure] = []
     with failing_summaries(2):
-        totals = run_flows(config, on_setback=setbacks.append)
+        totals = run_flows(config, on_failure=failures.append)
     assert totals.ok == 40
-    assert [(one.kind, one.attempt) for one in setbacks] == [("retry", 1), ("retry", 2)]
-    for setback in setbacks:
-        assert setback.log is not None
-        text = (tmp_path / "run" / setback.log).read_text()
+    assert [(one.kind, one.attempt) for one in failures] == [("retry", 1), ("retry", 2)]
+    for failure in failures:
+        assert failure.log is not None
+        text = (tmp_path / "run" / failure.log).read_text()
         assert "Traceback (most recent call last)" in text
         assert "in commit_unit" in text
         for hidden in (SECRET, "pw@", "X-Amz-Signature"):
@@ -65,14 +65,14 @@ def test_a_failed_attempt_is_told_and_its_traceback_kept(tmp_path: Path) -> None
 
 def test_the_last_attempt_is_kept_too(tmp_path: Path) -> None:
     config = small_config(tmp_path, limits={"attempts": 2})
-    setbacks: list[Setback] = []
+    failures: list[Failure] = []
     with failing_summaries(9), pytest.raises(UnitFailed, match="failed 2 times"):
-        run_flows(config, on_setback=setbacks.append)
-    assert [setback.kind for setback in setbacks] == ["retry", "gave_up"]
+        run_flows(config, on_failure=failures.append)
+    assert [failure.kind for failure in failures] == ["retry", "gave_up"]
     assert len(list((tmp_path / "run/logs").iterdir())) == 2
 
 
-def test_commands_say_it_in_a_line_and_in_json(tmp_path: Path) -> None:
+def test_commands_report_it_in_a_line_and_in_json(tmp_path: Path) -> None:
     lines, events = [], []
     for run, options in (("lines", ()), ("events", ("--json",))):
         path = tmp_path / f"{run}.yaml"

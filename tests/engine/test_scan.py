@@ -17,7 +17,7 @@ from tests.engine.datasets import created_run, small_config
 from tests.images.archives import parquet_of, tar_of
 
 PICTURE = b"\x89PNG"
-"""An index does not look into its images."""
+"""An index does not open its images."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_folders_are_matched_to_the_outputs_by_name(folder: Path) -> None:
     )
 
 
-def test_boxes_and_tables_go_by_the_same_names(folder: Path) -> None:
+def test_boxes_and_tables_match_the_same_names(folder: Path) -> None:
     (folder / "t.csv").write_text("uri,label\nimages/Cat/1.png,CAT\nimages/honey_bee/1.png,bee\n")
     (folder / "b.csv").write_text(
         "uri,label,x0,y0,x1,y1\nimages/Cat/1.png,cat,0,0,1,1\nimages/Cat/1.png,ant,0,0,2,2\n"
@@ -82,7 +82,7 @@ def test_class_labels_of_parquet_are_names(folder: Path) -> None:
     assert labels(prepare(named(folder, "p"))) == [2, 0, 1, 2]
 
 
-def test_what_was_right_before_keeps_its_bytes(tmp_path: Path) -> None:
+def test_datasets_in_order_keep_their_bytes(tmp_path: Path) -> None:
     found = prepare(small_config(tmp_path))
     assert found.spec.labels is None
     assert found.spec.classes == ("class_0", "class_1", "class_2")
@@ -94,7 +94,7 @@ def test_what_was_right_before_keeps_its_bytes(tmp_path: Path) -> None:
     assert by_name.spec.labels is None
 
 
-def test_a_mapping_goes_first(folder: Path) -> None:
+def test_a_mapping_takes_precedence(folder: Path) -> None:
     (folder / "labels.json").write_text(json.dumps({"Cat": {"output": 0}, "honey_bee": None}))
     found = prepare(named(folder, "images", labels=str(folder / "labels.json")))
     assert labels(found) == [0, None]
@@ -103,7 +103,7 @@ def test_a_mapping_goes_first(folder: Path) -> None:
     assert sentence.endswith("without a label: 'honey_bee'")
 
 
-def test_a_run_begun_by_position_goes_on_and_says_so(
+def test_a_run_started_by_position_continues_and_reports_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = named(folder, "images")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pipeline.engine.unit_size import MIN_UNIT_ROWS, bytes_per_image, choose_unit_rows
 
 
-def test_the_sizes_that_large_datasets_get() -> None:
+def test_unit_sizes_of_large_datasets() -> None:
     vit = bytes_per_image(12, (14, 14), "float16")
     assert vit == 4704
     assert bytes_per_image(12, (14, 14), "float16", flows=2, channels=192) == 2 * 4704 + 768

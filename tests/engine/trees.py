@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.store.layout import LOGS
 
-TOLD = ("attempt", "host", "seconds", "memory")
-"""Fields of a receipt that tell how a unit's computing went."""
+VARYING = ("attempt", "host", "seconds", "memory")
+"""Fields of a receipt that may differ between runs."""
 
 
 def tree(run: str | Path) -> dict[str, bytes]:
@@ -18,6 +18,8 @@ def tree(run: str | Path) -> dict[str, bytes]:
             content = path.read_bytes()
             if path.parent.name == "receipts":
                 receipt = json.loads(content)
-                content = json.dumps({k: v for k, v in receipt.items() if k not in TOLD}).encode()
+                content = json.dumps(
+                    {k: v for k, v in receipt.items() if k not in VARYING}
+                ).encode()
             found[str(path.relative_to(folder))] = content
     return found

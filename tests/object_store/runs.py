@@ -11,7 +11,7 @@ from pipeline.store import open_store
 from pipeline.store.layout import LOGS
 from pipeline.store.objects import read, sizes
 from tests.engine.datasets import small_config, write_images
-from tests.engine.trees import TOLD
+from tests.engine.trees import VARYING
 from tests.images.archives import parquet_of, tar_of
 from tests.object_store.server import BUCKET
 
@@ -83,6 +83,6 @@ def tree_at(uri: str) -> dict[str, bytes]:
         content = read(store, path)
         if path.startswith("receipts/"):
             receipt = json.loads(content)
-            content = json.dumps({k: v for k, v in receipt.items() if k not in TOLD}).encode()
+            content = json.dumps({k: v for k, v in receipt.items() if k not in VARYING}).encode()
         found[path] = content
     return found

@@ -1,1 +1,1 @@
-"""What a run will take, what it took, and what limits it."""
+"""What a run will need, what it needed, and what limits its speed."""

@@ -1,4 +1,4 @@
-"""``Pace``: where a run's time went, and what would make it faster."""
+"""``Pace``: where a run spends its time, and how to make it faster."""
 
 import math
 from collections import defaultdict
@@ -18,7 +18,7 @@ class Pace:
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, receipt: Receipt) -> None:
-        """Count a receipt that was made now."""
+        """Add the seconds of a receipt of this run."""
         for stage, seconds in receipt.seconds.items():
             self._seconds[stage] += seconds
 

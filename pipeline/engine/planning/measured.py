@@ -1,4 +1,4 @@
-"""What units really take: read off a run's receipts, or off a sample that is run for it."""
+"""What units really need: from a run's receipts, or from a sample that is run first."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -29,19 +29,19 @@ from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import open_run
 
-_BESIDE = ("fetch", "decode", "transform", "queue", "commit")
-"""Stages that run beside the computing, in threads of their own."""
+_OVERLAPPED = ("fetch", "decode", "transform", "queue", "commit")
+"""Stages that run in threads of their own, in parallel with computing."""
 
 _PART_ROWS = 1_024
-"""Rows from which on a Parquet part grows evenly."""
+"""Rows above which the size of a Parquet part grows linearly."""
 
 _UNITS_PER_WORKER = 4
-"""Of a sample: the first one warms up, and the others are more than one."""
+"""In a sample: the first unit warms up the worker, the others are measured."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the units of a run took.
+    """What the units of a run needed.
 
     Attributes
     ----------
@@ -54,13 +54,13 @@ class Measured:
     map_bytes : float
         Stored bytes per image of all arrays.
     value_bytes, part_bytes : float
-        Stored bytes of the summary: per image, and what a part costs whatever its rows.
+        Stored bytes of the summary: per image, and fixed per part.
     memory : int
-        The most a worker held, model and libraries included, in bytes.
+        Peak memory of a worker, model and libraries included, in bytes.
     images_per_second : float
         Of one worker.
     start_seconds : float
-        From asking for workers to the first unit's beginning; 0 if not known.
+        From requesting workers to the start of the first unit; 0 if unknown.
     """
 
     rows: int
@@ -75,7 +75,7 @@ class Measured:
 
 
 def measure_run(uri: str, unit_rows: int) -> Measured:
-    """Read what a run took off its receipts, for units of ``unit_rows``; it need not be finished.
+    """Measure a run, finished or not, from its receipts, scaled to units of ``unit_rows``.
 
     Raises
     ------
@@ -86,10 +86,10 @@ def measure_run(uri: str, unit_rows: int) -> Measured:
     receipts = list(valid_receipts(run.store, run.spec).values())
     if not receipts:
         raise RunIncomplete(f"no unit of {uri} is done yet; measure with --measure instead")
-    # The longest chain of a unit is its computing or its commit; what is beside it hides in it.
+    # Computing or committing limits the rate; the overlapped stages run meanwhile.
     seconds = [
         max(
-            sum(spent for stage, spent in receipt.seconds.items() if stage not in _BESIDE),
+            sum(spent for stage, spent in receipt.seconds.items() if stage not in _OVERLAPPED),
             receipt.seconds.get("commit", 0.0),
         )
         for receipt in receipts
@@ -101,14 +101,14 @@ def measure_run(uri: str, unit_rows: int) -> Measured:
 
 
 def measure_sample(config: RunConfig, prepared: Prepared, rows: int) -> Measured:
-    """Run ``rows`` images, evenly taken from the whole index, with this machine's workers.
+    """Run ``rows`` images, evenly spaced over the index, with this machine's workers.
 
-    Nothing is left behind. The rate is counted from every worker's first finished unit on.
+    Its files are deleted. The rate is measured after each worker's first finished unit.
 
     Raises
     ------
     FlowatlasError
-        As a real run would.
+        As in a real run.
     """
     here = config.cluster.model_copy(update={"address": "local"})
     alone = config.model_copy(update={"cluster": here})
@@ -134,7 +134,7 @@ def measure_sample(config: RunConfig, prepared: Prepared, rows: int) -> Measured
 def _sample(
     prepared: Prepared, config: RunConfig, rows: int, workers: int
 ) -> tuple[RunSpec, Spool]:
-    """Describe a run of evenly taken rows, and write its index."""
+    """Describe a run of evenly spaced rows, and write its index."""
     spec = prepared.spec
     taken = np.unique(np.linspace(0, spec.rows - 1, min(rows, spec.rows)).astype(np.int64))
     batch = config.flow.batch_size
@@ -188,10 +188,10 @@ def _measured(
 
 
 def _part_size(summary: pa.Table, unit_rows: int) -> tuple[float, float]:
-    """Return what a part of ``unit_rows`` takes per row, and whatever its rows, in bytes.
+    """Return the bytes of a part of ``unit_rows`` per row, and its fixed bytes.
 
-    Small parts are written as they would be; what is larger than the summary at hand is taken
-    from how its size grows over its second half.
+    Small parts are measured directly; parts larger than the measured summary are extrapolated
+    from the growth over its second half.
     """
     size = min(unit_rows, max(1, summary.num_rows // 2))
     whole = [

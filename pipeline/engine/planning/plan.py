@@ -1,4 +1,4 @@
-"""What a run will take: units, bytes, objects, memory, time and cost."""
+"""What a run will need: units, bytes, objects, memory, time and cost."""
 
 import math
 from dataclasses import dataclass
@@ -9,40 +9,40 @@ from pipeline.errors import ConfigError
 from pipeline.store.layout import RunSpec
 
 PUTS_PER_SECOND = 3_500
-"""What S3 promises for one prefix."""
+"""PUT requests per second that S3 supports for one prefix."""
 
 _VALUE_BYTES = 3.4
-"""Measured: zstd takes a seventh off float32 statistics."""
+"""Measured: zstd saves a seventh of float32 statistics."""
 _COLUMN_BYTES = 190
-"""Measured: what a column costs a Parquet part beside its values."""
+"""Measured: bytes of a column in a Parquet part in addition to its values."""
 _STORED_SHARE = 0.65
-"""Measured: what zstd leaves of maps; from 0.5 to 0.9, as methods and images are."""
+"""Measured: compressed share of maps; 0.5 to 0.9, depending on method and images."""
 _HELD = 5.0
-"""Measured: a worker holds a unit's maps so often, in float32: of one that is computed, and of one
-that is committed."""
+"""Measured: float32 copies of a unit's maps that a worker holds, of the unit being computed and the
+one being committed."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take.
+    """What a run will need.
 
     Attributes
     ----------
     rows, units, unit_rows : int
     workers : int
-        Actors that work at once.
+        Actors that work in parallel.
     map_bytes, summary_bytes : int
         Stored, after compression.
     objects : int
-        All that is written, receipts included.
+        All objects written, receipts included.
     worker_bytes : int
-        Memory of one worker: all of it if ``measured``, else beside model and libraries.
+        Memory of one worker; without model and libraries unless ``measured``.
     measured : bool
-        Whether bytes and memory are from units that were really computed.
+        Whether bytes and memory come from computed units.
     images_per_second : float or None
         Of one worker.
     seconds, cost : float or None
-        With the start of the workers if it was measured.
+        Including the start of the workers if measured.
     puts_per_second : float or None
         Of all workers together.
     """
@@ -83,13 +83,13 @@ def plan_run(
     spec : RunSpec
     batch_size : int
     workers : int
-        Actors that work at once.
+        Actors that work in parallel.
     images_per_second : float, optional
         Rate of one worker; the measured one if not given.
     price_per_hour : float, optional
         Of one worker, in any currency.
     measured : Measured, optional
-        What units of this run, or of one like it, really took.
+        What units of this run, or of a similar one, needed.
     """
     units = len(spec.units)
     floats = 4 * sum(math.prod(shape) for shape in spec.arrays.values())
@@ -132,7 +132,7 @@ def plan_run(
 
 
 def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None) -> list[str]:
-    """Refuse a plan that cannot work; return what may be wanted otherwise, in sentences.
+    """Refuse a plan that cannot work; return warnings, in sentences.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None)
     memory : int, optional
         Bytes that one worker may hold.
     free : int, optional
-        Bytes that are free where the run will be.
+        Bytes that are free at the run's destination.
 
     Raises
     ------
@@ -150,28 +150,28 @@ def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None)
     if plan.units < plan.workers:
         raise ConfigError(
             f"{plan.units} units of {plan.unit_rows} rows cannot keep {plan.workers} actors busy; "
-            f"set unit_rows to {max(1, plan.rows // (4 * plan.workers))} or take fewer actors"
+            f"set unit_rows to {max(1, plan.rows // (4 * plan.workers))} or use fewer actors"
         )
     if memory is not None and plan.worker_bytes > memory:
         raise ConfigError(
-            f"an actor will hold {plan.worker_bytes / 2**30:.1f} GiB, and has only "
+            f"an actor will need {plan.worker_bytes / 2**30:.1f} GiB but has only "
             f"{memory / 2**30:.1f} GiB; set a smaller unit_rows (now {plan.unit_rows}) or "
             "flow.batch_size"
         )
     if free is not None and plan.total_bytes > free:
         raise ConfigError(
-            f"the run will be {plan.total_bytes / 1e9:.1f} GB, and only {free / 1e9:.1f} GB are "
-            "free where it is to be written; choose another place"
+            f"the run will need {plan.total_bytes / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are "
+            "free at its destination; choose another run folder"
         )
-    told = []
+    warnings = []
     if plan.units < 4 * plan.workers:
-        told.append(
+        warnings.append(
             f"{plan.units} units keep {plan.workers} actors busy unevenly; set a smaller "
             f"unit_rows, e.g. {max(1, plan.rows // (8 * plan.workers))}"
         )
     if plan.puts_per_second and plan.puts_per_second > PUTS_PER_SECOND:
-        told.append(
-            f"{plan.puts_per_second:,.0f} objects are written per second, and S3 takes "
+        warnings.append(
+            f"{plan.puts_per_second:,.0f} objects are written per second, but S3 supports "
             f"{PUTS_PER_SECOND:,} per prefix; set a larger unit_rows"
         )
-    return told
+    return warnings

@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster. Whoever imports this imports ray; nothing else does."""
+"""The engine on a Ray cluster. Importing it imports ray; no other package does."""
 
 from pipeline.engine.ray.pool import RayEngine
 

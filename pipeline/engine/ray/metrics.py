@@ -1,4 +1,4 @@
-"""What an actor tells Prometheus: Ray's agent hands it on, with ``ray_`` before each name."""
+"""An actor's metrics for Prometheus; Ray's agent exports them with the prefix ``ray_``."""
 
 import os
 import platform
@@ -49,7 +49,7 @@ class ActorMetrics:
             self._move(step, -1)
 
     def finished(self, result: object) -> None:
-        """Count a committed unit; results that are no receipts are none of a run's images."""
+        """Count a committed unit; a result that is not a receipt is ignored."""
         if not isinstance(result, Receipt):
             return
         now = time.perf_counter()
@@ -70,7 +70,7 @@ class ActorMetrics:
         self._set("flowatlas_units_in_hand", self._depths[step], step=step)
 
     def _add(self, name: str, value: float, **tags: str) -> None:
-        if value > 0:  # Ray's counters refuse a zero
+        if value > 0:  # Ray's counters reject zero
             self._metrics[name].inc(value, {"run": self._run, **tags})
 
     def _set(self, name: str, value: float, **tags: str) -> None:

@@ -12,14 +12,14 @@ import ray
 from pipeline.config import ClusterConfig
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-"""Only descriptors and receipts travel; Ray would take 30 % of the memory by default."""
+"""Only descriptors and receipts are sent; by default Ray would take 30 % of the memory."""
 
-_CPUS_BESIDE_GPU = 4
+_CPUS_PER_GPU_ACTOR = 4
 
 
 @dataclass(frozen=True)
 class Share:
-    """What each actor holds: its CPUs (threads) and its GPUs (may be a fraction of one)."""
+    """What each actor gets: CPUs (threads) and GPUs (may be a fraction of one)."""
 
     cpus: int
     gpus: float
@@ -27,7 +27,7 @@ class Share:
     def fits(self, resources: Mapping[str, float]) -> int:
         """Return how many actors fit a node with these resources.
 
-        A fraction of a GPU is never put together from two of them.
+        A fraction of a GPU is never split over two of them.
         """
         room = int(resources.get("CPU", 0) / self.cpus)
         if self.gpus:
@@ -43,13 +43,13 @@ def nodes() -> dict[str, dict[str, float]]:
 
 
 def share_of(cluster: ClusterConfig) -> Share:
-    """Settle what an actor holds: a whole GPU if there are any, unless the configuration says."""
+    """Return what each actor gets: by default a whole GPU if the cluster has any."""
     has = ray.cluster_resources()
     gpus = (
         float(has.get("GPU", 0) > 0) if cluster.gpus_per_actor == "auto" else cluster.gpus_per_actor
     )
     cpus = (
-        (_CPUS_BESIDE_GPU if gpus else 1)
+        (_CPUS_PER_GPU_ACTOR if gpus else 1)
         if cluster.cpus_per_actor == "auto"
         else cluster.cpus_per_actor
     )
@@ -59,8 +59,8 @@ def share_of(cluster: ClusterConfig) -> Share:
 def connect(address: str | None) -> bool:
     """Join the cluster at ``address`` (or of the surrounding Ray job), else start Ray here.
 
-    ``local`` starts Ray here in any case. Returns whether a cluster was joined, to which nodes may
-    come and from which they may go.
+    ``local`` starts Ray here in any case. Returns whether a cluster was joined; nodes may
+    join and leave it.
     """
     address = address or os.environ.get("RAY_ADDRESS", "local")
     on_term = signal.getsignal(signal.SIGTERM)
@@ -75,5 +75,5 @@ def connect(address: str | None) -> bool:
             log_to_driver=True,
         )
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_term)  # Ray put its own there, which exits on the spot
+        signal.signal(signal.SIGTERM, on_term)  # Ray's own handler exits at once
     return address != "local"

@@ -1,4 +1,4 @@
-"""Actors, and the slots in which they follow one another."""
+"""Actors, and the slots in which they run and are replaced."""
 
 import logging
 import os
@@ -17,11 +17,11 @@ from pipeline.engine.ray.metrics import ActorMetrics
 from pipeline.engine.ray.nodes import Share
 from pipeline.engine.scheduling.interface import Attempt, Job
 
-IN_HAND = 3
-"""Units an actor holds: one is committed, one computed, and of one the first images are read."""
+UNITS_PER_ACTOR = 3
+"""Units in progress on an actor: one being committed, one computed, one read."""
 
-_COMPUTED = 2
-"""Of these, how many may hold maps: the one being computed must not run away from its commit."""
+_UNITS_WITH_MAPS = 2
+"""How many of these may hold maps: computing must not outrun committing."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Place:
 
 
 class _Actor:
-    """A process with an open worker. Ray calls ``process`` from up to ``IN_HAND`` threads.
+    """A process with an open worker. Ray calls ``process`` from up to ``UNITS_PER_ACTOR`` threads.
 
-    What opens and computes is always the same thread: a model's hooks and PyTorch's modes belong
-    to one. The worker is opened by a call, not by the constructor: what goes wrong then reaches
-    the driver as the error it is, not as the death of an actor.
+    The worker is opened and used in one thread, because a model's hooks and PyTorch's modes are per
+    thread. It is opened by a call, not by the constructor, so that an error reaches the driver as
+    itself and not as the death of an actor.
     """
 
     def __init__(self, job: Job[Any], threads: int, level: int = logging.WARNING) -> None:
         logging.getLogger("pipeline").setLevel(level)
-        if level < logging.WARNING:  # to standard error, which Ray shows at the driver
+        if level < logging.WARNING:  # to standard error, which Ray forwards to the driver
             logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
         self._job, self._threads = job, threads
         self._stack = ExitStack()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._room = threading.Semaphore(_COMPUTED)
+        self._room = threading.Semaphore(_UNITS_WITH_MAPS)
         self._metrics = ActorMetrics(job.uri)
 
     def open(self) -> Place:
@@ -63,11 +63,11 @@ class _Actor:
 
     def process(self, attempt: Attempt) -> Any:
         with self._metrics.step("read"):
-            reading = self._worker.read(attempt)
+            pending = self._worker.read(attempt)
             self._room.acquire()
         try:
             with self._metrics.step("compute"):
-                computed = self._computing.submit(self._worker.compute, reading).result()
+                computed = self._computing.submit(self._worker.compute, pending).result()
             with self._metrics.step("commit"):
                 result = self._committing.submit(self._worker.commit, computed).result()
         finally:
@@ -78,29 +78,29 @@ class _Actor:
 
 @dataclass
 class Slot:
-    """A place for one actor on one node: its present actor and what that has in hand.
+    """A place for one actor on one node: the current actor and its units in progress.
 
-    ``opening`` is the call that opens the present actor's worker, None once it has answered;
+    ``opening`` is the call that opens the current actor's worker, None once it has returned;
     ``failures`` counts deaths and failed openings since a unit was last finished here;
-    ``died_with`` are the units that were in hand at deaths here.
+    ``suspects`` are the ids of the units that were in progress when an actor died here.
     """
 
     node: str
     actor: Any = None
     opening: Any = None
     place: Place | None = None
-    in_hand: dict[Any, Attempt] = field(default_factory=dict)
+    in_progress: dict[Any, Attempt] = field(default_factory=dict)
     failures: int = 0
-    died_with: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
 
-    def hire(self, job: Job[Any], share: Share) -> None:
-        """Put a new actor here."""
+    def start_actor(self, job: Job[Any], share: Share) -> None:
+        """Start a new actor in this slot."""
         options = {
             "num_cpus": share.cpus,
             "num_gpus": share.gpus,
             "max_restarts": 0,
             "max_task_retries": 0,
-            "max_concurrency": IN_HAND,
+            "max_concurrency": UNITS_PER_ACTOR,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(self.node, soft=False),
         }
         level = logging.getLogger("pipeline").getEffectiveLevel()
@@ -109,28 +109,28 @@ class Slot:
 
     @property
     def ready(self) -> bool:
-        """Whether the actor can be given another unit."""
-        held = self.in_hand.values()
+        """Whether the actor can take another unit."""
+        held = self.in_progress.values()
         return (
             self.opening is None
-            and len(held) < IN_HAND
+            and len(held) < UNITS_PER_ACTOR
             and not any(attempt.alone for attempt in held)
         )
 
-    def give(self, attempt: Attempt) -> None:
-        """Hand a unit to the actor."""
-        self.in_hand[self.actor.process.remote(attempt)] = attempt
+    def submit(self, attempt: Attempt) -> None:
+        """Send a unit to the actor."""
+        self.in_progress[self.actor.process.remote(attempt)] = attempt
 
     @property
     def calls(self) -> list[Any]:
-        """The calls that have not been answered."""
-        return [self.opening] if self.opening is not None else list(self.in_hand)
+        """The calls that have not returned."""
+        return [self.opening] if self.opening is not None else list(self.in_progress)
 
-    def dismiss(self) -> Sequence[Attempt]:
-        """Kill the actor and return what it had in hand, the oldest first."""
+    def close(self) -> Sequence[Attempt]:
+        """Kill the actor and return its attempts in progress, the oldest first."""
         if self.actor is not None:
             ray.kill(self.actor)
-        held = list(self.in_hand.values())
+        held = list(self.in_progress.values())
         self.actor = self.opening = None
-        self.in_hand.clear()
+        self.in_progress.clear()
         return held

@@ -1,1 +1,1 @@
-"""Who computes which unit, what is tried again, and what is given up."""
+"""Which worker computes which unit, what is tried again, and when to give up."""

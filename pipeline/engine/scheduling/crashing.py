@@ -1,4 +1,4 @@
-"""Which images kill the process that reads them: found out in processes that may die."""
+"""Finds the images that crash the process that reads them, in child processes."""
 
 import logging
 import os
@@ -15,17 +15,17 @@ _log = logging.getLogger(__name__)
 
 
 def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:
-    """Return the rows of a unit that kill a process that fetches, decodes and transforms them.
+    """Return the rows of a unit that kill the process that fetches, decodes and transforms them.
 
-    A child reads one image after the other and names each before it does. When it dies of a
-    signal, the last one named is guilty and another child goes on behind it.
+    A child process reads the images in order and prints each row before it starts on it. When a
+    signal kills the child, the last printed row is the cause, and a new child continues after it.
 
     Raises
     ------
     RuntimeError
-        A child failed otherwise; trying again may help.
+        A child failed in another way; trying again may help.
     """
-    guilty = set[int]()
+    crashing = set[int]()
     start = unit.lo
     while start < unit.hi:
         child = subprocess.run(
@@ -33,18 +33,18 @@ def crashing_rows(uri: str, unit: Unit) -> frozenset[int]:
             capture_output=True,
             text=True,
             check=False,
-            # A worker may have been given its modules' places in other ways than the environment.
+            # The worker's sys.path may hold more than PYTHONPATH does.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         if child.returncode == 0:
             break
-        named = child.stdout.split()
-        if child.returncode > 0 or not named:
+        printed = child.stdout.split()
+        if child.returncode > 0 or not printed:
             raise RuntimeError(f"looking for an image that kills its reader: {child.stderr[-500:]}")
-        _log.warning("row %s kills the process that reads it and is quarantined", named[-1])
-        guilty.add(int(named[-1]))
-        start = int(named[-1]) + 1
-    return frozenset(guilty)
+        _log.warning("row %s kills the process that reads it and is quarantined", printed[-1])
+        crashing.add(int(printed[-1]))
+        start = int(printed[-1]) + 1
+    return frozenset(crashing)
 
 
 def _read(uri: str, lo: int, hi: int) -> None:

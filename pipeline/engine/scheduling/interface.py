@@ -1,11 +1,11 @@
-"""What an engine is: something that turns units into results, whatever is done to them."""
+"""``Engine``: what computes the units of a job and yields their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from pipeline.engine.scheduling.setback import Setback, warn
+from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.errors import UnitFailed, first_line
 from pipeline.files.urls import redacted
 from pipeline.store import Unit
@@ -18,8 +18,8 @@ R_co = TypeVar("R_co", covariant=True)
 class Attempt:
     """One try at a unit, the first being number 1.
 
-    ``alone``: its worker has nothing else in hand, so that a death is this unit's. ``careful``:
-    the unit has killed every worker that tried it; find out what does it without dying of it.
+    ``alone``: the worker has no other unit in progress, so that its death is this unit's fault.
+    ``careful``: the unit killed every worker that tried it; find the cause in child processes.
     """
 
     unit: Unit
@@ -29,20 +29,20 @@ class Attempt:
 
 
 class Worker(Protocol[R_co]):
-    """Works on units in three steps, so that three units can be in hand at once.
+    """Works on units in three steps, so that three units can be in progress at once.
 
-    What a step returns is handed to the next one. An attempt may be repeated after any of them,
-    here or elsewhere.
+    What a step returns is passed to the next one. An attempt may be repeated after any step, by
+    this worker or another.
     """
 
     def read(self, attempt: Attempt) -> Any:
-        """Start to fetch what the attempt needs, while earlier units are computed; return soon."""
+        """Start fetching what the attempt needs, while earlier units are computed; do not block."""
 
-    def compute(self, reading: Any) -> Any:
+    def compute(self, pending: Any) -> Any:
         """Compute one unit at a time, in the thread that opened the worker."""
 
     def commit(self, computed: Any) -> R_co:
-        """Store one unit at a time, beside the next one's computing; return a small result."""
+        """Store one unit at a time, while the next one is computed; return a small result."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class Job(Generic[R]):
 
 
 class Engine(Protocol):
-    """Works on units wherever it likes; engines differ in nothing that is stored."""
+    """Computes units, in this process or elsewhere; every engine stores the same bytes."""
 
     def run(
         self,
         job: Job[R],
         units: Sequence[Unit],
-        on_setback: Callable[[Setback], None] = warn,
+        on_failure: Callable[[Failure], None] = warn,
     ) -> Iterator[R]:
         """Yield a result per unit, in the order in which they finish.
 
-        ``on_setback`` hears of every failed attempt and lost worker, also of those that are tried
-        again.
+        ``on_failure`` is called for every failed attempt and lost worker, including those that are
+        tried again.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Engine(Protocol):
 
     @property
     def wanted(self) -> int:
-        """How many there should be, once nodes have come that were asked for."""
+        """How many workers there should be once the requested nodes have joined."""
 
     @property
     def threads(self) -> int:

@@ -1,10 +1,10 @@
-"""``Ledger``: which units are still to be tried, and what each has been charged with."""
+"""``Ledger``: which units still have to be computed, and how often each has failed."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 
+from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Attempt, give_up
-from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.errors import FlowatlasError
 from pipeline.store import Unit
 
@@ -12,9 +12,9 @@ from pipeline.store import Unit
 class Ledger:
     """Hands out attempts and keeps count of their failures.
 
-    A worker holds several units at once, so its death alone does not say whose fault it was:
-    every unit it held becomes a suspect and is tried again with nothing beside it. Only a death
-    in such company of none is charged.
+    A worker holds several units at once, so its death alone does not show which unit caused it:
+    every unit it held becomes a suspect and is tried again alone. Only a death during such an
+    attempt is charged to its unit.
 
     Parameters
     ----------
@@ -22,24 +22,24 @@ class Ledger:
     attempts : int
         Charges after which a unit is given up. If it was charged with a death, one careful attempt
         is made before that.
-    on_setback : callable
-        Hears of everything that goes wrong, before an error is raised for it.
+    on_failure : callable
+        Called for everything that goes wrong, before an error is raised for it.
     """
 
     def __init__(
         self,
         units: Sequence[Unit],
         attempts: int,
-        on_setback: Callable[[Setback], None] = warn,
+        on_failure: Callable[[Failure], None] = warn,
     ) -> None:
-        self._attempts, self._report = attempts, on_setback
+        self._attempts, self._report = attempts, on_failure
         self._todo = deque(units)
         self._suspects: deque[Unit] = deque()
         self._failed = Counter[int]()
         self._careful: set[int] = set()
 
     def __len__(self) -> int:
-        """Return how many units wait to be tried."""
+        """Return how many units are waiting."""
         return len(self._todo) + len(self._suspects)
 
     def next(self, *, idle: bool, avoid: Collection[int] = ()) -> Attempt | None:
@@ -48,10 +48,10 @@ class Ledger:
         Parameters
         ----------
         idle : bool
-            The worker holds no unit. Suspects are for idle workers: one that is not gets nothing
-            while a suspect waits, so that it soon is.
+            The worker holds no unit. Suspects need an idle worker: a busy one gets nothing while
+            a suspect waits, so that it soon becomes idle.
         avoid : collection of int
-            Units that a worker in the same place has died with, for which another is wanted.
+            Units that a worker in the same slot held when it died; another slot should try them.
         """
         suspect = next((unit for unit in self._suspects if unit.id not in avoid), None)
         if suspect is not None:
@@ -64,9 +64,9 @@ class Ledger:
     def _attempt(self, unit: Unit, *, alone: bool) -> Attempt:
         return Attempt(unit, self._failed[unit.id] + 1, alone, unit.id in self._careful)
 
-    def give_back(self, attempts: Sequence[Attempt], node: str | None = None) -> None:
-        """Take units back, first in line, without a charge: their node was taken away."""
-        self._report(Setback("node_lost", _units(attempts), node=node))
+    def requeue(self, attempts: Sequence[Attempt], node: str | None = None) -> None:
+        """Put units back at the front of the queue, uncharged: their node was lost."""
+        self._report(Failure("node_lost", _units(attempts), node=node))
         for attempt in reversed(attempts):
             (self._suspects if attempt.alone else self._todo).appendleft(attempt.unit)
 
@@ -78,16 +78,16 @@ class Ledger:
         UnitFailed
             That was its last attempt.
         FlowatlasError
-            The cause itself, if it says what to do: trying again will not help.
+            The cause itself, if its message names the next step: trying again will not help.
         """
         self._charge(attempt, cause)
-        self._report(Setback("retry", (attempt.unit,), attempt.number, cause))
+        self._report(Failure("retry", (attempt.unit,), attempt.number, cause))
         (self._suspects if attempt.alone else self._todo).appendleft(attempt.unit)
 
     def died(self, held: Sequence[Attempt], cause: BaseException, node: str | None = None) -> None:
-        """Note the death of a worker with everything it held; UnitFailed as in :meth:`failed`."""
+        """Record the death of a worker and the units it held; raises as :meth:`failed` does."""
         number = held[0].number if len(held) == 1 else 0
-        self._report(Setback("worker_lost", _units(held), number, cause, node))
+        self._report(Failure("worker_lost", _units(held), number, cause, node))
         if len(held) == 1:
             (attempt,) = held
             last = self._failed[attempt.unit.id] + 1 >= self._attempts
@@ -103,7 +103,7 @@ class Ledger:
         final = isinstance(cause, FlowatlasError)
         self._failed[unit.id] += not final
         if final or self._failed[unit.id] >= self._attempts:
-            self._report(Setback("gave_up", (unit,), attempt.number, cause))
+            self._report(Failure("gave_up", (unit,), attempt.number, cause))
             if final:
                 raise cause
             raise give_up(unit, self._failed[unit.id], cause) from cause

@@ -1,18 +1,18 @@
-"""``LocalEngine``: the units one after another, in this process."""
+"""``LocalEngine``: computes the units in sequence, in this process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Attempt, Job, R
 from pipeline.engine.scheduling.ledger import Ledger
-from pipeline.engine.scheduling.setback import Setback, warn
 from pipeline.store import Unit
 
 
 class LocalEngine:
-    """Computes in this process with ``threads`` CPU threads; for tests, debugging, small runs.
+    """Computes in this process with ``threads`` CPU threads; for tests, debugging and small runs.
 
-    While a unit is computed here, threads commit the one before and read the one after.
+    While a unit is computed, threads commit the previous one and read the next one.
     """
 
     workers = wanted = 1
@@ -24,10 +24,10 @@ class LocalEngine:
         self,
         job: Job[R],
         units: Sequence[Unit],
-        on_setback: Callable[[Setback], None] = warn,
+        on_failure: Callable[[Failure], None] = warn,
     ) -> Iterator[R]:
         """Yield the results in order of units; see :class:`Engine`."""
-        ledger = Ledger(units, job.attempts, on_setback)
+        ledger = Ledger(units, job.attempts, on_failure)
         before: tuple[Attempt, Future[R]] | None = None
         with (
             job.opener(job.uri, self.threads) as worker,

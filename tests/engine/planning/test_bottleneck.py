@@ -13,7 +13,7 @@ def sentence(threads: int, **seconds: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("threads", "seconds", "told"),
+    ("threads", "seconds", "start"),
     [
         (
             4,
@@ -26,11 +26,11 @@ def sentence(threads: int, **seconds: float) -> str:
         (1, {}, "no time was spent"),
     ],
 )
-def test_the_bottleneck_is_named(threads: int, seconds: dict[str, float], told: str) -> None:
-    assert sentence(threads, **seconds).startswith(told)
+def test_the_bottleneck_is_named(threads: int, seconds: dict[str, float], start: str) -> None:
+    assert sentence(threads, **seconds).startswith(start)
 
 
-def test_every_receipt_tells_the_seconds_of_every_stage(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_every_receipt_has_the_seconds_of_every_stage(tmp_path) -> None:  # type: ignore[no-untyped-def]
     receipts: list[Receipt] = []
     run_flows(small_config(tmp_path), on_receipt=receipts.append)
     for receipt in receipts:

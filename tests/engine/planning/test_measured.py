@@ -18,8 +18,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def really(config: RunConfig) -> dict[str, float]:
-    """What the run really stored and held."""
+def actual(config: RunConfig) -> dict[str, float]:
+    """The bytes that the run stored, and its peak memory."""
     receipts: list[Receipt] = []
     run_flows(config, on_receipt=receipts.append)
     return {
@@ -29,21 +29,21 @@ def really(config: RunConfig) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("rows", [64, 96])
-def test_a_sample_tells_bytes_and_memory_within_ten_percent(
-    config: RunConfig, really: dict[str, float], rows: int
+def test_a_sample_predicts_bytes_and_memory_within_ten_percent(
+    config: RunConfig, actual: dict[str, float], rows: int
 ) -> None:
     prepared = prepare(config)
     measured = measure_sample(config, prepared, rows)
     assert (measured.rows, measured.workers) == (rows, 1)
     assert measured.images_per_second > 0
     plan = plan_run(prepared.spec, batch_size=4, measured=measured)
-    for name, value in really.items():
+    for name, value in actual.items():
         assert getattr(plan, name) == pytest.approx(value, rel=0.1), name
     assert plan.seconds == pytest.approx(320 / measured.images_per_second + measured.start_seconds)
 
 
-def test_a_run_of_other_units_tells_bytes_within_ten_percent(
-    config: RunConfig, really: dict[str, float], tmp_path: Path
+def test_a_run_with_other_units_predicts_bytes_within_ten_percent(
+    config: RunConfig, actual: dict[str, float], tmp_path: Path
 ) -> None:
     larger = config.model_copy(update={"unit_rows": 128, "run": str(tmp_path / "larger")})
     spec = prepare(larger).spec

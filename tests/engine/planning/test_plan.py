@@ -29,7 +29,7 @@ def test_time_counts_whole_rounds_of_units() -> None:
     assert plan_run(spec, batch_size=8).seconds is None
 
 
-def test_what_was_measured_is_scaled_to_the_run() -> None:
+def test_measurements_are_scaled_to_the_run() -> None:
     spec = spec_of(rows=50, unit_rows=32)
     plan = plan_run(spec, batch_size=8, measured=MEASURED)
     assert plan.measured
@@ -42,7 +42,7 @@ def test_what_was_measured_is_scaled_to_the_run() -> None:
     assert plan_run(spec, batch_size=8, measured=MEASURED, images_per_second=10).seconds == 12
 
 
-def test_what_is_not_measured_is_estimated_from_the_layout() -> None:
+def test_without_measurements_the_layout_is_used() -> None:
     spec = spec_of(rows=5000, unit_rows=64)
     plain = plan_run(spec, batch_size=8)
     both = plan_run(spec_of(rows=5000, unit_rows=64, label_maps=True), batch_size=8)
@@ -54,23 +54,25 @@ def test_what_is_not_measured_is_estimated_from_the_layout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "given", "told"),
+    ("workers", "given", "error"),
     [
         (5, {}, "4 units of 16 rows cannot keep 5 actors busy; set unit_rows to 2 or"),
-        (1, {"memory": 10**9 - 1}, "an actor will hold 0.9 GiB, and has only 0.9 GiB"),
-        (1, {"free": 6000}, "the run will be 0.0 GB, and only 0.0 GB are free"),
+        (1, {"memory": 10**9 - 1}, "an actor will need 0.9 GiB but has only 0.9 GiB"),
+        (1, {"free": 6000}, "the run will need 0.0 GB, but only 0.0 GB are free"),
     ],
 )
-def test_what_cannot_fit_is_refused(workers: int, given: dict[str, int], told: str) -> None:
+def test_a_plan_that_cannot_work_is_refused(
+    workers: int, given: dict[str, int], error: str
+) -> None:
     plan = plan_run(
         spec_of(rows=50, unit_rows=16), batch_size=8, workers=workers, measured=MEASURED
     )
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=error):
         check_fit(plan, **given)
     assert len(check_fit(replace(plan, workers=1), memory=10**9 + 1, free=7001)) == 0
 
 
-def test_what_may_be_wanted_otherwise_is_told() -> None:
+def test_uneven_or_tiny_units_give_warnings() -> None:
     plan = plan_run(spec_of(rows=50, unit_rows=16), batch_size=8, workers=2, images_per_second=1e4)
     uneven, many = check_fit(plan)
     assert "4 units keep 2 actors busy unevenly" in uneven

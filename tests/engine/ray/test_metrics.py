@@ -30,17 +30,17 @@ Values = dict[tuple[str, str], float]
 
 
 class Worker:
-    """An actor that commits a unit, has another one in hand, and stays."""
+    """An actor that commits a unit, has another one in progress, and stays alive."""
 
     def __init__(self) -> None:
         self._metrics = ActorMetrics("s3://bucket/run")
-        self._in_hand = self._metrics.step("compute")
+        self._in_progress = self._metrics.step("compute")
 
     def work(self) -> None:
         with self._metrics.step("commit"):
             self._metrics.finished("a confirmation")
             self._metrics.finished(RECEIPT)
-        self._in_hand.__enter__()
+        self._in_progress.__enter__()
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def cluster() -> Iterator[RayCluster]:
 
 
 def values(page: str) -> Values:
-    """Return the samples of a Prometheus page that are ours, by name and what tells them apart."""
+    """Return the samples of a Prometheus page that are ours, by name and distinguishing label."""
     found: Values = {}
     for name, tags, value in re.findall(r"^ray_(flowatlas_\w+)\{(.*?)\} (\S+)$", page, re.M):
-        told: dict[str, Any] = dict(re.findall(r'(\w+)="(.*?)"', tags))
-        assert told["run"] == "s3://bucket/run"
-        found[name, told.get("status") or told.get("stage") or told.get("step") or ""] = float(
-            value
+        labels: dict[str, Any] = dict(re.findall(r'(\w+)="(.*?)"', tags))
+        assert labels["run"] == "s3://bucket/run"
+        found[name, labels.get("status") or labels.get("stage") or labels.get("step") or ""] = (
+            float(value)
         )
     return found
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.engine.scheduling.failure import Failure
 from pipeline.engine.scheduling.interface import Attempt
 from pipeline.engine.scheduling.ledger import Ledger
-from pipeline.engine.scheduling.setback import Setback
 from pipeline.errors import ConfigError, UnitFailed
 from pipeline.store import Unit
 
@@ -35,13 +35,13 @@ def test_an_error_is_charged_until_the_last_attempt() -> None:
         ledger.failed(take(ledger), OSError("503"))
 
 
-def test_what_says_what_to_do_is_raised_at_once() -> None:
+def test_an_error_with_a_next_step_is_raised_at_once() -> None:
     ledger = Ledger(UNITS, attempts=3)
     with pytest.raises(ConfigError):
-        ledger.failed(take(ledger), ConfigError("mend it"))
+        ledger.failed(take(ledger), ConfigError("fix it"))
 
 
-def test_a_death_in_company_is_charged_to_nobody_and_each_is_tried_alone() -> None:
+def test_a_death_with_several_units_is_not_charged_and_each_is_tried_alone() -> None:
     ledger = Ledger(UNITS, attempts=3)
     held = [take(ledger, idle=False) for _ in range(3)]
     ledger.died(held, DEATH)
@@ -53,35 +53,35 @@ def test_a_death_in_company_is_charged_to_nobody_and_each_is_tried_alone() -> No
 
 
 def test_everything_that_goes_wrong_is_reported() -> None:
-    said: list[Setback] = []
-    ledger = Ledger(UNITS, attempts=2, on_setback=said.append)
+    reported: list[Failure] = []
+    ledger = Ledger(UNITS, attempts=2, on_failure=reported.append)
     ledger.failed(take(ledger), OSError("503"))
     held = [take(ledger, idle=False) for _ in range(2)]
     ledger.died(held, DEATH, "node 1")
-    ledger.give_back([take(ledger)], "node 2")
+    ledger.requeue([take(ledger)], "node 2")
     ledger.died([], DEATH)
     with pytest.raises(UnitFailed):
         ledger.failed(take(ledger), OSError("503 again"))
-    assert [(one.kind, [unit.id for unit in one.units], one.attempt) for one in said] == [
+    assert [(one.kind, [unit.id for unit in one.units], one.attempt) for one in reported] == [
         ("retry", [0], 1),
         ("worker_lost", [0, 1], 0),
         ("node_lost", [0], 0),
         ("worker_lost", [], 0),
         ("gave_up", [0], 2),
     ]
-    assert [one.node for one in said] == [None, "node 1", "node 2", None, None]
-    assert said[0].error == "OSError: 503"
+    assert [one.node for one in reported] == [None, "node 1", "node 2", None, None]
+    assert reported[0].error == "OSError: 503"
 
 
-def test_what_trying_again_cannot_help_is_reported_as_given_up() -> None:
-    said: list[Setback] = []
-    ledger = Ledger(UNITS, attempts=3, on_setback=said.append)
+def test_an_error_that_trying_again_cannot_help_is_reported_as_given_up() -> None:
+    reported: list[Failure] = []
+    ledger = Ledger(UNITS, attempts=3, on_failure=reported.append)
     with pytest.raises(ConfigError):
         ledger.failed(take(ledger), ConfigError("fix it"))
-    assert [one.kind for one in said] == ["gave_up"]
+    assert [one.kind for one in reported] == ["gave_up"]
 
 
-def test_a_place_avoids_what_its_actor_died_with() -> None:
+def test_a_slot_avoids_the_units_its_actor_died_with() -> None:
     ledger = Ledger(UNITS, attempts=3)
     ledger.died([take(ledger), take(ledger)], DEATH)
     assert take(ledger, avoid={0}).unit == UNITS[1]
@@ -89,7 +89,7 @@ def test_a_place_avoids_what_its_actor_died_with() -> None:
     assert take(ledger).unit == UNITS[0]
 
 
-def test_after_its_last_death_a_unit_is_tried_once_more_with_care() -> None:
+def test_after_its_last_death_a_unit_gets_one_careful_attempt() -> None:
     ledger = Ledger(UNITS[:1], attempts=2)
     for careful in (False, False, True):
         attempt = take(ledger)
@@ -101,14 +101,14 @@ def test_after_its_last_death_a_unit_is_tried_once_more_with_care() -> None:
             ledger.died([attempt], DEATH)
 
 
-def test_units_of_a_lost_node_come_back_uncharged_and_first() -> None:
+def test_units_of_a_lost_node_are_requeued_first_and_uncharged() -> None:
     ledger = Ledger(UNITS, attempts=1)
-    ledger.give_back([take(ledger, idle=False) for _ in range(2)])
+    ledger.requeue([take(ledger, idle=False) for _ in range(2)])
     assert [take(ledger, idle=False) for _ in range(4)] == [Attempt(unit) for unit in UNITS]
 
 
 @given(st.data())
-def test_whatever_happens_every_unit_ends_once_or_the_run_gives_up(data: st.DataObject) -> None:
+def test_every_unit_finishes_exactly_once_or_the_run_gives_up(data: st.DataObject) -> None:
     ledger, hands, finished = Ledger(UNITS, attempts=3), ([], []), []  # type: ignore[var-annotated]
     try:
         for _ in range(1000):
@@ -132,7 +132,7 @@ def test_whatever_happens_every_unit_ends_once_or_the_run_gives_up(data: st.Data
                     ledger.died(held, DEATH)
                 case "lose":
                     held, hand[:] = list(hand), []
-                    ledger.give_back(held)
+                    ledger.requeue(held)
     except UnitFailed:
         return
     held_now = [attempt.unit.id for hand in hands for attempt in hand]

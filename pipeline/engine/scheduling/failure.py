@@ -1,4 +1,4 @@
-"""``Setback``: what went wrong while a run was computed, also where it was tried again."""
+"""``Failure``: what went wrong while a run was computed, including what was tried again."""
 
 import logging
 import traceback
@@ -16,14 +16,14 @@ Kind = Literal["retry", "gave_up", "worker_lost", "node_lost"]
 
 
 @dataclass(frozen=True)
-class Setback:
-    """A failed attempt, or the loss of who made it.
+class Failure:
+    """A failed attempt, or a lost worker or node.
 
     ``retry``: a unit failed and is tried again. ``gave_up``: it failed for the last time, and an
     error ends the run. ``worker_lost``: a worker died, or could not be started. ``node_lost``: a
-    machine went away; that costs its units no attempt. ``units`` were in hand; ``attempt`` is the
-    number of a single unit's, 0 where there are none or several; ``node`` is Ray's id of the
-    machine, where there is one; ``log`` the object of the run that has the traceback.
+    machine was lost; this does not count as an attempt of its units. ``units`` were in progress;
+    ``attempt`` is the attempt's number if there is exactly one unit, else 0; ``node`` is Ray's id
+    of the machine, if known; ``log`` is the path within the run of the file with the traceback.
     """
 
     kind: Kind
@@ -35,7 +35,7 @@ class Setback:
 
     @property
     def error(self) -> str | None:
-        """Kind and first line of the error, None if there was none."""
+        """Type and first line of the error, None if there was none."""
         if self.cause is None:
             return None
         return f"{type(self.cause).__name__}: {redacted(first_line(self.cause))}"
@@ -49,21 +49,21 @@ class Setback:
 
     @property
     def sentence(self) -> str:
-        """One line for a person."""
+        """The failure as one line of text."""
         named = _named(self.units)
         if self.kind == "node_lost":
-            held = f"handed to other workers: {named}" if named else "it had no unit in hand"
+            held = f"reassigned to other workers: {named}" if named else "it had no units"
             return f"node {self.node} is gone; {held}"
         if self.kind == "worker_lost":
-            held = f"died with {named} in hand, tried again" if named else "could not start"
+            held = f"died with {named} in progress, tried again" if named else "could not start"
             return f"a worker {held}: {self.error}"
         what = "tried again" if self.kind == "retry" else "given up"
         return f"{named}: attempt {self.attempt} failed, {what}: {self.error}"
 
 
-def warn(setback: Setback) -> None:
-    """Log a setback as a warning: what is done where nobody else listens."""
-    _log.warning("%s", setback.sentence)
+def warn(failure: Failure) -> None:
+    """Log a failure as a warning; the default where no callback is given."""
+    _log.warning("%s", failure.sentence)
 
 
 def _named(units: Sequence[Unit]) -> str:
