@@ -56,7 +56,7 @@ class Method(Protocol):
 
 
 class Comparison(Method, Protocol):
-    """A method that compares with reference images, and may be told to leave one out."""
+    """A method that compares with reference images and can leave one out."""
 
     def __call__(
         self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None

@@ -1,10 +1,15 @@
+import doctest
+import inspect
+
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from pipeline.errors import ConfigError, UnsupportedModel
-from pipeline.flows import create_flow
+from pipeline.flows import accumulate, create_flow
+from pipeline.flows.registry import METHODS
 from tests.flows.reference import small
 
 
@@ -33,3 +38,22 @@ def test_wrappers_are_taken_off():
     for wrapped in (nn.DataParallel(model), torch.compile(model), AveragedModel(model)):
         with create_flow("daam", wrapped.eval()) as flow:
             assert torch.equal(flow(images).maps, expected.maps)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_example_of_every_method_runs(method):
+    known = {
+        "create_flow": create_flow,
+        "accumulate": accumulate,
+        "images": torch.randn(2, 3, 24, 40),
+        "features": torch.randn(6, 24),
+        "labels": torch.arange(6) % 2,
+        "model": small(),
+    }
+    if method == "naflow":
+        known["model"] = timm.create_model("test_resnet", num_classes=3).eval()
+    example = doctest.script_from_examples(inspect.getdoc(METHODS[method]) or "")
+    assert f'create_flow("{method.replace("sfam", "fam")}"' in example
+    exec(example, known)
+    shown = known.keys() & {"maps", "total", "pixels", "result"}
+    assert len(shown) == 1

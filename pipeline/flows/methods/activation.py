@@ -19,7 +19,9 @@ from pipeline.models.structure.logits import logits_of
 
 
 class Activation(Session):
-    """L2 norm over channels of every block's patch tokens, or of every stage's feature map.
+    """The L2 norm √(Σ_c x_c²) of every block's patch tokens, or of every stage's feature map.
+
+    A baseline without a paper of its own: it shows magnitude, not relevance to a class.
 
     Parameters
     ----------
@@ -33,6 +35,11 @@ class Activation(Session):
     ------
     UnsupportedModel
         The model does not give its intermediate activations.
+
+    Examples
+    --------
+    >>> with create_flow("activation", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
     targeted = False

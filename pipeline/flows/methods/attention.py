@@ -10,12 +10,13 @@ from pipeline.models import Layer
 
 
 class AttentionRows(TransformerMethod):
-    """The attention that the readout rows pay, mean over heads and rows.
+    """The attention of the readout rows: map[j] = mean over heads and rows r of a[r, j].
 
-    The rows are those of :class:`pipeline.flows.methods.daam.Daam`: class token, pooled patches,
-    latent query of an attention pool, or class attention. A layer's map says where the readout
-    looked, not what that did to the class; maps of one layer and its prefix tokens sum to 1, so the
-    accumulated flow sums the looks. Forward only, any target, with or without a head.
+    a is the model's own softmax attention (arXiv 1706.03762, equation 1). The readout rows are
+    those of :class:`pipeline.flows.methods.daam.Daam`: class token, pooled patches, latent query of
+    an attention pool, or class attention. A layer's map shows where the readout attended, not how
+    that changed the logit; with its ``prefix_mass`` it sums to 1. Forward only, with or without a
+    head; the maps do not depend on the target.
 
     Parameters
     ----------
@@ -26,6 +27,11 @@ class AttentionRows(TransformerMethod):
     ------
     UnsupportedModel
         See :func:`pipeline.models.anatomy`.
+
+    Examples
+    --------
+    >>> with create_flow("attention", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
     targeted = False

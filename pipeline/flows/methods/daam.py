@@ -26,14 +26,16 @@ from pipeline.models import Layer, embed
 
 
 class Daam(TransformerMethod):
-    """DAAM of a vision transformer, supervised or, with a bank of reference features, not.
+    """DAAM (arXiv 2503.14640) of a vision transformer; self-supervised if it has a bank.
 
-    The readout rows r are, by what the model reads: its class token; class and distillation token
-    (the map sums over both, as the logits do); all pooled patches for mean or maximum pooling, a
-    few rows at a time, so that no N × N matrix is ever whole; the class token of the
-    class-attention layers (CaiT, XCiT), which are then the only layers. With an attention pool
-    (SigLIP) what is read of every block are all tokens that the pool attends to, and the pool is
-    one layer more, ``attn_pool``, read in the same way at its latent query.
+    map[j] = ReLU(Σ_heads Σ_r a[r, j] · ⟨v[j], g[r]⟩) for every patch j of every layer, with the
+    symbols of :mod:`pipeline.flows.methods.daam`. The readout rows r depend on what the classifier
+    reads: the class token; class and distillation token (the map sums over both, as the logits
+    do); all pooled patches for mean or maximum pooling, a few rows at a time, so that no N × N
+    matrix is ever whole; the class token of the class-attention layers (CaiT, XCiT), which are
+    then the only layers. With an attention pool (SigLIP) the rows of every block are all tokens
+    that the pool attends to, and the pool itself is one more layer, ``attn_pool``, whose row is
+    its latent query.
 
     Parameters
     ----------
@@ -57,6 +59,11 @@ class Daam(TransformerMethod):
         See :func:`pipeline.models.anatomy`; or the model has no head and there is no bank.
     ValueError
         Bank and labels do not fit each other.
+
+    Examples
+    --------
+    >>> with create_flow("daam", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
     def __init__(

@@ -23,9 +23,10 @@ from pipeline.models.structure.activations import last_activations
 
 
 class Fam(Session):
-    """FAM and SFAM; one layer, forward only where the embedding is pooled.
+    """FAM (arXiv 2307.05017) and SFAM (arXiv 2506.01636): Σ_c ω_c · A_c, one layer.
 
-    FAM is the cosine similarity with the parts f̂ ⊙ ĝ, SFAM takes the parts of any similarity.
+    ω are the channels' parts of the similarity, stretched to 0 … 1: of FAM the cosine's f̂ ⊙ ĝ, of
+    SFAM those of any similarity. Forward only where the embedding is the mean of A.
 
     Parameters
     ----------
@@ -49,7 +50,12 @@ class Fam(Session):
     ConfigError
         There are no references.
     ValueError
-        They do not fit each other, or the parts of a distance shall keep their signs.
+        They do not fit each other, or ``signed`` is given for a distance.
+
+    Examples
+    --------
+    >>> with create_flow("fam", model, references=features, reference_labels=labels) as flow:
+    ...     maps = flow(images).maps  # (B, 1, h, w)
     """
 
     def __init__(

@@ -12,14 +12,20 @@ from pipeline.flows.layers import LayerMethod, beside_itself
 
 
 class GradCam(LayerMethod):
-    """Grad-CAM (arXiv 1610.02391): ReLU(Σ_c A_c · mean(G_c)), the mean over places.
+    """Grad-CAM (arXiv 1610.02391, equations 1 and 2): ReLU(Σ_c A_c · mean(G_c)).
 
-    ``maps`` (B, L, h, w); ``native`` the layers' own sizes where they differ.
+    The mean is over places. ``maps`` (B, L, h, w) ≥ 0; ``native`` holds the layers' own sizes
+    where they differ.
 
     Parameters
     ----------
     model, grid
         See :class:`pipeline.flows.layers.LayerMethod`.
+
+    Examples
+    --------
+    >>> with create_flow("gradcam", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
     @beside_itself
@@ -36,7 +42,15 @@ class GradCam(LayerMethod):
 
 
 class HiResCam(GradCam):
-    """HiResCAM (arXiv 2011.08891): ReLU(Σ_c A_c ⊙ G_c)."""
+    """HiResCAM (arXiv 2011.08891): ReLU(Σ_c A_c ⊙ G_c); see :class:`GradCam` for parameters.
+
+    Each place keeps its own gradient instead of the mean over places.
+
+    Examples
+    --------
+    >>> with create_flow("hirescam", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
+    """
 
     @staticmethod
     def weigh(activation: Tensor, gradient: Tensor) -> Tensor:
@@ -45,7 +59,15 @@ class HiResCam(GradCam):
 
 
 class LayerCam(GradCam):
-    """LayerCAM (TIP 2021, 10.1109/TIP.2021.3089943): ReLU(Σ_c ReLU(G_c) ⊙ A_c)."""
+    """LayerCAM (TIP 2021, 10.1109/TIP.2021.3089943): ReLU(Σ_c ReLU(G_c) ⊙ A_c).
+
+    Each place keeps its own gradient where that is positive; see :class:`GradCam` for parameters.
+
+    Examples
+    --------
+    >>> with create_flow("layercam", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
+    """
 
     @staticmethod
     def weigh(activation: Tensor, gradient: Tensor) -> Tensor:

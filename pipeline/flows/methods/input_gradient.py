@@ -10,13 +10,20 @@ from pipeline.models.structure.logits import gradients_of, logits_of
 class InputGradient(LayerMethod):
     """Σ_c |∂s/∂x_c| over the colour channels of the normalised image x: one layer, ``input``.
 
-    The sum, where the paper takes the maximum, adds up: a cell's value is the gradient's L1 norm
-    over its pixels. ``native`` holds the map in pixels.
+    The saliency of arXiv 1312.6034, section 3.1, which takes the maximum over c. The sum adds up
+    over pixels instead: a cell's value is the gradient's L1 norm over its pixels. ``native`` holds
+    the map in pixels.
 
     Parameters
     ----------
     model, grid
-        See :class:`pipeline.flows.layers.LayerMethod`; the default grid has cells of 16 pixels.
+        See :class:`pipeline.flows.layers.LayerMethod`; the default grid has cells of 16 × 16
+        pixels.
+
+    Examples
+    --------
+    >>> with create_flow("input_gradient", model) as flow:
+    ...     pixels = flow(images).native[0]  # (B, H, W)
     """
 
     @beside_itself

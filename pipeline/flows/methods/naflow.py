@@ -50,7 +50,11 @@ from pipeline.models.structure.trunk import Trunk
 
 
 class NaFlow(LayerMethod):
-    """NAFlow of a network of feature maps.
+    """NAFlow (arXiv 2412.01202) of a convolutional network.
+
+    map_l = Σ_c ReLU(BPFM_l ⊙ importance_l), with BPFM_{l−1} = inverse_l(BPFM_l) ⊙
+    [importance_{l−1} ≠ 0] from the last feature map to the first; see
+    :mod:`pipeline.flows.methods.naflow` for the inverses.
 
     Parameters
     ----------
@@ -78,6 +82,11 @@ class NaFlow(LayerMethod):
         There is no such mode, or references come without labels.
     UnsupportedModel
         The model is a transformer.
+
+    Examples
+    --------
+    >>> with create_flow("naflow", model) as flow:
+    ...     result = flow(images)  # maps (B, L, h, w), extras["residual"] (B, L)
     """
 
     def __init__(
@@ -140,8 +149,8 @@ class NaFlow(LayerMethod):
         -------
         Flow
             ``maps`` (B, L, h, w) from the first layer to the last feature map; ``native`` the
-            layers' own sizes. Extras of ``inverse``: ``residual`` (B, L) in [0, 1], how much of
-            what a layer had to give its inverted input does not explain, ‖A x − b‖ / ‖b‖.
+            layers' own sizes. Extras of ``inverse``: ``residual`` (B, L) in [0, 1], the relative
+            residual ‖A x − b‖ / ‖b‖ of the inversion of every layer, 0 where it is exact.
         """
         question = self._compared(targets, exclude) if self._gallery else self.predicted(targets)
         if self._mode == "released":

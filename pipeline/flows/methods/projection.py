@@ -30,10 +30,10 @@ _LOGITS = 1 << 26
 
 
 class Projection(TransformerMethod):
-    """Identifiability of the explained class at every patch, layer by layer.
+    """Identifiability r_j = 1 − rank_j(c) / C of the explained class c at every patch j.
 
-    Forward only. ``create_flow("projection", model)(images).maps[0, -1]`` is close to 1 where the
-    last block's patch says the class as clearly as the model does.
+    Section 3.1 of arXiv 2310.18969, layer by layer; forward only. A map is 1 where the class
+    has the largest logit.
 
     Parameters
     ----------
@@ -49,6 +49,11 @@ class Projection(TransformerMethod):
     UnsupportedModel
         See :func:`pipeline.models.anatomy`; or the model has no classifier, or one that reads more
         than single tokens (attention pool, class attention, maximum).
+
+    Examples
+    --------
+    >>> with create_flow("projection", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
     def __init__(self, model: nn.Module, value: Value = "rank") -> None:

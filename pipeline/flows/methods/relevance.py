@@ -20,6 +20,11 @@ class Relevance(Product):
     The map of layer b is what that layer **adds**: the mean over the readout rows of
     Ā_b·R_{b−1}, over the patches; it is never negative. So the accumulated flow at layer b is
     the relevance up to that layer, and at the last layer the paper's map.
+
+    Examples
+    --------
+    >>> with create_flow("relevance", model) as flow:
+    ...     total = accumulate(flow(images).maps)[:, -1]  # (B, h, w)
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -65,9 +65,15 @@ class Rollout(Product):
     """Attention rollout; see :class:`Product` for parameters and errors.
 
     With A_b the head mean of a layer's attention, R_b = ½(A_b + I)·R_{b−1} and R_0 = I; rows sum
-    to 1. The map of layer b is the **rollout up to that layer**: the mean of R_b's readout rows
-    over the patches. So maps are already accumulated; their running sum is a sum of rollouts,
-    and the paper's map is the last layer's own. Forward only, any target.
+    to 1 (arXiv 2005.00928, section "Attention rollout"). The map of layer b is the **rollout up to
+    that layer**: the mean of R_b's readout rows, at the patches. So maps are already accumulated;
+    their running sum is a sum of rollouts, and the paper's map is the last layer's own. Forward
+    only; the maps do not depend on the target.
+
+    Examples
+    --------
+    >>> with create_flow("rollout", model) as flow:
+    ...     total = flow(images).maps[:, -1]  # (B, h, w)
     """
 
     targeted = False
