@@ -32,7 +32,7 @@ class _Section(BaseModel):
 def _plain(value: Any) -> Any:
     if isinstance(value, str) and has_secret(value):
         raise ValueError(
-            f"{shown(value)} holds a user, a password or a query, which would be stored with the "
+            f"{shown(value)} contains a user, password or query, which would be stored with the "
             "run; give credentials in the environment (AWS_ACCESS_KEY_ID, …) and a plain URL"
         )
     return value

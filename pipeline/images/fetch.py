@@ -1,4 +1,4 @@
-"""Bytes of an image from where the index says they are."""
+"""The bytes of an image, read from its place in the index."""
 
 import re
 
@@ -8,7 +8,7 @@ from pipeline.images.reasons import Reason, Unusable
 from pipeline.images.row_groups import Rows
 
 _LARGEST = 1 << 30
-"""Bytes of an encoded image; a larger file is a bomb, whatever it would decode to."""
+"""Bytes of an encoded image; a larger file counts as a decompression bomb."""
 _PARQUET = re.compile(
     r"(?P<file>[^#]+\.(?i:parquet|pq))#(?P<group>\d+)/(?P<row>\d+)/(?P<column>.+)"
 )
@@ -17,8 +17,8 @@ _PARQUET = re.compile(
 class Fetcher:
     """Reads images below a root; safe to share between threads.
 
-    A file, a byte range of an archive, an object, a range of one, or a row of a Parquet file: the
-    URI says which. Rows of a Parquet file are read by row group, of which the last two are kept.
+    The URI determines what is read: a file, a byte range of an archive, an object, a range of one,
+    or a row of a Parquet file. Parquet files are read by row group; the last two are kept.
     """
 
     def __init__(self, root: str) -> None:
@@ -29,14 +29,14 @@ class Fetcher:
     def fetch(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
         """Return the whole object, or ``length`` bytes from ``offset`` of it.
 
-        Without an offset ``length`` is only what the index once saw and is ignored. A range that
-        reaches beyond the end returns what there is. With an offset, what follows ``#`` names the
-        member of an archive and is not part of the path.
+        Without an offset ``length`` is only the size at the time of the scan and is ignored. A
+        range that reaches beyond the end returns the bytes up to the end. With an offset, what
+        follows ``#`` names the member of an archive and is not part of the path.
 
         Raises
         ------
         FileNotFoundError
-            There is no such file, or it is no regular file: trying again will not help.
+            There is no such file, or it is not a regular file: trying again will not help.
         Unusable
             It has more than 1 GiB, or is in a damaged Parquet file.
         OSError

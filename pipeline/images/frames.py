@@ -1,4 +1,4 @@
-"""Whether boxes lie in their images: a look at the first images that have some."""
+"""Whether boxes lie within their images: a check of the first images that have some."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ LOOKED_AT = 16
 _MOST_PIXELS = 100_000_000
 _TOLERANCE = 1.0
 _FAR = 0.05
-"""Of a side: so far out a box was not drawn on this image."""
+"""Fraction of a side: a box that reaches further out was not drawn on this image."""
 
 
 def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> None:
     """Compare the boxes of some images with the sizes of these images.
 
-    Boxes that reach more than a pixel beyond their image are left over: what is outside counts for
-    nothing. Images that cannot be read are passed over here; the run says why.
+    Boxes that reach more than a pixel beyond their image are counted: the part outside is ignored.
+    Images that cannot be read are skipped here; the run reports why.
 
     Raises
     ------

@@ -30,17 +30,17 @@ BOXES_SCHEMA = pa.schema(
 )
 
 PART_ROWS = 65_536
-"""Rows of a part of an index, and all that is held in memory of it."""
+"""Rows of a part of an index; only one part is held in memory."""
 
 Sink = Callable[[int, pa.Table, pa.Table], None]
-"""Keeps a part: its number, its rows, their boxes."""
+"""Stores a part: its number, its rows, their boxes."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a scan found: how many images, boxes, labels, and what they hash to (32 hex digits).
+    """What a scan found: the number of images, boxes and labels, and their hash (32 hex digits).
 
-    ``leftovers`` is what it found and does not use; it is no part of the fingerprint.
+    ``leftovers`` is what it found and does not use; it is not part of the fingerprint.
     """
 
     rows: int
@@ -52,15 +52,15 @@ class Index:
 
 
 def build_index(source: Source, keep: Sink) -> Index:
-    """Scan a source, number its images 0, 1, 2, … and hand them out part by part.
+    """Scan a source, number its images 0, 1, 2, … and pass them to ``keep`` part by part.
 
     The fingerprint is blake2b-128 over uri, offset, length, label, split and boxes of every row in
-    order; the root is no part of it, so a dataset may move. Memory: one part.
+    order; the root is not part of it, so a dataset may move. Memory: one part.
 
     Raises
     ------
     DatasetError
-        The source is empty or contradicts itself (see ``Source.scan``), or its boxes do not lie in
+        The source is empty or inconsistent (see ``Source.scan``), or its boxes do not lie within
         its images.
     """
     digest = hashlib.blake2b(b"flowatlas index 1", digest_size=16)
@@ -113,7 +113,7 @@ def _table(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
 
 
 def _canonical(entry: Entry) -> bytes:
-    """Return bytes that no other entry has: texts by length and content, nothing as −1."""
+    """Return a unique encoding of an entry: texts by length and content, None as −1."""
     uri = entry.uri.encode()
     split = b"" if entry.split is None else entry.split.encode()
     numbers = (

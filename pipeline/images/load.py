@@ -1,6 +1,6 @@
 """``ImageReader``: one image fetched, decoded and transformed, or the reason why it is unusable.
 
-The only way to an image's pixels: the engine, the audit, the report and the exports all take it.
+The only path to an image's pixels: the engine, the audit, the report and the exports all use it.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 
 class Place(NamedTuple):
-    """Where the index says an image is; see ``Entry``."""
+    """Where an image is, from the index; see ``Entry``."""
 
     uri: str
     offset: int | None
@@ -43,7 +43,7 @@ class Crop:
 
 
 class ImageReader:
-    """Reads images of one dataset as one model gets them; safe to share between threads."""
+    """Reads images of one dataset as one model's input; safe to share between threads."""
 
     def __init__(
         self, root: str, transform: InputTransform, max_pixels: int, bit_depth: int | None = None
@@ -59,7 +59,7 @@ class ImageReader:
         Raises
         ------
         OSError
-            What may pass, such as a store that does not answer: trying again may help.
+            A transient failure, such as a store that does not respond: trying again may help.
         """
         try:
             with timed("fetch"):

@@ -13,19 +13,19 @@ from pipeline.files.places import open_file
 from pipeline.images.reasons import Reason, Unusable
 
 _KEPT = 2
-"""Row groups in memory: units read rows in order, and one batch may reach into the next group."""
+"""Row groups in memory: units read rows in order, and a batch may extend into the next group."""
 
 _LARGEST = 4 << 30
-"""Bytes of a row group's images: more cannot be held twice beside a model."""
+"""Bytes of a row group's images: two larger groups would not fit in memory next to a model."""
 
 _PIECE = 8
 _Key = tuple[str, int, str]
 
 
 class Rows:
-    """Hands out images row by row; of one row group only the first asked for reads the file.
+    """Returns images row by row; only the first request for a row group reads the file.
 
-    Safe for many threads: those that want the same row group wait for it.
+    Thread-safe: threads that request the same row group wait for it.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def _read(place: str, group: int, column: str) -> pa.ChunkedArray:
 
 
 def _decoded(content: pq.ParquetFile, group: int, leaf: str) -> pa.ChunkedArray:
-    """Return a column piece by piece: a value may stand a million times in a dictionary's codes."""
+    """Read a column in pieces: a dictionary may repeat one value a million times."""
     pieces, size = [], 0
     for piece in content.iter_batches(_PIECE, [group], [leaf], use_threads=False):
         pieces.append(piece.column(0))

@@ -62,10 +62,10 @@ class InputTransform:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "InputTransform":
-        """Inverse of :meth:`to_dict`; ``crop_mode`` and the like may be absent, not misspelt."""
+        """Inverse of :meth:`to_dict`; optional fields may be absent, unknown ones are refused."""
         unknown = content.keys() - cls.__dataclass_fields__.keys()
         if unknown:
-            raise ConfigError(f"model.input has no {', '.join(sorted(unknown))}")
+            raise ConfigError(f"model.input has no field {', '.join(sorted(unknown))}")
         lists = {name: tuple(content[name]) for name in ("size", "mean", "std")}
         return cls(**{**content, **lists})
 
@@ -93,7 +93,7 @@ class InputTransform:
 
     def normalise(self, images: "torch.Tensor") -> "torch.Tensor":
         """Return (x / 255 − mean) / std of uint8 (B, 3, H, W) as float32 on the same device."""
-        import torch  # here, because reading a run needs no half gigabyte of it
+        import torch  # here, as reading a run does not need it (half a gigabyte)
 
         mean, std = (
             torch.tensor(value, dtype=torch.float32, device=images.device).view(3, 1, 1)
@@ -106,7 +106,7 @@ class InputTransform:
 
         ``boxes`` is (K, 4), x0, y0, x1, y1 in pixels of the upright image of ``width`` × ``height``
         pixels. The result is float32 (K', 4) in fractions of the input, clipped to [0, 1]; boxes
-        that the crop leaves no area of are dropped.
+        with no area inside the crop are dropped.
         """
         plan = self._geometry(width, height)
         corners = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -142,9 +142,9 @@ class InputTransform:
         return _Geometry(*resized, left, top)
 
     def _cut_first(self, image: Image.Image, plan: _Geometry) -> tuple[Image.Image, _Geometry]:
-        """Resize only what the crop keeps: a sliver of 1 × 60,000 pixels would fill the memory.
+        """Resize only what the crop keeps: an image of 1 × 60,000 pixels would exhaust the memory.
 
-        The edges of the cut then mirror nothing of what lies beyond, which timm's would.
+        Unlike timm's, pixels at the edges of the crop then do not depend on pixels outside it.
         """
         x0, y0 = max(plan.left, 0), max(plan.top, 0)
         x1 = min(plan.left + self.size[1], plan.width)

@@ -45,17 +45,17 @@ from pipeline.images.decoding.jpeg_segments import essential_jpeg, jpeg_exif
 from pipeline.images.decoding.pixels import to_rgb
 from pipeline.images.reasons import Reason, Unusable
 
-# What decoders think of a file's metadata is neither printed (it may hold terminal escapes) nor,
-# with warnings turned into errors, a verdict. Set once: all threads share these switches.
+# Warnings of decoders about metadata are not printed (they may contain terminal escapes) and must
+# not become errors. Set once: all threads share these settings.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-with contextlib.suppress(AttributeError, OSError):  # a Pillow whose libtiff cannot be reached
+with contextlib.suppress(AttributeError, OSError):  # a Pillow whose libtiff is not accessible
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 _Plugin = Callable[[io.BytesIO], ImageFile.ImageFile]
 
 # Opened directly rather than by Image.open: that tries every format (PostScript included) and
-# judges sizes by a global of its own.
+# limits sizes by a global variable.
 _PLUGINS: dict[str, _Plugin] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
@@ -85,10 +85,10 @@ _UNREADABLE = re.compile(
     "unknown (pixel mode|data organization|filter)|"
     "not available|unable to determine j2k|invalid value for samples per pixel"
 )
-"""How Pillow calls what it has no words for, in contrast to what is damaged."""
+"""Messages of Pillow for files that it does not support, in contrast to damaged ones."""
 
 _TIFF_TAGS = range(254, 533)
-"""Those of the standard that Pillow looks for; compressions have other numbers."""
+"""Tags of the standard that Pillow looks up; compression codes are other numbers."""
 
 _MOST_SCANS = 500  # a progressive JPEG of a few kB can ask for days of decoding
 
@@ -104,17 +104,16 @@ class Decoded:
 
 
 def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decoded:
-    """Decode a JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000 or AVIF file. Never raises.
+    """Decode a JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000 or AVIF file; never raise.
 
     HEIC and JPEG XL too where their extras are installed; else they are ``unsupported``.
 
-    EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first
-    counts, of HEIC the primary one.
-    Files with more than ``max_pixels`` by their header are not decoded (``bomb``). JPEG files are
-    decoded strictly: damage that a lenient decoder conceals is a reason. 16-bit files that do not
-    say how many bits of a sample they use have ``bit_depth`` of them; without it, dark ones are
-    refused (``bit_depth``). Safe for many threads.
-    WebP and TIFF files beyond twice Pillow's ``MAX_IMAGE_PIXELS`` are bombs whatever the limit.
+    EXIF orientation is applied, profiles are not; of several pages (TIFF, MPO) the first one is
+    used, of HEIC the primary image. Files with more than ``max_pixels`` by their header are not
+    decoded (``bomb``). JPEG files are decoded strictly: damage that a lenient decoder conceals is a
+    reason. 16-bit files that do not declare how many bits they use are assumed to use
+    ``bit_depth``; without it, dark ones are refused (``bit_depth``). Thread-safe. WebP and TIFF
+    files beyond twice Pillow's ``MAX_IMAGE_PIXELS`` are bombs whatever the limit.
     """
     try:
         image = _decode(data, max_pixels, bit_depth)
@@ -128,11 +127,11 @@ def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decode
 
 
 def _verdict(error: Exception) -> Reason:
-    """Return what a decoder's error means; one that cannot show an image says so in words."""
-    said = str(error).lower()
-    if isinstance(error, EOFError) or "truncated" in said:
+    """Return the reason for a decoder's error, by its type and message."""
+    message = str(error).lower()
+    if isinstance(error, EOFError) or "truncated" in message:
         return Reason.TRUNCATED
-    return Reason.UNSUPPORTED if _UNREADABLE.search(said) else Reason.CORRUPT
+    return Reason.UNSUPPORTED if _UNREADABLE.search(message) else Reason.CORRUPT
 
 
 def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
@@ -156,7 +155,7 @@ def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
 
 
 def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
-    """Decode strictly with libjpeg-turbo; leave to Pillow what that has no words for."""
+    """Decode strictly with libjpeg-turbo; leave to Pillow what that does not support."""
     ended = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
     broken = Reason.CORRUPT if ended else Reason.TRUNCATED
     if data.count(b"\xff\xda") > _MOST_SCANS:
@@ -173,18 +172,18 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
         if "unsupported" in str(error).lower():
             return _rare_jpeg(data, max_pixels, Reason.UNSUPPORTED)
         raise Unusable(broken, width, height) from error
-    # Pillow knows whose inks are inverted.
+    # Pillow knows which writers invert the inks.
     image = _with_pillow(sound, "jpeg", max_pixels, None) if four else Image.fromarray(pixels)
     return _upright(image, jpeg_exif(data))
 
 
 def _strictly(data: bytes, colours: str) -> tuple[np.ndarray, bytes]:
-    """Return pixels and the file they are of: itself, or without what is no damage.
+    """Return the pixels and the file that gave them: ``data``, or its essential segments.
 
     Raises
     ------
     ValueError
-        A warning of libjpeg that remains without it is damage.
+        libjpeg warns even about the essential segments: the file is damaged.
     """
     try:
         return simplejpeg.decode_jpeg(data, colours, strict=True), data
@@ -206,7 +205,7 @@ def _rare_jpeg(data: bytes, max_pixels: int, otherwise: Reason) -> Image.Image:
 
 
 def _with_pillow(data: bytes, kind: str, max_pixels: int, bit_depth: int | None) -> Image.Image:
-    said = significant_bits(data) if kind == "png" else None
+    significant = significant_bits(data) if kind == "png" else None
     if kind == "png":
         data = essential_png(data)
     with _opened(data, kind) as image:
@@ -216,14 +215,14 @@ def _with_pillow(data: bytes, kind: str, max_pixels: int, bit_depth: int | None)
         stated = 8 if kind == "jpeg" else stated_bits(data, kind, image)
         bits, inverted = stated or bit_depth, white_is_zero(kind, image)
         image.load()
-        # Decoders turn TIFF and HEIC images themselves, and this module JPEG images.
+        # Decoders rotate TIFF and HEIC images themselves, and this module JPEG images.
         turned = kind in ("tiff", "heif", "jpeg")
         exif = b"" if turned else image.info.get("exif") or b""
         shown: Image.Image = image
         if image.mode.startswith("I;16"):
-            bits = used_bits(np.asarray(image).astype(np.uint16), said) or bits
+            bits = used_bits(np.asarray(image).astype(np.uint16), significant) or bits
         elif image.mode not in "IF" and stated != 8:
-            shown = eight_bit_colours(image, data, _PLUGINS[kind], bits, said)
+            shown = eight_bit_colours(image, data, _PLUGINS[kind], bits, significant)
         unsigned = kind == "tiff" and is_unsigned(image)
         return _upright(to_rgb(shown, bits, inverted=inverted, unsigned=unsigned), exif)
 

@@ -1,8 +1,8 @@
-"""Samples of more than eight bits: how many bits of them a file uses, and the eight that show.
+"""Samples of more than eight bits: how many bits a file uses, and their conversion to eight.
 
-A 16-bit sample may hold 8, 10, 12 or 16 bits. Shown by its high byte, 12 bits are black; stretched
-to what each image holds, dark images become bright. So a file says how many it uses, or the user
-does, or its samples reach so far up that it can only be all 16.
+A 16-bit sample may use 8, 10, 12 or 16 bits. The high byte alone shows 12-bit images as black;
+stretching each image to its own range makes dark images bright. So the number of bits is stated by
+the file or by the user, or the samples are so large that it can only be 16.
 """
 
 import io
@@ -21,7 +21,7 @@ Open = Callable[[io.BytesIO], ImageFile.ImageFile]
 
 _FULL = 16
 _DARK = 1 << 14
-"""Where the brightest sample is below a quarter of the full range, who knows what is white."""
+"""If the brightest sample is below a quarter of the full range, the white point is unknown."""
 
 _MAX_SAMPLE_VALUE = 281
 _BITS_PER_SAMPLE = 258
@@ -36,10 +36,10 @@ _OTHER_BYTE = {
 
 
 def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | None:
-    """Return how many bits of its samples a file says it uses; None where it does not say.
+    """Return how many bits of its samples a file declares as used; None if it does not.
 
-    8 where samples have no more; 16 also where Pillow scales them to all 16. That a file has 16
-    bits says nothing: 12-bit scans are stored so as well.
+    8 where samples have no more; 16 also where Pillow scales them to 16. A 16-bit format alone
+    declares nothing: 12-bit scans are stored as 16 bits too.
     """
     if kind == "png":
         return 8 if data[24] <= 8 else None
@@ -49,13 +49,15 @@ def stated_bits(data: bytes, kind: str, image: ImageFile.ImageFile) -> int | Non
         if bits == 8 and not is_unsigned(image):  # Pillow makes the darkest samples the brightest
             raise Unusable(Reason.UNSUPPORTED, *image.size)
         most = int(max(tags.get(_MAX_SAMPLE_VALUE, (0,))))
-        if bits == _FULL and most > 0xFF and most & (most + 1) == 0:  # 4095, not what is there
+        if (
+            bits == _FULL and most > 0xFF and most & (most + 1) == 0
+        ):  # such as 4095, not the image's maximum
             return most.bit_length()
         return bits if 8 < bits < _FULL else 8 if bits <= 8 else None
     if kind == "ppm":  # other maxima are scaled
-        codec, _, _, said = image.tile[0]
-        scaled = codec.startswith("ppm") and isinstance(said, tuple)
-        deep = said[-1] == 0xFFFF if scaled and said else image.mode == "I"
+        codec, _, _, arguments = image.tile[0]
+        scaled = codec.startswith("ppm") and isinstance(arguments, tuple)
+        deep = arguments[-1] == 0xFFFF if scaled and arguments else image.mode == "I"
         return None if deep else _FULL if image.mode == "I" else 8
     if kind == "jpeg2000":
         precision = (data[data.index(b"\xff\x4f\xff\x51") + 42] & 0x7F) + 1
@@ -87,17 +89,17 @@ def significant_bits(data: bytes) -> int | None:
         if name == b"IDAT":
             return None
         if name == b"sBIT":
-            said = data[position + 8 : position + 8 + min(length, 1 if data[25] in (0, 4) else 3)]
-            return max(said, default=None)
+            channels = min(length, 1 if data[25] in (0, 4) else 3)
+            return max(data[position + 8 : position + 8 + channels], default=None)
         position += 12 + length
     return None
 
 
 def used_bits(values: NDArray[np.uint16], significant: int | None) -> int | None:
-    """Return the bits of 16-bit samples of which a PNG file calls some significant; None if open.
+    """Return the used bits of 16-bit PNG samples, given the significant ones; None if unknown.
 
-    By the standard these are the upper ones, the others zero or a copy of them. Many writers state
-    the bits and leave the samples where they are, the lower ones: then they are those.
+    By the standard these are the upper bits, and the lower ones are zero or a copy of them. Many
+    writers state the bits but do not shift the samples: then the lower bits are the used ones.
     """
     most = int(values.max(initial=0))
     if significant is None or significant >= _FULL:
@@ -109,12 +111,12 @@ def used_bits(values: NDArray[np.uint16], significant: int | None) -> int | None
 
 
 def eight_bits(values: NDArray[np.uint16], bits: int | None) -> NDArray[np.uint8]:
-    """Return the upper 8 of the ``bits`` that samples (H, W, …) use, as many as they have if None.
+    """Return the upper 8 of the ``bits`` that samples (H, W, …) use, of all 16 if None.
 
     Raises
     ------
     Unusable
-        ``bit_depth``: nobody says how many bits are used and the samples look like fewer than 16,
+        ``bit_depth``: the number of used bits is unknown and the samples look like fewer than 16,
         or there are samples beyond ``bits``.
     """
     most = int(values.max(initial=0))
@@ -124,17 +126,17 @@ def eight_bits(values: NDArray[np.uint16], bits: int | None) -> NDArray[np.uint8
 
 
 def eight_bit_colours(
-    image: Image.Image, data: bytes, reopen: Open, bits: int | None, said: int | None
+    image: Image.Image, data: bytes, reopen: Open, bits: int | None, significant: int | None
 ) -> Image.Image:
-    """Return colours of 16 bits, of which Pillow keeps the high byte, by the bits that they use.
+    """Convert 16-bit colours, of which Pillow keeps the high byte, by the bits that they use.
 
-    The low byte is read only where it can matter. ``bits`` are those known or None; ``said`` those
-    that a PNG file calls significant.
+    The low byte is read only where it can matter. ``bits`` are the used ones if known, else None;
+    ``significant`` those that a PNG file declares.
 
     Raises
     ------
     Unusable
-        As :func:`eight_bits`, or ``unsupported`` where Pillow does not hand out the low byte.
+        As :func:`eight_bits`, or ``unsupported`` where Pillow does not give access to the low byte.
     """
     high = _colours(image)
     if bits == _FULL or (bits is None and int(high.max(initial=0)) > _DARK >> 8):
@@ -142,7 +144,7 @@ def eight_bit_colours(
     values = _samples(high, data, reopen)
     if values is None:
         raise Unusable(Reason.BIT_DEPTH if bits is None else Reason.UNSUPPORTED, *image.size)
-    shown = eight_bits(values, used_bits(values, said) or bits)
+    shown = eight_bits(values, used_bits(values, significant) or bits)
     if shown.shape[2] == 4:
         return Image.frombytes("CMYK", image.size, shown.tobytes())
     return Image.fromarray(shown[..., 0] if shown.shape[2] == 1 else shown)

@@ -1,4 +1,4 @@
-"""Formats whose decoders are extras: HEIC (``flowatlas[heif]``), JPEG XL (``flowatlas[jxl]``)."""
+"""Formats with optional decoders: HEIC (``flowatlas[heif]``), JPEG XL (``flowatlas[jxl]``)."""
 
 import io
 from typing import Any
@@ -9,7 +9,7 @@ from pipeline.images.reasons import Reason, Unusable
 
 
 def open_heif(file: io.BytesIO) -> ImageFile.ImageFile:
-    """Open a HEIC or HEIF file; of several images the primary one counts.
+    """Open a HEIC or HEIF file; of several images the primary one is used.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def open_heif(file: io.BytesIO) -> ImageFile.ImageFile:
 
 
 def open_jxl(file: io.BytesIO) -> ImageFile.ImageFile:
-    """Open and decode a JPEG XL file, whose size :func:`jxl_header` has looked at.
+    """Open and decode a JPEG XL file, whose size :func:`jxl_header` has checked.
 
     Raises
     ------
@@ -45,9 +45,11 @@ def open_jxl(file: io.BytesIO) -> ImageFile.ImageFile:
         image: ImageFile.ImageFile = plugin.JXLImageFile(file)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic of its Rust is no Exception
+    except BaseException as error:  # a panic in its Rust code is not an Exception
         raise ValueError(f"cannot decode: {error}") from error
-    if not getattr(image, "jpeg", False):  # else the codestream's orientation counts: applied
+    if not getattr(
+        image, "jpeg", False
+    ):  # else the codestream's orientation applies, and already has
         image.info.pop("exif", None)
     return image
 
@@ -84,16 +86,16 @@ class _Bits:
 
 
 def jxl_header(data: bytes) -> tuple[int, int, bool]:
-    """Return width, height and whether it is animated of a JPEG XL file, nothing decoded.
+    """Return width, height and whether a JPEG XL file is animated, without decoding it.
 
     Raises
     ------
     Unusable
-        ``truncated``: it ends before; ``unsupported``: it has a preview before its picture.
+        ``truncated``: the header is incomplete; ``unsupported``: the file starts with a preview.
     """
     bits = _Bits(_codestream(data)[2:66])
     width, height = bits.size()
-    if bits.take(1) or not bits.take(1):  # all is usual, or nothing is beyond it
+    if bits.take(1) or not bits.take(1):  # all defaults, or no extra fields
         return width, height, False
     bits.take(3)  # orientation
     if bits.take(1):
@@ -104,7 +106,7 @@ def jxl_header(data: bytes) -> tuple[int, int, bool]:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Return the beginning of the codestream, by itself or in the first box that holds some."""
+    """Return the beginning of the codestream, bare or in the first box that holds some."""
     position = 0
     while data[:2] != b"\xff\x0a":
         if position + 16 > len(data):

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say: its format, its canvas, its orientation.
+"""What the header of a file contains: its format, its canvas size, its orientation.
 
 Only what must be known before a decoder may touch a file is read here.
 """
@@ -36,7 +36,7 @@ PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"})
 
 
 def sniff(data: bytes) -> str | None:
-    """Return the format by signature: ``other`` is an image that is not read, None no image."""
+    """Return the format by signature: ``other`` is an unsupported image, None not an image."""
     head = data[:1024].removeprefix(b"\xef\xbb\xbf")
     return next((name for name, pattern in _SIGNATURES if pattern.match(head)), None)
 
@@ -48,7 +48,7 @@ def essential_png(data: bytes) -> bytes:
     ------
     Unusable
         ``truncated`` (no IEND), ``corrupt`` (a checksum is wrong), ``animated``, or
-        ``unsupported``: there is a chunk without which it may not be shown, and which is unknown.
+        ``unsupported``: it has a critical chunk of an unknown type.
     """
     pieces = [data[:8]]
     position = 8
@@ -66,7 +66,7 @@ def essential_png(data: bytes) -> bytes:
             chunk = data[position:end]
             if zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(chunk[-4:], "big"):
                 raise Unusable(Reason.CORRUPT)
-            if kind not in PIXEL_CHUNKS:  # sound, and nobody may show the image without it: CgBI
+            if kind not in PIXEL_CHUNKS:  # intact, but the image may not be shown without it: CgBI
                 raise Unusable(Reason.UNSUPPORTED)
             pieces.append(chunk)
         if kind == b"IEND":
@@ -80,7 +80,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     Raises
     ------
     Unusable
-        ``truncated``: the file is shorter than it says.
+        ``truncated``: the file is shorter than its header states.
     """
     if len(data) < 30 or int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise Unusable(Reason.TRUNCATED)

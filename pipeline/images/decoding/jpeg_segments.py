@@ -1,28 +1,28 @@
-"""The segments of a JPEG file: its EXIF block, and the file without what decoders only warn of."""
+"""The segments of a JPEG file: its EXIF block, and the file without parts that cause warnings."""
 
 import re
 from collections.abc import Iterator
 
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""A marker that ends entropy-coded data: no stuffed byte, no restart, no fill byte."""
+"""A marker that ends entropy-coded data: not a stuffed byte, a restart or a fill byte."""
 
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _EOI, _SOS = 0xD9, 0xDA
 _PIXELS = _SOF | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, _SOS, 0xE0, 0xEE}
-"""Frames, tables, scans, and what JFIF and Adobe say of the colours."""
+"""Frames, tables, scans, and the colour information of JFIF and Adobe."""
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of every segment; of a scan those of its header.
 
-    Bytes between segments are passed over, as decoders do.
+    Bytes between segments are skipped, as decoders do.
     """
     position = 2
     while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
         marker = data[position + 1]
         if marker == 0xFF:  # a fill byte
             position += 1
-        elif marker < 0x02 or 0xD0 <= marker <= 0xD8:  # stands alone
+        elif marker < 0x02 or 0xD0 <= marker <= 0xD8:  # has no length
             position += 2
         else:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4])
@@ -46,11 +46,11 @@ def jpeg_exif(data: bytes) -> bytes:
 
 
 def essential_jpeg(data: bytes) -> bytes:
-    """Return a JPEG file reduced to what determines its pixels, all of it as the standard has it.
+    """Return a JPEG file reduced to what determines its pixels, in the form of the standard.
 
-    Gone is what libjpeg warns of and passes over: bytes between segments, zeros behind a scan,
-    profiles in pieces, unknown versions of JFIF, unknown transforms of Adobe (libjpeg takes the
-    usual one) and the parameters of scans that a sequential file has no use for. Damage stays.
+    This removes what libjpeg warns about and ignores: bytes between segments, zeros after a scan,
+    incomplete profiles, unknown versions of JFIF, unknown transforms of Adobe (libjpeg assumes the
+    usual one) and scan parameters that a sequential file does not use. Damage stays.
     """
     found = list(segments(data))
     frame = next((data[start:end] for marker, start, end in found if marker in _SOF), b"")

@@ -38,7 +38,7 @@ def to_rgb(
         return _grey(eight_bits(np.asarray(image).astype(np.uint16), bits), inverted)
     if image.mode == "I":
         values = np.asarray(image)
-        values = values.view(np.uint32) if unsigned else values  # which Pillow has no mode for
+        values = values.view(np.uint32) if unsigned else values  # Pillow has no such mode
         if values.min() >= 0 and values.max() <= 0xFFFF:
             return _grey(eight_bits(values.astype(np.uint16), bits), inverted)
         return _grey(_stretched(values.astype(np.float64)), inverted)

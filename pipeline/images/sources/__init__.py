@@ -1,1 +1,1 @@
-"""Where a dataset lists its images: folders, tables, archives, Parquet, with labels and boxes."""
+"""Datasets as lists of images: folders, tables, archives, Parquet, with labels and boxes."""

@@ -12,7 +12,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """The class folders of archives: below ``skipped`` folders that all share, and splits."""
+    """The class folders of archives: below ``skipped`` folders common to all, and below splits."""
 
     skipped: int
     has_splits: bool
@@ -35,7 +35,7 @@ def folders_of(name: str) -> Path:
 def class_folders(paths: Collection[Path], labels: Labels | None) -> ClassFolders | None:
     """Return the class folders among the folders of all images; None if there is only one.
 
-    Folders that all images share are no classes. Where those below are all called like splits
+    Folders that all images share are not classes. Where all folders below are named like splits
     (train, val, …), they are splits, and the folders below them the classes.
     """
     skipped = 0

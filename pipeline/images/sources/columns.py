@@ -10,7 +10,7 @@ from pipeline.files.tabular import find_column
 LABEL_COLUMNS = (
     "label", "labels", "fine_label", "cls", "class", "class_id", "class_index", "target",
 )  # fmt: skip
-"""Usual names, in any case; of several the first counts."""
+"""Usual names, case-insensitive; the first one found is used."""
 
 _IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "bytes")
 
@@ -21,7 +21,7 @@ NOT_ONE_LABEL = (
 
 
 def find_label(names: Sequence[str], nested: Sequence[str], wanted: str | None) -> str | None:
-    """Return which of ``names`` is the label: ``wanted``, else a usual one, rather not a list.
+    """Return which of ``names`` is the label: ``wanted``, else a usual one, preferably not a list.
 
     ``nested`` are those of ``names`` that hold lists or records.
     """
@@ -51,12 +51,12 @@ def label_column(schema: pa.Schema, wanted: str | None, file: str) -> str | None
 
 
 def chosen_image_column(schema: pa.Schema, wanted: str | None, file: str) -> str:
-    """Return the column of the images of a Parquet file: ``wanted``, else the one that has some.
+    """Return the image column of a Parquet file: ``wanted``, else the one that holds images.
 
     Raises
     ------
     ConfigError
-        There is none, or it cannot hold encoded images; the message names those that can.
+        There is none, or it cannot hold encoded images; the message lists the columns that can.
     """
     column = named_column(schema, wanted, file)
     if column is None:
@@ -90,7 +90,7 @@ def _binary(kind: pa.DataType) -> bool:
 
 
 def _offer(schema: pa.Schema) -> str:
-    """Return the columns to choose from, in a sentence."""
+    """Return a clause that lists the columns to choose from."""
     held = [field.name for field in schema if holds_images(field.type)]
     if held:
         return f"name the one with the images: dataset.image_column: {' or '.join(held)}"
@@ -131,7 +131,7 @@ def named_column(schema: pa.Schema, wanted: str | None, file: str) -> str | None
 def unused(
     names: Sequence[str], used: Sequence[str | None], label: str | None
 ) -> tuple[str, list[str]]:
-    """Return what to call the columns that are not used, and which they are."""
+    """Return a description of the columns that are not used, and their names."""
     what = "columns" if label else "columns (if one is the label, name it: dataset.label_column)"
     return what, [name for name in names if name not in used]
 

@@ -19,8 +19,8 @@ class FolderSource:
     """Images below a folder, sorted by relative path; the first folder of the path is the class.
 
     Folders at the top that are named like splits (train, val, test, …) are splits, and the folders
-    below them classes; what lies in folders beside splits is left over. A class is a folder with
-    images. Images beside the class folders are unlabelled. Hidden files are passed over; symbolic
+    below them classes; files in folders next to splits are left over. A class is a folder with
+    images. Images next to the class folders are unlabelled. Hidden files are skipped; symbolic
     links are followed, each folder at most once on a path.
     """
 
@@ -40,7 +40,7 @@ class FolderSource:
         return self.labels
 
     def listing(self) -> None:
-        """Nothing is cheaper than to look at every file."""
+        """Return None: nothing is cheaper than a scan."""
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of their relative posix paths."""
@@ -66,7 +66,7 @@ class FolderSource:
 
 
 def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> FolderSource:
-    """Look at the class folders of a dataset.
+    """Find the class folders of a dataset.
 
     Raises
     ------

@@ -12,7 +12,7 @@ SUFFIXES = frozenset(
     | {".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"}
     | {".webp"}
 )
-"""What counts as an image file. Kinds that cannot be decoded are here to be reported, not lost."""
+"""Suffixes of image files. Those that cannot be decoded are included, in order to be reported."""
 
 NOT_IMAGES = "files that are not images"
 SYSTEM_FOLDERS = "hidden and system folders"
@@ -24,14 +24,14 @@ def is_image(name: str) -> bool:
 
 
 def images_below(root: str, wanted: Callable[[str], bool], leftovers: Leftovers) -> Files:
-    """Yield the files whose names are ``wanted``; others are left over, hidden files not even that.
+    """Yield the files whose names are ``wanted``; others are left over, hidden files are skipped.
 
-    In order of their paths; :func:`pipeline.files.tree.files_below` says how they are found.
+    In order of their paths; see :func:`pipeline.files.tree.files_below`.
 
     Raises
     ------
     DatasetError
-        A folder cannot be listed, or a name is no text.
+        A folder cannot be listed, or a name is not UTF-8.
     """
     other = partial(leftovers.add, NOT_IMAGES)
     loop = partial(leftovers.add, "links to a folder above them")

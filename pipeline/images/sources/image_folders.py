@@ -1,4 +1,4 @@
-"""Which folders of a dataset are classes: those that hold images, and neither splits nor strays."""
+"""Which folders of a dataset are classes: those that hold images and are not splits or strays."""
 
 import posixpath
 from collections.abc import Callable, Iterable
@@ -10,15 +10,15 @@ from pipeline.files.tree import is_system, nearest_below
 from pipeline.images.sources.splits import SPLITS
 
 _PLAIN = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "pictures"})
-"""A folder of this name that is the only one is where the images are, not what they show."""
+"""If the only folder has one of these names, it is not a class."""
 
 
 @dataclass(frozen=True)
 class ImageFolders:
     """The folders at the top of a dataset, and below its splits.
 
-    ``classes`` are their names, sorted; ``splits`` those of the splits, empty where there are none;
-    ``strays`` lie beside the splits, ``empty`` hold no image; both are paths.
+    ``classes`` are the sorted names of the class folders, ``splits`` those of the splits (empty if
+    none); ``strays`` are folders next to the splits, ``empty`` those without images, as paths.
     """
 
     classes: tuple[str, ...]
@@ -28,11 +28,11 @@ class ImageFolders:
 
 
 def find_image_folders(root: str, is_image: Callable[[str], bool]) -> ImageFolders:
-    """Look into the folders of a dataset as far as it takes to find an image in each.
+    """Find the class folders: each folder is searched only until its first image.
 
     Folders named like splits (train, val, test, …) are splits if nothing else holds images, if
-    there are at least two of them, or if only they have folders of images in them. Hidden and
-    system folders are passed over.
+    there are at least two of them, or if only they have subfolders with images. Hidden and
+    system folders are skipped.
 
     Raises
     ------

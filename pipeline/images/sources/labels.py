@@ -1,4 +1,4 @@
-"""Class indices of the model from what a dataset calls its classes."""
+"""From the names of a dataset's classes to class indices of the model."""
 
 import json
 import unicodedata
@@ -14,7 +14,7 @@ _LARGEST = 2**31 - 1
 
 
 class NamesNeeded(ConfigError):
-    """The dataset names its classes, and nothing says yet which outputs they are."""
+    """The dataset names its classes, and they have not been mapped to outputs yet."""
 
 
 def quoted(names: Collection[str], most: int = 5) -> str:
@@ -24,9 +24,9 @@ def quoted(names: Collection[str], most: int = 5) -> str:
 
 
 def read_labels(path: str) -> dict[str, int | None]:
-    """Read a JSON object: name → class index; null leaves the images of that name unlabelled.
+    """Read a JSON object: name → class index; null leaves images of that class unlabelled.
 
-    An entry may also be an object with that under ``output``, as ``flowatlas labels`` writes it.
+    An entry may also be an object with the index under ``output`` (as of ``flowatlas labels``).
 
     Raises
     ------
@@ -58,16 +58,16 @@ def labels_json(
     explained: Callable[[int], str],
     close: Callable[[str], Iterable[int]],
 ) -> str:
-    """Return a mapping as a file to edit, an entry a line, as :func:`read_labels` reads it.
+    """Return a mapping as a JSON file to edit, one entry per line; see :func:`read_labels`.
 
     Parameters
     ----------
     labels : mapping
         Name → class index; None where a person has to choose.
     named : callable
-        Class index → what the model calls it.
+        Class index → its name in the model.
     explained : callable
-        Class index → the same with its meaning, for a person to choose by.
+        Class index → its name with its definition, to help a person choose.
     close : callable
         Name → class indices to choose from.
     """
@@ -88,7 +88,7 @@ def folder_labels(names: Iterable[str], labels: Labels | None) -> dict[str, int 
     Raises
     ------
     ConfigError
-        ``labels`` lacks some of the folders; they are named.
+        ``labels`` lacks some of the folders; the message lists them.
     """
     names = sorted(names)
     if labels is None:
@@ -105,7 +105,7 @@ def folder_labels(names: Iterable[str], labels: Labels | None) -> dict[str, int 
 
 
 def composed(labels: Labels) -> Labels:
-    """Return a mapping whose names are spelt in NFC; macOS and Linux spell accents otherwise."""
+    """Return a mapping with names in NFC; macOS and Linux encode accents differently."""
     if not isinstance(labels, dict):
         return labels
     return {unicodedata.normalize("NFC", name): label for name, label in labels.items()}
@@ -114,13 +114,13 @@ def composed(labels: Labels) -> Labels:
 def table_labels(values: Iterable[Any], labels: Labels | None) -> dict[Any, int | None]:
     """Return the label of every distinct value of a table's label column.
 
-    Without ``labels`` values are class indices (also as text or whole floats); nothing (null, NaN,
-    an empty text) and −1 mean unlabelled. With ``labels`` the text of a value is looked up.
+    Without ``labels`` values are class indices (also as text or whole floats); null, NaN, an
+    empty text and −1 mean unlabelled. With ``labels`` the text of a value is looked up.
 
     Raises
     ------
     ConfigError
-        Some values are neither; they are named.
+        Some values are neither; the message lists them.
     """
     result: dict[Any, int | None] = {}
     unknown: set[str] = set()
@@ -156,7 +156,7 @@ def label_names(values: Iterable[Any]) -> list[str]:
 
 
 def class_names(labels: Mapping[str, int | None]) -> dict[int, str]:
-    """Return label → name; of several names of one label the first in order."""
+    """Return label → name; where a label has several names, the first one in order."""
     names: dict[int, str] = {}
     for name, label in sorted(labels.items()):
         if label is not None:

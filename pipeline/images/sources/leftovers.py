@@ -1,4 +1,4 @@
-"""``Leftovers``: what a source found and does not use, counted and named."""
+"""``Leftovers``: what a source found and does not use, with counts and examples."""
 
 from bisect import insort
 from collections.abc import Iterable
@@ -13,29 +13,29 @@ _OTHERS = "other things"
 
 @dataclass(frozen=True)
 class Leftover:
-    """Things of one kind that are not used: what they are, how many, and the first three names."""
+    """Items of one kind that are not used: the kind, their number, and three names."""
 
     what: str
     count: int
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return one line for people; names are hostile text and are escaped."""
+        """Return one line for display; names are untrusted text and are escaped."""
         named = ", ".join(repr(name) for name in self.names)
         more = ", …" if self.names and self.count > len(self.names) else ""
         return f"{self.what}: {self.count:,}" + (f" ({named}{more})" if named else "")
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Leftover":
-        """Inverse of ``dataclasses.asdict``, also after JSON made lists of tuples."""
+        """Inverse of ``dataclasses.asdict``, also after JSON has turned tuples into lists."""
         return cls(str(content["what"]), int(content["count"]), tuple(content["names"]))
 
 
 class Leftovers:
-    """Collects what a source does not use; memory does not grow with how much that is.
+    """Collects what a source does not use, in constant memory.
 
-    Of every kind the three names with the fewest folders above them are kept, and of those the
-    first: what lies at the top of a dataset says most about it.
+    Of every kind, the three names with the fewest folders above them are kept, the first ones where
+    several qualify: files at the top of a dataset are the most informative.
     """
 
     def __init__(self, found: Iterable[Leftover] = ()) -> None:
@@ -51,7 +51,7 @@ class Leftovers:
             self.add(leftover.what, count=leftover.count - len(leftover.names))
 
     def add(self, what: str, name: str | None = None, count: int = 1) -> None:
-        """Count a thing of a kind, or several; ``what`` is a plural noun."""
+        """Count one or more items of a kind; ``what`` is a plural noun."""
         if what not in self._counts and len(self._counts) >= _MOST_KINDS:
             what = _OTHERS
         before = self._counts.get(what, 0)
@@ -65,7 +65,7 @@ class Leftovers:
 
     @property
     def found(self) -> tuple[Leftover, ...]:
-        """Every kind, in the order in which they were met."""
+        """Every kind, in the order of first occurrence."""
         return tuple(
             Leftover(what, count, tuple(name for _, _, name in self._names[what]))
             for what, count in self._counts.items()

@@ -1,4 +1,4 @@
-"""Parquet files with the images in them, as Hugging Face's datasets are stored."""
+"""Parquet files that contain the images, as Hugging Face stores its datasets."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -105,9 +105,9 @@ class ParquetSource:
         self.boxes.check_all_used()
 
     def _label(self, value: Any, names: tuple[str, ...], file: File) -> int | None:
-        """Return the label of a value in a file with these names; names are looked up.
+        """Return the label of a value in a file whose ClassLabel has ``names``.
 
-        Without ``dataset.labels`` classes have the numbers of the first file.
+        Without ``dataset.labels`` classes are numbered as in the first file.
         """
         first = self.columns.names
         if value == -1 and names:
@@ -147,7 +147,7 @@ def open_parquet(
     image: str | None = None,
     label: str | None = None,
 ) -> ParquetSource:
-    """Find the files and the columns; ``image`` and ``label`` name columns that are not usual.
+    """Find the files and the columns; ``image`` and ``label`` override the usual column names.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], list[_Group]]:
-    """Return what a file calls its classes, and its row groups."""
+    """Return the names of a file's classes, and its row groups."""
     wanted = [name for name in (columns.label, columns.split) if name is not None]
     with _opened(location(root, file.uri), file.uri) as content:
         metadata = content.metadata

@@ -1,4 +1,4 @@
-"""Samples of an archive: members of one name, of which one is the image and one may be a label."""
+"""Samples of an archive: members that share a name, one the image and perhaps one a label."""
 
 import json
 import posixpath
@@ -14,19 +14,19 @@ from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.tar import Member, Windowed, tar_members
 
 LABEL_MEMBERS = ("cls", "json", "label", "class", "index")
-"""Kinds of members that hold a label, in any case; of several the first counts."""
+"""Suffixes of members that hold a label, case-insensitive; the first one found is used."""
 
 _LARGEST_LABEL = 1 << 20
 _NO_FIELD = object()
 _DIGITS = re.compile(r"\d+")
 
 Found = tuple[Member, Any]
-"""An image and its label as the archive has it."""
+"""An image and its label as stored in the archive."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the configuration names: the kind of the image members, the field or kind of labels."""
+    """Choices of the configuration: the suffix of images, and the field or suffix of labels."""
 
     image: str | None = None
     label: str | None = None
@@ -37,29 +37,29 @@ class _Sample:
     key: str
     images: list[tuple[Member, str]] = field(default_factory=list)
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What stands between the sample's name and the kind (mostly nothing) → kind → label."""
+    """What is between the sample's name and the suffix (usually nothing) → suffix → label."""
     named: str = ""
 
     def label(self, kind: str, choice: Choice) -> Any:
         """Return the label of the image of a kind: its own (``x.2.jpg``, ``x.2.cls``) or x's."""
         stem = kind.rpartition(".")[0]
-        said = self.labels.get(stem) or self.labels.get("", {})
-        order = [choice.label] if choice.label in said else LABEL_MEMBERS
-        return next((said[name] for name in order if said.get(name) is not None), None)
+        own = self.labels.get(stem) or self.labels.get("", {})
+        order = [choice.label] if choice.label in own else LABEL_MEMBERS
+        return next((own[name] for name in order if own.get(name) is not None), None)
 
 
 def archive_samples(
     file: Windowed, size: int, uri: str, choice: Choice, leftovers: Leftovers
 ) -> list[Found]:
-    """Return the images of an archive in order, with what it says of their labels.
+    """Return the images of an archive in order, with their labels.
 
-    Members whose names are the same up to the first dot are a sample. A label may also lie apart
-    from its image, as where all images come before all labels.
+    Members whose names are the same up to the first dot are a sample. They need not be adjacent:
+    all images may come before all labels.
 
     Raises
     ------
     DatasetError
-        The archive or a label is damaged, or nothing says which of a sample's images is meant.
+        The archive or a label is damaged, or a sample has several images and none was chosen.
     """
     samples: list[_Sample] = []
     for member in tar_members(file, size, uri, leftovers):
@@ -84,7 +84,7 @@ def archive_samples(
 def _read_label(
     sample: _Sample, file: Windowed, member: Member, kind: str, uri: str, choice: Choice
 ) -> bool:
-    """Add what a member says of the label; return False if it is no label."""
+    """Add the label that a member holds; return False if it does not hold one."""
     stem, _, last = kind.rpartition(".")
     if last not in LABEL_MEMBERS and last != choice.label:
         return False
@@ -133,7 +133,7 @@ def _unreadable(uri: str, member: Member, error: Exception) -> DatasetError:
 
 
 def _join(samples: list[_Sample], uri: str, leftovers: Leftovers) -> None:
-    """Give labels without an image to the image of their name that has none yet."""
+    """Join labels without an image to the image of the same name that has no label yet."""
     bare = {sample.key: sample for sample in samples if sample.images and not sample.labels}
     for sample in samples:
         if sample.labels and not sample.images:

@@ -1,4 +1,4 @@
-"""``Entry``, one image as a source knows it, and ``Source``, what every kind of dataset offers."""
+"""``Entry``, one image of a source, and ``Source``, the interface of every kind of dataset."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Entry:
 
 
 class Source(Protocol):
-    """A dataset that can be listed. A new kind of dataset is one more class with these."""
+    """A dataset that can be listed; a new kind of dataset implements this interface."""
 
     @property
     def root(self) -> str:
@@ -42,27 +42,27 @@ class Source(Protocol):
 
     @property
     def classes(self) -> dict[str, int | None]:
-        """What the dataset calls its classes, in its own order → label; empty: it gives indices.
+        """Class name → label, in the dataset's order; empty if the dataset stores indices.
 
         Names that are known without a scan, and those of ``dataset.labels``.
         """
         ...
 
     def listing(self) -> str | None:
-        """Return a hash of all that a scan depends on, where it costs much less than the scan.
+        """Return a hash of everything that a scan depends on, if much cheaper than the scan.
 
-        Two equal ones promise equal scans. None: there is no cheaper way than to scan.
+        Equal hashes guarantee equal scans. None: nothing is cheaper than a scan.
         """
         ...
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """List every image in an order that depends on nothing but the dataset.
 
-        What is there and is not used is added to ``leftovers``, which is complete at the end.
+        What is found and not used is added to ``leftovers``, which is complete at the end.
 
         Raises
         ------
         DatasetError
-            Nothing is there, or what is there contradicts itself.
+            The dataset is empty or inconsistent.
         """
         ...

@@ -1,4 +1,4 @@
-"""Splits and configurations, as folders and files are named after them."""
+"""Splits and configurations of a dataset, from the names of its folders and files."""
 
 from collections.abc import Collection
 
@@ -8,14 +8,14 @@ SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "
 """Names of splits, in lower case."""
 
 _PARTIAL = "partial-"
-"""Before a split's folder: Hugging Face's conversion of a dataset stopped before its end."""
+"""Prefix of a split's folder where Hugging Face has converted the dataset only partially."""
 
 
 def split_of(uri: str) -> str | None:
     """Return the split of a file, or None.
 
-    It is what the file's name begins with (``train-00000-of-00004.parquet``), or else its nearest
-    folder that is called like one (``default/train/0000.parquet``).
+    The file's name begins with it (``train-00000-of-00004.parquet``), or else its nearest folder
+    named like a split is it (``default/train/0000.parquet``).
     """
     *folders, name = uri.lower().split("/")
     for split in sorted(SPLITS):
@@ -34,12 +34,12 @@ def refuse_several_configs(source: str, uris: Collection[str]) -> None:
     """Refuse a folder of several configurations of a dataset, each with its own splits.
 
     Hugging Face's datasets have a folder for each (``default/train/0000.parquet``,
-    ``en/train-00000-of-00001.parquet``); they are mostly the same images once more.
+    ``en/train-00000-of-00001.parquet``); usually they hold the same images.
 
     Raises
     ------
     ConfigError
-        The files with a split lie below several folders; one of them is to be named.
+        The files with a split are below several folders; the source must name one of them.
     """
     configs = sorted(
         {uri.split("/")[0] for uri in uris if "/" in uri and split_of(uri.partition("/")[2])}

@@ -26,7 +26,7 @@ from pipeline.images.sources.source import Entry
 from pipeline.images.sources.splits import split_of
 
 METADATA = "metadata"
-"""Stem of the tables that Hugging Face's ImageFolder keeps beside its images."""
+"""Stem of the tables that Hugging Face's ImageFolder keeps next to its images."""
 
 _LOOKED_AT = 16
 
@@ -53,8 +53,8 @@ class TableSource:
     """Images in order of the tables and their rows.
 
     Files that are missing keep their row (with no length): they are quarantined when they are
-    fetched. If every one is missing the root is wrong and the scan says so; of objects, which have
-    no length here, the first 16 are looked at. A path with backslashes that is not there as it is
+    fetched. If all are missing the root must be wrong, which is an error; of objects, which have
+    no length here, the first 16 are checked. A path with backslashes that does not exist as
     written is read with slashes.
     """
 
@@ -72,11 +72,11 @@ class TableSource:
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Label → name; of several names of one label the first in order."""
+        """Label → name; where a label has several names, the first one in order."""
         return class_names(self.classes)
 
     def listing(self) -> None:
-        """Nothing is cheaper than to look at every file."""
+        """Return None: nothing is cheaper than a scan."""
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of the tables."""
@@ -108,7 +108,7 @@ class TableSource:
         self.boxes.check_all_used()
 
     def _placed(self, part: Part, uri: str, row: int) -> tuple[str, int | None]:
-        """Return the URI as the index spells it, and its bytes."""
+        """Return the URI as the index spells it, and its size in bytes."""
         try:
             placed = self.base.place(_below(part.folder, uri))
             size = self.base.size(placed)
@@ -118,9 +118,9 @@ class TableSource:
                     placed = slashed
             return placed, size
         except DatasetError as error:
-            told = shown(uri)[:200]
+            safe = shown(uri)[:200]
             raise DatasetError(
-                f"{part.table.path}, row {row}: {told!r} is refused: {error}"
+                f"{part.table.path}, row {row}: {safe!r} is refused: {error}"
             ) from error
 
 
@@ -134,15 +134,15 @@ def open_table(
     label: str | None = None,
     own_folders: bool = True,
 ) -> TableSource:
-    """Look at the columns of one table, or of a folder of them, and at the distinct labels.
+    """Read the columns of one table, or of a folder of them, and the distinct labels.
 
-    ``image`` and ``label`` name columns that are not usual. With ``own_folders`` the URIs of a
+    ``image`` and ``label`` override the usual column names. With ``own_folders`` the URIs of a
     table in a folder of ``root`` are relative to that folder.
 
     Raises
     ------
     DatasetError, ConfigError
-        A table cannot be read, has no URI column, or has labels that mean nothing.
+        A table cannot be read, has no URI column, or has labels that are neither indices nor names.
     """
     leftovers = Leftovers()
     parts = [
@@ -167,9 +167,9 @@ def open_table(
 
 
 def _tables(source: str, leftovers: Leftovers) -> list[tuple[str, str, str | None]]:
-    """Return every table's place, its folder below the common one, and the split it is named after.
+    """Return every table's path, its folder below the common one, and the split it is named after.
 
-    Where some are called ``metadata`` the others are about something else.
+    If some are called ``metadata``, the others are ignored.
     """
     if is_file(source, SUFFIXES):
         return [(source, "", None)]

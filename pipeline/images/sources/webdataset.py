@@ -1,4 +1,4 @@
-"""WebDataset archives: samples are members of one name, images are read by byte range."""
+"""WebDataset archives: the members of a sample share a name; images are read by byte range."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -103,8 +103,8 @@ def open_webdataset(
 ) -> WebDatasetSource:
     """Find the archives of a file, folder, prefix, glob or brace expression.
 
-    ``image`` names the kind of the members with the images (``jpg``) where samples hold several,
-    ``label`` the field or the kind of the members with the labels.
+    ``image`` is the suffix of the image members (``jpg``) where samples have several, ``label``
+    the JSON field or the suffix of the label members.
 
     Raises
     ------
