@@ -1,4 +1,4 @@
-"""Models: load them by timm name, name their classes, know their anatomy."""
+"""Models: load them by timm name, name their classes, analyse their structure."""
 
 from pipeline.models.loading.factory import load_factory
 from pipeline.models.loading.load import LoadedModel, load_model

@@ -1,8 +1,8 @@
-"""Several users of one model at a time: a lock, hooks of one thread, attributes held together.
+"""Several users of one model: a lock, hooks of one thread, shared temporary attributes.
 
-A pass is watched through hooks, which belong to the model and not to who set them. So a method
-takes the model's lock for every batch, its hooks see the passes of its own thread only, and what
-it changes of the model for longer than a batch is counted.
+A pass is observed through hooks, which belong to the model and not to the method that registered
+them. So a method takes the model's lock for every batch, its hooks only see passes of its own
+thread, and changes of the model that last longer than a batch are reference-counted.
 """
 
 import threading
@@ -17,7 +17,7 @@ from torch import nn
 
 @dataclass
 class _Hold:
-    """An attribute that ``users`` keep changed; ``owner`` is kept so that its id stays its own."""
+    """A changed attribute with ``users``; ``owner`` is kept alive so that its id is not reused."""
 
     owner: object
     original: Any
@@ -27,11 +27,11 @@ class _Hold:
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _HOLDS: dict[tuple[int, str], _Hold] = {}
 _GUARD = threading.Lock()
-"""Of both; held for a moment only."""
+"""Guards both; held only briefly."""
 
 
 def lock_of(model: nn.Module) -> threading.RLock:
-    """Return the one lock of a model; it is held while a pass is watched."""
+    """Return the one lock of a model; it is held while a pass is observed."""
     with _GUARD:
         return _LOCKS.setdefault(model, threading.RLock())
 
@@ -51,8 +51,8 @@ def held(owners: Iterable[object], name: str, value: Any) -> Iterator[None]:
     """Set the attribute ``name`` of all owners to ``value`` until the context ends.
 
     Contexts may overlap in any order, also of different threads and of models that share modules:
-    the first one to hold an attribute remembers what it was, and the last one gives it back. All
-    who hold an attribute at a time must want the same value.
+    the first one to hold an attribute saves its value, and the last one restores it. All who hold
+    an attribute at the same time must set the same value.
     """
     mine = list(owners)
     with _GUARD:

@@ -156,7 +156,7 @@ def test_a_transform_survives_json() -> None:
         ({"size": [0, 4]}, "must be positive"),
         ({"crop_pct": 0.0}, "must be positive"),
         ({"std": [0, 1, 1]}, "must be positive"),
-        ({"colour": 1}, "has no colour"),
+        ({"colour": 1}, "has no field colour"),
     ],
 )
 def test_wrong_parameters_are_named(change: dict[str, object], message: str) -> None:

@@ -1,9 +1,9 @@
-"""Weights as trainers write them: which of a file's tensors are the model's.
+"""Checkpoints of trainers: which of a file's tensors are the model's weights.
 
-A training checkpoint holds more than one set of weights and much else beside them. timm evaluates
-the exponential moving average where there is one; so do we, and say so. Files are never unpickled
-freely: beside tensors only plain containers, settings (``argparse.Namespace``), paths and numpy's
-numbers are read.
+A training checkpoint may hold more than one set of weights and much else. Like timm, we evaluate
+the exponential moving average where there is one, and print that. Files are never unpickled freely:
+besides tensors only plain containers, settings (``argparse.Namespace``), paths and numpy's numbers
+are read.
 """
 
 import argparse
@@ -30,7 +30,7 @@ State = dict[str, Tensor]
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 _PLAIN = ("state_dict", "model", "model_state_dict", "module", "net", "network", "weights")
 _SCALAR: Any = np.float64(0).__reduce__()[0]
-"""What makes numpy's numbers again; its place differs between versions."""
+"""Reconstructs numpy's numbers; its module differs between versions."""
 _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
     pathlib.PosixPath,
@@ -45,11 +45,11 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file that are a model's weights, without the names of wrappers.
+    """The tensors of a file that are a model's weights, without prefixes of wrappers.
 
-    ``sha256`` is that of the file's bytes, together with ``key`` where other weights of the same
-    file were passed over. ``key`` says where in the file they were, "" if the file is nothing
-    else; ``prefix`` what was taken off their names.
+    ``sha256`` is that of the file's bytes, together with ``key`` where the file has other weights
+    too. ``key`` is where in the file they are, "" if the file holds nothing else; ``prefix`` is
+    what was removed from their names.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Checkpoint:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was chosen, in a sentence, where there was a choice."""
+        """Sentences on what was chosen, where there was a choice."""
         chosen = "EMA weights" if _is_averaged(self.key or self.prefix) else "weights"
         where = f" ({self.key})" if self.key else ""
         sentences = []
@@ -79,13 +79,13 @@ class Checkpoint:
     def fitted(self, wanted: Collection[str]) -> "Checkpoint":
         """Return the tensors named ``wanted`` if all of them are there under one prefix.
 
-        That is how a trainer's own module holds the network (Lightning's ``model.``). Of several,
-        averaged weights are taken.
+        A trainer's module holds the network like that (Lightning's ``model.``). Averaged weights
+        are preferred.
 
         Raises
         ------
         ConfigError
-            Several prefixes fit, and it is not clear which are meant.
+            Several prefixes fit, and none or several of them are averaged weights.
         """
         if not wanted or set(wanted) <= self.state.keys():
             return self
@@ -98,7 +98,7 @@ class Checkpoint:
         if len(chosen) != 1:
             raise ConfigError(
                 f"{self.path} holds weights of the model under {', '.join(sorted(found))}; "
-                "save the ones you mean by themselves"
+                "save the ones you want in a separate file"
             )
         state = {name: self.state[chosen[0] + name] for name in wanted}
         unused = len(self.state) - len(state)
@@ -119,7 +119,7 @@ def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
     Raises
     ------
     ConfigError
-        There is no such file or key, the file needs code to load, or the choice is not clear.
+        There is no such file or key, the file needs code to load, or the choice is ambiguous.
     """
     if not path.is_file():
         raise ConfigError(f"model.weights: there is no file {path}; give a local file")
@@ -128,7 +128,7 @@ def read_checkpoint(path: Path, key: str | None = None) -> Checkpoint:
     content = _content(path)
     if _is_state(content):
         if key is not None:
-            raise ConfigError(f"model.weights_key: {path} holds nothing but weights; remove it")
+            raise ConfigError(f"model.weights_key: {path} contains only weights; remove it")
         return Checkpoint(path, _clean(content), sha256)
     states = _states(content)
     if not states:
@@ -149,7 +149,7 @@ def _content(path: Path) -> Any:
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         what = first_line(error)
         if unsafe := _UNSAFE.search(str(error)):
-            what = f"it holds an object of {unsafe.group(1)}, whose code would have to run"
+            what = f"it contains a {unsafe.group(1)} object, which would run code when loaded"
         raise ConfigError(
             f"{path} does not load as plain tensors ({what}); save its state_dict, or convert it "
             "to .safetensors in a place you trust"
@@ -190,7 +190,7 @@ def _choose(path: Path, states: Mapping[str, State], key: str | None) -> str:
     if len(states) > 1:
         raise ConfigError(
             f"{path} holds several sets of weights ({', '.join(states)}); "
-            "say which with model.weights_key"
+            "choose one with model.weights_key"
         )
     return next(iter(states))
 
@@ -200,7 +200,7 @@ def _is_averaged(name: str) -> bool:
 
 
 def _clean(state: Mapping[str, Tensor]) -> State:
-    """Take the wrappers' ``module.`` and ``_orig_mod.`` off, and what an average counts."""
+    """Remove the wrappers' ``module.`` and ``_orig_mod.``, and the counter of an average."""
     cleaned: State = clean_state_dict(dict(state))
     if any(name.startswith("module.") for name in state):
         cleaned.pop("n_averaged", None)

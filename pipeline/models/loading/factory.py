@@ -1,4 +1,4 @@
-"""A model that a function of the user's own builds: any network, from any library.
+"""Models built by a user-supplied function: any network, from any library.
 
 Naming a function in a configuration runs its code, here and on every worker.
 """
@@ -21,7 +21,7 @@ from pipeline.models.structure.logits import logits_of
 
 _NEEDED = ("size", "mean", "std")
 _USUAL = {"interpolation": "bilinear", "crop_pct": 0.875, "crop_mode": "center"}
-"""What torchvision's, and with it most, evaluation transforms do."""
+"""The usual evaluation transform, as in torchvision."""
 
 
 def load_factory(
@@ -38,11 +38,11 @@ def load_factory(
     factory
         ``package.module:function``, importable here and on every worker. It is called with
         ``options`` and returns an ``nn.Module``, or a pair of one and its input: a dictionary of
-        size ``[H, W]``, mean, std, and where it matters interpolation, crop_pct and crop_mode.
+        size ``[H, W]``, mean, std, and optionally interpolation, crop_pct and crop_mode.
     weights
         ``pretrained``: as the function returns them; or a file.
     given
-        The configuration's ``model.input``, for what is not known of the input otherwise.
+        The configuration's ``model.input``, for fields of the input that are not known otherwise.
     weights_key
         See :func:`pipeline.models.loading.checkpoint.read_checkpoint`.
 
@@ -55,9 +55,9 @@ def load_factory(
     Raises
     ------
     ConfigError
-        The function cannot be imported or called, or it is not known how images are to be given.
+        The function cannot be imported or called, or the model's input is unknown.
     UnsupportedModel
-        What it returns is no model, or one whose output is not (B, K).
+        It does not return a model, or the output of the model is not (B, K).
     """
     function, source = _imported(factory)
     try:
@@ -100,7 +100,7 @@ def _imported(factory: str) -> tuple[Any, str]:
     except ImportError as error:
         raise ConfigError(
             f"model.factory: cannot import {module_name} ({first_line(error)}); put its folder "
-            "on PYTHONPATH here and on every worker, or it beside the configuration"
+            "on PYTHONPATH here and on every worker, or the file next to the configuration"
         ) from error
     except Exception as error:  # the user's own code
         raise ConfigError(
@@ -118,16 +118,16 @@ def _imported(factory: str) -> tuple[Any, str]:
 def _input(
     factory: str, model: nn.Module, known: object, given: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return how images are given to a model, and what of it was assumed."""
+    """Return a model's input, and sentences on which of its fields were assumed."""
     if known is not None and not isinstance(known, Mapping):
-        raise ConfigError(f"model.factory: {factory} returns an input that is no dictionary")
+        raise ConfigError(f"model.factory: {factory} returns an input that is not a dictionary")
     found = dict(known) if known is not None else _read_input(model)
     found = {name: _plain(value) for name, value in found.items()}
     whole = found | given
     if missing := [name for name in _NEEDED if name not in whole]:
         raise ConfigError(
             f"the {' and '.join(missing)} of the images that {factory} takes are not known; give "
-            "model.input: {size: [H, W], mean: [r, g, b], std: [r, g, b]}, or return them beside "
+            "model.input: {size: [H, W], mean: [r, g, b], std: [r, g, b]}, or return them with "
             "the model"
         )
     assumed = {name: value for name, value in _USUAL.items() if name not in whole}
@@ -136,7 +136,7 @@ def _input(
 
 
 def _read_input(model: nn.Module) -> dict[str, Any]:
-    """Read the input that models of timm and image towers of open_clip say they take."""
+    """Return the input that models of timm and image towers of open_clip declare."""
     if getattr(model, "pretrained_cfg", None):
         return input_of(model)
     config: Any = getattr(model, "preprocess_cfg", None)
@@ -160,7 +160,7 @@ def _plain(value: Any) -> Any:
 
 @torch.no_grad()
 def _outputs(model: nn.Module, size: Sequence[int]) -> int:
-    """Return how many numbers a model says of a blank image of ``size`` (H, W)."""
+    """Return how many outputs a model has, by running it on a blank image of ``size`` (H, W)."""
     weight = next(model.parameters(), None)
     images: Tensor = torch.zeros(1, 3, int(size[0]), int(size[1]))
     if weight is not None:

@@ -23,10 +23,10 @@ _OURS = ("pretrained", "checkpoint_path")
 class LoadedModel:
     """A model ready to be explained.
 
-    ``model`` is in evaluation mode and its parameters want no gradients. ``input`` is the
+    ``model`` is in evaluation mode and its parameters require no gradients. ``input`` is the
     model's own evaluation transform: size ``[H, W]`` in pixels, mean, std, interpolation,
-    crop_pct, crop_mode, all plain JSON types. ``independent`` says that every output is a label
-    of its own, with a sigmoid; ``notes`` say in sentences what was assumed.
+    crop_pct, crop_mode, all plain JSON types. ``independent``: every output is a separate label
+    with a sigmoid. ``notes`` are sentences on what was assumed.
     """
 
     model: nn.Module
@@ -57,8 +57,8 @@ def load_model(
     options
         Further arguments of ``timm.create_model``, e.g. ``img_size`` or ``dynamic_img_size``.
     num_classes
-        Size of the head. A file says it itself: the rows of its classifier, 0 (no head) where
-        it has none. For ``pretrained`` the default is timm's. 0 leaves out a file's classifier.
+        Size of the head. By default that of the classifier in the file, 0 (no head) where it has
+        none; for ``pretrained`` timm's. 0 leaves out a file's classifier.
     weights_key
         Which weights of a checkpoint; see
         :func:`pipeline.models.loading.checkpoint.read_checkpoint`.
@@ -66,13 +66,13 @@ def load_model(
     Raises
     ------
     ConfigError
-        Unknown name (close ones are named), refused option, unreadable or unsafe file, or keys
-        and shapes that are not the model's.
+        Unknown name (the message lists close ones), refused option, unreadable or unsafe file, or
+        keys and shapes that do not fit the model.
     """
     options = dict(options or {})
     num_classes = options.pop("num_classes", num_classes)
     if taken := [key for key in _OURS if key in options]:
-        raise ConfigError(f"model.options: {taken[0]} is decided by model.weights; remove it")
+        raise ConfigError(f"model.options: {taken[0]} is set by model.weights; remove it")
     _known(name)
     notes: tuple[str, ...] = ()
     if weights == "pretrained":
@@ -130,7 +130,7 @@ def _create(
 def _classes_in(state: State, name: str) -> int:
     """Return the rows of the classifier in a file, 0 if it has none."""
     layer = f"{_classifiers(name)[0]}.weight"
-    # A trainer's own module may hold the network under a name of its own.
+    # A trainer's module may hold the network under another name.
     found = [key for key in state if key == layer or key.endswith(f".{layer}")]
     return len(state[min(found, key=lambda key: key.count("."))]) if found else 0
 
@@ -142,7 +142,7 @@ def _classifiers(name: str) -> tuple[str, ...]:
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint, left_out: tuple[str, ...] = ()) -> Checkpoint:
-    """Load a file's weights, but for the layers ``left_out``; return which ones they were."""
+    """Load a file's weights except the layers ``left_out``; return the weights that were loaded."""
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     checkpoint, path = checkpoint.fitted(wanted), checkpoint.path
     heads = tuple(f"{layer}." for layer in left_out)

@@ -1,4 +1,4 @@
-"""What must hold of a network before any method may touch it, read from every module of it."""
+"""Requirements on a network before any method uses it, checked on every module."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ _NAMED = 3
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the network inside wrappers that compute the same: it is what has the layers.
+    """Return the network with the layers, without wrappers that do not change its results.
 
-    Those of ``DataParallel``, ``DistributedDataParallel``, ``torch.compile``, timm's and torch's
+    These are ``DataParallel``, ``DistributedDataParallel``, ``torch.compile``, timm's and torch's
     averaged models, and of PEFT adapters that live in the network's own layers.
 
     Raises
@@ -29,13 +29,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _inside(model: nn.Module) -> nn.Module | None:
-    """Return what a wrapper holds; None if the module is no wrapper."""
+    """Return the module in a wrapper; None if the module is not a wrapper."""
     owner, name = type(model).__module__, type(model).__name__
     if owner.startswith("peft.") and hasattr(model, "get_base_model"):
         config: Any = getattr(model, "active_peft_config", None)
         if getattr(config, "is_prompt_learning", False):
             raise UnsupportedModel(
-                f"{name} adds learned prompts in its own forward, which no method sees; "
+                f"{name} adds learned prompts in its own forward, outside of any layer; "
                 "pass a model whose adapters are in its layers (LoRA), or merge_and_unload()"
             )
         return model.get_base_model()  # type: ignore[operator, no-any-return]
@@ -105,12 +105,12 @@ def check_ready(model: nn.Module) -> None:
 
 
 def check_images(model: nn.Module, images: Tensor) -> None:
-    """Refuse images (B, 3, H, W) that the model's weights cannot be multiplied with.
+    """Refuse images (B, 3, H, W) that do not fit the model's weights.
 
     Raises
     ------
     ValueError
-        They have another shape, type or device than the model takes.
+        They do not have the shape, type or device of the model's input.
     """
     if images.ndim != 4 or not images.is_floating_point():
         raise ValueError(

@@ -1,9 +1,9 @@
 """SATA: spatial autocorrelation token analysis (arXiv 2409.19850), per image.
 
-A change of a pre-trained vision transformer without training. In its last blocks, between
-attention and MLP, tokens whose value hardly goes with that of the tokens attending to them are
-merged in pairs, so the MLP sees fewer. The published code mixes the tokens of a batch's images;
-here nothing of an image depends on its batch mates, and every token stays at its place.
+It changes a pre-trained vision transformer without training. In its last blocks, between attention
+and MLP, tokens whose value correlates little with that of the tokens attending to them are merged
+in pairs, so that the MLP sees fewer tokens. The published code mixes tokens of different images of
+a batch; here images are independent of each other, and every token stays at its position.
 """
 
 import copy
@@ -30,9 +30,9 @@ def sata(model: nn.Module, gamma: float = 0.7, alpha: float = 1.0) -> nn.Module:
     Parameters
     ----------
     model
-        A timm vision transformer of plain, EVA or BEiT blocks; it is left as it is.
+        A timm vision transformer of plain, EVA or BEiT blocks; it is not modified.
     gamma
-        Share [0, 1] of the blocks that stay plain: the last ⌈(1 − gamma)·L⌉ are changed.
+        Share [0, 1] of the blocks that stay unchanged: the last ⌈(1 − gamma)·L⌉ are changed.
     alpha
         Factor ≥ 0 on the width of the band of kept scores; infinity keeps every token.
 
@@ -66,7 +66,7 @@ def sata(model: nn.Module, gamma: float = 0.7, alpha: float = 1.0) -> nn.Module:
 
 
 def _twin(module: nn.Module) -> Any:
-    """Return a module of its own that shares parameters, buffers and children with another."""
+    """Return a shallow copy of a module, which shares parameters, buffers and children with it."""
     twin = copy.copy(module)
     for name, value in vars(module).items():
         if isinstance(value, dict):  # parameters, children, hooks
@@ -75,7 +75,7 @@ def _twin(module: nn.Module) -> Any:
 
 
 class _SataBlock(nn.Module):
-    """A pre-norm block of which the MLP sees the prefix, the kept and the merged tokens only."""
+    """A pre-norm block whose MLP sees only the prefix, the kept and the merged tokens."""
 
     attn: nn.Module
     norm1: nn.Module
@@ -129,7 +129,7 @@ class _SataBlock(nn.Module):
 
 
 class _Watch(TorchFunctionMode):
-    """Keeps the arguments of the one ``scaled_dot_product_attention`` that runs inside it."""
+    """Keeps the arguments of the one ``scaled_dot_product_attention`` called within it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class _Watch(TorchFunctionMode):
     def received(self, value: Tensor, prefix: int) -> Tensor:
         """Return Σ_j value_j·M[j, i] (B, n) with M the patches' head-mean attention.
 
-        One head's attention exists at a time.
+        Only one head's attention is in memory at a time.
         """
         if len(self._seen) != 1:
             raise UnsupportedModel(
@@ -184,7 +184,7 @@ class _Watch(TorchFunctionMode):
 
 
 def standardised(values: Tensor) -> Tensor:
-    """Return values (B, n) less their mean, by their unbiased deviation; 0 where that is 0."""
+    """Return values (B, n) minus their mean, over their unbiased deviation; 0 where that is 0."""
     if values.shape[1] < 2:
         return torch.zeros_like(values)
     deviation = values.std(dim=1, keepdim=True)
@@ -196,14 +196,14 @@ def pairs(patches: Tensor, score: Tensor, alpha: float) -> tuple[Tensor, Tensor]
     """Return which patches (B, n) are merged, and the patch (B, n) that each is merged into.
 
     Kept are the scores s with |s − mean| ≤ alpha·|median| (of an even number the lower median).
-    The mean is 0, as scores are standardised, and taken as such: the median itself lies on the
-    border, where rounding would decide. The others, in ascending order of score, are alternately
-    to be merged and to be merged into; each goes to the one most similar to it (cosine of
-    ``patches`` (B, n, C)). A single one is kept.
+    The mean of standardised scores is taken as exactly 0: the median itself lies on the border,
+    where rounding would decide. The others, in ascending order of score, are alternately sources
+    and targets; each source is merged into the most similar target (cosine of ``patches``
+    (B, n, C)). If there is only one, it is kept.
     """
     images, size = score.shape
     band = (alpha * score.median(dim=1, keepdim=True).values.abs()).nan_to_num(nan=math.inf)
-    # Written so that a score that is no number is kept.
+    # Written so that a NaN score is kept.
     rest = score.abs() > band
     rest &= rest.sum(dim=1, keepdim=True) > 1
     order = score.masked_fill(~rest, math.inf).argsort(dim=1, stable=True)

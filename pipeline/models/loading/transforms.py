@@ -22,7 +22,7 @@ def transformed(
     Raises
     ------
     ConfigError
-        There is no such transform, or it has no such option or none of this value.
+        There is no such transform or option, or the value of an option is invalid.
     UnsupportedModel
         The transform does not fit the model.
     """

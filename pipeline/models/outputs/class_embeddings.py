@@ -1,4 +1,4 @@
-"""Embeddings of classes, by which a model that embeds images tells classes apart (zero-shot)."""
+"""Embeddings of classes, with which a model that embeds images classifies them (zero-shot)."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class ClassEmbeddings:
     """``embeddings`` (C, D) float32 of C classes, and how similarities become logits.
 
     logits = ``scale`` · cosine + ``bias``. ``classes`` are the classes' names, empty if the file
-    has none; ``assumed`` says that the file gives no scale.
+    has none; ``assumed`` is True if the file gives no scale.
     """
 
     embeddings: Tensor
@@ -41,7 +41,7 @@ def read_class_embeddings(path: Path) -> ClassEmbeddings:
         ``.npy``: (C, D) floats. ``.safetensors``: ``embeddings`` (C, D), and where they are known
         ``scale`` and ``bias``, or ``logit_scale`` (the natural logarithm, as CLIP's and SigLIP's
         weights hold it) and ``logit_bias``; the metadata may have ``classes``, a JSON list of
-        names. Without a scale it is CLIP's, 100.
+        names. The default scale is CLIP's, 100.
 
     Raises
     ------
@@ -66,7 +66,9 @@ def read_class_embeddings(path: Path) -> ClassEmbeddings:
         raise ConfigError(f"{where}: classes must be a JSON list of names")
     found = tensors.get("embeddings")
     if found is None or found.ndim != 2 or not found.is_floating_point() or len(found) < 2:
-        raise ConfigError(f"{where} must hold floats embeddings (C, D) of at least two classes")
+        raise ConfigError(
+            f"{where} must hold a float tensor embeddings (C, D) of at least two classes"
+        )
     if classes and len(classes) != len(found):
         raise ConfigError(f"{where} has {len(found)} embeddings but names {len(classes)} classes")
     if not found.isfinite().all() or not found.float().norm(dim=1).all():

@@ -1,9 +1,9 @@
-"""What a model's outputs mean, made explicit: classes of a softmax, of sigmoids, or an embedding.
+"""The meaning of a model's outputs: classes of a softmax, of sigmoids, or an embedding.
 
-One sigmoid output z says two classes: with the logits (−z/2, z/2) their softmax is (σ(−z), σ(z)),
-and the gradients of both are those of z, with opposite signs. An image embedding says classes by
-its similarity to embeddings of them. Either becomes a part of the model, behind its own head, so
-that every method and statistic sees an ordinary classifier.
+One sigmoid output z is two classes: with the logits (−z/2, z/2) their softmax is (σ(−z), σ(z)),
+and the gradients of both are proportional to that of z, with opposite signs. An image embedding
+gives classes by its similarity to their embeddings. Either is added to the model after its own
+head, so that every method and statistic sees an ordinary classifier.
 """
 
 import hashlib
@@ -54,17 +54,17 @@ class Similarity(nn.Module):
 def with_outputs(
     loaded: LoadedModel, name: str, output: Output = "auto", class_embeddings: str | None = None
 ) -> LoadedModel:
-    """Return a model whose outputs are logits of classes, or which has no classes.
+    """Return a model whose outputs are logits of classes, or a model without classes.
 
     Parameters
     ----------
     loaded
-        A model as it was loaded; it is changed.
+        A loaded model; it is modified in place.
     name
         Its timm name.
     output
         ``softmax``: one class of K. ``sigmoid``: K independent outputs, or the two classes of a
-        single one. ``embedding``: not classes, as the projections of CLIP are not. ``auto``: two
+        single one. ``embedding``: not classes, for example the projections of CLIP. ``auto``: two
         classes for one output, an embedding where timm knows outputs of this number as a
         projection, else a softmax.
     class_embeddings
@@ -89,7 +89,7 @@ def with_outputs(
         return _embedding(loaded) if width else loaded
     if width == 1 and output == "softmax":
         raise ConfigError(
-            f"model.output is softmax, but {name} has one output, of which a softmax is always 1; "
+            f"model.output is softmax, but {name} has one output, whose softmax is always 1; "
             "use sigmoid"
         )
     if not width and output in ("softmax", "sigmoid"):
@@ -134,7 +134,7 @@ def _changed(
 
 
 def _is_projection(name: str, width: int) -> bool:
-    """Say whether timm has weights of this architecture whose outputs are a projection."""
+    """Return whether timm has weights of this architecture whose outputs are a projection."""
     architecture = name.rpartition(":")[2].partition(".")[0]
     for known in timm.list_pretrained(f"{architecture}.*"):
         if not _PROJECTS.search(known) or _FINE_TUNED.search(known.partition(".")[2]):
@@ -146,10 +146,10 @@ def _is_projection(name: str, width: int) -> bool:
 
 
 def _headed(model: nn.Module, head: nn.Module, embeds: bool) -> nn.Module:
-    """Put a head behind a model's own; ``embeds`` says that this one reads the model's output.
+    """Append a head to a model's own; ``embeds`` if the model's output is an embedding.
 
-    The model stays the object that it is, with its parts and their names; only its class knows
-    one step more.
+    The model stays the same object, with the same modules and names; only its class is replaced by
+    a subclass with one more step.
     """
     kind: Any = type(model)
 

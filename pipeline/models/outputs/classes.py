@@ -77,5 +77,5 @@ def _by_index(content: dict[str, Any], num_classes: int, path: Path) -> list[str
 
 
 def _text(name: object) -> str:
-    """Return a name that can be written as UTF-8; JSON may smuggle in halves of a character."""
+    """Return a name that can be written as UTF-8; JSON may contain unpaired surrogates."""
     return str(name).encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Which output of a model a name of a dataset means: matched by name, and never guessed."""
+"""Which output of a model a class name of a dataset refers to: matched by name, never guessed."""
 
 import difflib
 import re
@@ -11,7 +11,7 @@ from pipeline.models.outputs.output_names import Outputs
 
 _SEPARATORS = re.compile(r"[\s_\-]+")
 _IDENTIFIED = re.compile(r"(n\d{8})(?:[\s_\-.].*)?")
-"""``n02113186``, also as the Stanford dogs are called: ``n02113186-Cardigan``."""
+"""``n02113186``, also with a suffix as in Stanford Dogs: ``n02113186-Cardigan``."""
 _MOST = 0.75
 _FEW = 0.05
 _CLOSE = 0.6
@@ -19,24 +19,24 @@ _MOST_CLOSE = 5
 
 
 def normal(name: str) -> str:
-    """Return what is compared of a name: NFKC, without case; spaces, - and _ are the same."""
+    """Return a name in its normal form: NFKC, case-folded; spaces, - and _ are equal."""
     return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 @dataclass(frozen=True)
 class Matching:
-    """What was found for a dataset's names.
+    """The outputs that match a dataset's names.
 
     Attributes
     ----------
     matched : dict
         Name → output.
     ambiguous : dict
-        Name → the outputs it may mean, or that another name means, too.
+        Name → the outputs it may refer to, or the output that another name refers to as well.
     unknown : tuple of str
-        Names that no output goes by.
+        Names that match no output.
     in_order : bool
-        Whether every name's output is its own place.
+        Whether every name's output is its own position.
     """
 
     matched: dict[str, int]
@@ -51,14 +51,14 @@ class Matching:
 
 
 class Vocabulary(Mapping[str, int]):
-    """Every name of a model's outputs → output; what may mean two outputs is not in it.
+    """Every name of a model's outputs → output, without names that may refer to two outputs.
 
     Parameters
     ----------
     outputs : Outputs
-        They have names.
+        Outputs with names.
     known : mapping, optional
-        Names that were matched together (see :meth:`match`); these go first.
+        Names that were matched together (see :meth:`match`); these take precedence.
     """
 
     def __init__(self, outputs: Outputs, known: Mapping[str, int] | None = None) -> None:
@@ -74,7 +74,7 @@ class Vocabulary(Mapping[str, int]):
         self._numbered = not any(number_in(name) is not None for name in names)
 
     def candidates(self, name: str, numbers: bool = True) -> tuple[int, ...]:
-        """Return the outputs that a name may mean, in order: by name, WordNet id or number."""
+        """Return the outputs that a name may refer to, in order: by name, WordNet id or number."""
         if found := self._found.get(normal(name)):
             return tuple(sorted(found))
         identified = _IDENTIFIED.fullmatch(normal(name).replace(" ", "-"))
@@ -88,12 +88,12 @@ class Vocabulary(Mapping[str, int]):
     def match(self, names: Sequence[str]) -> Matching:
         """Match the names of a dataset's classes, in the dataset's order, all together.
 
-        A name that may mean several outputs is ambiguous, with two exceptions that leave no
-        doubt: every name of the dataset is the whole name of exactly one output, letter by letter;
-        or the dataset has a class for every output, three quarters of its names match the output
-        at their own place alone, none matches others only, and at most one in twenty matches none
-        (ImageNet's two cranes, in ImageNet's order).
-        Two names that mean one output are ambiguous, unless they differ in spelling only.
+        A name that may refer to several outputs is ambiguous, with two exceptions: every name of
+        the dataset is exactly the full name of one output; or the dataset has a class for every
+        output, three quarters of its names match only the output at their own position, none
+        matches others only, and at most one in twenty matches none (ImageNet's two cranes, in
+        ImageNet's order). Two names that refer to one output are ambiguous, unless they differ in
+        spelling only.
         """
         if (whole := self._letter_by_letter(names)) is not None:
             return Matching(whole, in_order=_at_home(names, whole))
@@ -114,7 +114,7 @@ class Vocabulary(Mapping[str, int]):
         )
 
     def close(self, name: str) -> list[int]:
-        """Return outputs with names like this one, the most alike first, for a person to choose."""
+        """Return outputs with similar names, the most similar first, for a person to choose."""
         wanted = normal(name)
         alike = difflib.get_close_matches(wanted, self._found, n=_MOST_CLOSE, cutoff=_CLOSE)
         words = {word for word in wanted.split() if len(word) > 2}
@@ -124,7 +124,7 @@ class Vocabulary(Mapping[str, int]):
         return list(dict.fromkeys(ranked))[:_MOST_CLOSE]
 
     def _letter_by_letter(self, names: Sequence[str]) -> dict[str, int] | None:
-        """Return name → output if all are whole names and no synonym is spelt the same."""
+        """Return name → output if all are full names and no synonym is spelt the same."""
         spelt: dict[str, set[int]] = {}
         for index in range(self.outputs.count):
             for alias in self.outputs.aliases(index):
@@ -174,11 +174,11 @@ class Vocabulary(Mapping[str, int]):
 
 
 def order_is_clear(names: Sequence[str]) -> bool:
-    """Return whether the names' order as text is the only one that anyone would give them.
+    """Return whether the names' order as text is their only plausible order.
 
-    That is the order in which torchvision's ``ImageFolder`` numbers class folders. It is in doubt
-    where counting sorts otherwise (``10`` before ``2``), where it depends on how a file system
-    spells accents (NFC, NFD), and where two names are the same but for their spelling.
+    That is the order in which torchvision's ``ImageFolder`` numbers class folders. It is
+    ambiguous where numeric order differs (``10`` before ``2``), where it depends on how a file
+    system encodes accents (NFC, NFD), and where two names differ only in their spelling.
     """
     text = sorted(names)
     if len({normal(name) for name in text}) != len(text) or sorted(text, key=_natural) != text:
@@ -189,7 +189,7 @@ def order_is_clear(names: Sequence[str]) -> bool:
 
 
 def number_in(name: str) -> int | None:
-    """Return the number that a name is, in ASCII digits; None if it is something else."""
+    """Return a name of ASCII digits as a number; None if it is something else."""
     text = name.strip()
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 

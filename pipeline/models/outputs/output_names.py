@@ -1,4 +1,4 @@
-"""``Outputs``: how many outputs a model has, and every name that each of them goes by."""
+"""``Outputs``: how many outputs a model has, and all names of each of them."""
 
 import re
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ class Outputs:
     Attributes
     ----------
     owner : str
-        Whose they are, for messages.
+        What has these outputs, for messages.
     count : int
         0 for a model without a classifier, whose classes are those of the dataset.
     names : tuple of str or None
         One for each output; synonyms are separated by commas, as in ImageNet's
-        ``tench, Tinca tinca``. None where nobody has named them.
+        ``tench, Tinca tinca``. None if they have no names.
     identifiers : tuple of str
         Their WordNet identifiers (``n01440764``) where they have some, else empty.
     """
@@ -39,13 +39,13 @@ class Outputs:
     identifiers: tuple[str, ...] = ()
 
     def aliases(self, index: int) -> tuple[str, ...]:
-        """Return everything an output is called: its whole name, its synonyms, its identifier."""
+        """Return all names of an output: its full name, its synonyms, its identifier."""
         name = self.name(index)
         parts = [part.strip() for part in name.split(",")]
         return tuple(dict.fromkeys(filter(None, [name, *parts, *self.identifiers[index:][:1]])))
 
     def name(self, index: int) -> str:
-        """Return an output's whole name; empty where it has none."""
+        """Return an output's full name; empty if it has none."""
         return "" if self.names is None else self.names[index]
 
     def described(self, index: int) -> str:
@@ -66,11 +66,11 @@ class Outputs:
 
 
 def own_outputs(model: nn.Module, owner: str, count: int) -> Outputs:
-    """Return the outputs of a timm model, named as its weights' configuration says.
+    """Return the outputs of a timm model, named by its weights' configuration.
 
     That is ``label_names`` where the configuration has one for each output, else ImageNet's names
-    for a model whose weights are tagged as trained on ImageNet and that has as many outputs. A
-    model with another number of outputs has no names of its own.
+    for a model whose weights are tagged as trained on ImageNet and that has as many outputs. The
+    outputs of a model with another number of them have no names.
     """
     found: Any = getattr(model, "pretrained_cfg", None)
     config: Mapping[str, Any] = found if isinstance(found, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The last activations of a model that lie on the image, and the embedding made of them."""
+"""The last activations of a model with positions on the image, and their embedding."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from pipeline.models.structure.embedding import Kind, channels_last, pooled
 
 @dataclass(frozen=True)
 class LastActivations:
-    """``maps`` (B, C, h, w) of a batch, the ``embedding`` (B, D), and the way back.
+    """``maps`` (B, C, h, w) of a batch, the ``embedding`` (B, D), and its gradient.
 
-    ``layer`` says where they are: ``features``, behind everything but the head, or the block that
+    ``layer`` is where they are: ``features``, after everything but the head, or the block that
     reads them.
 
     ``pull_back(weights)`` (B, D) → (B, C, h, w) is h·w times the gradient of ⟨embedding, weights⟩
@@ -32,7 +32,7 @@ class LastActivations:
 
 
 def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> LastActivations:
-    """Run a model on images (B, 3, H, W); nothing before its last activations has a graph.
+    """Run a model on images (B, 3, H, W); the graph starts at its last activations.
 
     These are the last feature map, or the last patch tokens that are read for the embedding: of a
     model that reads a class token, the patch tokens that its last attention reads. Parameters
@@ -41,12 +41,12 @@ def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> 
     Raises
     ------
     UnsupportedModel
-        It is not known how the model's last activations lie on the image.
+        The positions of the model's last activations on the image are unknown.
     """
     if not hasattr(model, "forward_features"):
         raise UnsupportedModel(
             f"{type(model).__name__} has no forward_features, so its last activations are not "
-            "known; use a model of timm"
+            "known; use a timm model"
         )
     token = getattr(model, "global_pool", None) == "token"
     if kind == "model" and token and hasattr(model, "num_prefix_tokens"):
@@ -71,10 +71,10 @@ def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> 
 
 
 def _last_attention(model: nn.Module, images: Tensor) -> LastActivations:
-    """Take the tokens that the last attention reads: behind it only the class token is read.
+    """Return the tokens that the last attention reads: after it only the class token is read.
 
-    They are behind that block's norm. Before it they would be of no use: a norm does not see
-    their length, so the gradient is orthogonal to them.
+    They are taken after that block's norm. Before it the gradient is orthogonal to each token,
+    because the norm ignores its length.
     """
     for name in ("blocks_token_only", "cls_attn_blocks", "blocks"):
         blocks: Any = getattr(model, name, None)
@@ -119,7 +119,7 @@ def _differentiable(
 
 
 def _spreader(model: nn.Module, features: Tensor, images: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the function that lays tensors shaped as ``features`` out as (B, C, h, w)."""
+    """Return the function that arranges tensors shaped like ``features`` as (B, C, h, w)."""
     if features.ndim == 4:
         if channels_last(model):
             return lambda tensor: tensor.permute(0, 3, 1, 2)
@@ -134,6 +134,6 @@ def _spreader(model: nn.Module, features: Tensor, images: Tensor) -> Callable[[T
 
 def _no_grid(model: nn.Module) -> UnsupportedModel:
     return UnsupportedModel(
-        f"it is not known how the last activations of {type(model).__name__} lie on the image; "
+        f"the last activations of {type(model).__name__} have no known positions on the image; "
         "use a convolutional network or a vision transformer of one resolution"
     )

@@ -1,8 +1,8 @@
-"""What a method must know of a vision transformer: layers, tokens, grid and readout.
+"""The structure of a vision transformer: layers, tokens, grid and readout.
 
-A model *reads* its class from a token of its own, from the mean (or maximum) of its patches, from
-an attention pool with a latent query, or from a class token that only its last layers know (class
-attention). Whatever it reads, the rows of an attention that lead there are its readout rows.
+A model *reads* its class from a class token, from the mean (or maximum) of its patches, from an
+attention pool with a latent query, or from a class token that only its last layers have (class
+attention). In each case, the attention rows (queries) that it reads from are its readout rows.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ _ELSEWHERE = "use flow.method input_gradient or activation"
 
 @dataclass(frozen=True)
 class Layer:
-    """One attention on the way to the readout.
+    """One attention on the path to the readout.
 
     ``block`` is the module that holds it and runs once; ``attention`` has the output projection
     ``proj``. ``rows`` are the queries that are read, ``prefix`` the keys before the patches.
-    ``direct`` says that the projection sees the weighted sum of values itself, neither normalised
-    nor gated.
+    ``direct``: the projection receives the weighted sum of values itself, neither normalised nor
+    gated.
     """
 
     name: str
@@ -77,7 +77,7 @@ def anatomy(model: nn.Module) -> Anatomy:
     Raises
     ------
     UnsupportedModel
-        The model is no transformer of one resolution, reads its class in another way, or has an
+        The model is not a transformer of one resolution, reads its class in another way, or has an
         attention whose output is not a weighted sum of values. The message names an alternative.
     """
     name = _name(model)
@@ -129,10 +129,10 @@ def _class_attention(
 
 
 def _self_attention(model: nn.Module, name: str) -> tuple[tuple[Layer, ...], Readout, int]:
-    """Return the blocks of all tokens, and the attention pool behind them if there is one."""
+    """Return the blocks of all tokens, and the attention pool after them if there is one."""
     prefix = int(model.num_prefix_tokens)  # type: ignore[arg-type]
     pool = getattr(model, "attn_pool", None)
-    # Models that do not say so hand all their tokens to the pool.
+    # Models without this attribute pass all their tokens to the pool.
     pooled = prefix if getattr(model, "pool_include_prefix", pool is not None) else 0
     rows, readout = _rows(model, name, prefix, pooled)
     layers = [

@@ -1,11 +1,11 @@
-"""Where on the image the values of a forward pass come from: the model run on coordinates.
+"""The positions on the image that the values of a forward pass come from.
 
-In place of an image its pixels' coordinates enter, and every torch function is replaced by one
-that says where its result comes from: what moves values (a reshape, a roll, a slice) moves their
-coordinates; what works on each value by itself keeps them; what mixes values (a convolution, a
-product, a sum) gives a mean of theirs. Weights play no part, so what is found holds for any
-weights: it is a property of the model's code. An abstract interpretation (Cousot and Cousot, POPL
-1977) in the domain of places.
+The model is run on the coordinates of an image's pixels, and every torch function is replaced by
+one that computes where its result comes from: functions that move values (a reshape, a roll, a
+slice) move their coordinates; elementwise functions keep them; functions that mix values (a
+convolution, a product, a sum) average them. Weights are not used, so the result holds for any
+weights: it is a property of the model's code. This is an abstract interpretation (Cousot and
+Cousot, POPL 1977) in the domain of positions.
 """
 
 import string
@@ -32,7 +32,7 @@ _KEPT_NAMES = (
     "ceil trunc sign special_expit expit float_power cumsum"
 )
 _KEPT = frozenset(_KEPT_NAMES.split())
-"""Functions of one tensor whose results lie where its values lay; further tensors are weights."""
+"""Functions of one tensor that keep its positions; further tensors are weights."""
 
 _JOINED_NAMES = (
     "add radd iadd sub subtract rsub isub mul multiply rmul imul div divide truediv rtruediv rdiv "
@@ -40,11 +40,11 @@ _JOINED_NAMES = (
     "logaddexp floor_divide floordiv remainder"
 )
 _JOINED = frozenset(_JOINED_NAMES.split())
-"""Functions of several tensors, place by place."""
+"""Elementwise functions of several tensors."""
 
 _MERGED_NAMES = "cat concat concatenate stack hstack vstack setitem index_put"
 _MERGED = frozenset(_MERGED_NAMES.split())
-"""Functions that lay tensors beside each other: what has no coordinates has the middle's."""
+"""Functions that concatenate tensors: those without coordinates get those of the centre."""
 
 _CHOOSING_NAMES = (
     "getitem index_select gather take_along_dim take scatter scatter_add scatter_reduce index_put "
@@ -52,16 +52,16 @@ _CHOOSING_NAMES = (
     "grid_sample"
 )
 _CHOOSING = frozenset(_CHOOSING_NAMES.split())
-"""Functions by which a model may choose places by what they hold."""
+"""Functions with which a model may select positions by their values."""
 
 _SHAPED = frozenset({"expand_as", "view_as", "reshape_as"})
-"""Functions that take nothing but the shape of their second tensor."""
+"""Functions that use only the shape of their second tensor."""
 
 _CAST = frozenset(["to", "float", "half", "bfloat16", "double", "type", "type_as"])
-"""Functions that change the type of values; coordinates keep theirs."""
+"""Functions that change the type of values; coordinates keep their type."""
 
 _SPREAD = 2.0**-14
-"""Weight of what is spread over several places, beside what lies at one: it says little of any."""
+"""Weight of values spread over many positions, relative to values at one position."""
 
 # The position of ``dim`` among the arguments.
 _REDUCED_NAMES = "sum mean amax amin prod std var logsumexp nanmean nansum max min median"
@@ -77,17 +77,17 @@ def marked(tree: Any) -> Any:
 
 
 def has_coordinates(tensor: object) -> bool:
-    """Return whether a tensor holds coordinates, or was chosen by some."""
+    """Return whether a tensor holds coordinates, or was selected by some."""
     return isinstance(tensor, Tensor) and getattr(tensor, _MARK, False)
 
 
 class Coordinates(TorchFunctionMode):
-    """While it is entered, functions of marked tensors give marked tensors of coordinates.
+    """Within this context, functions of marked tensors return marked tensors of coordinates.
 
     Raises
     ------
     UnsupportedModel
-        The model chooses or shifts places by what they hold.
+        The model selects or shifts positions by their values.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -102,8 +102,8 @@ class Coordinates(TorchFunctionMode):
             return func(*args, **kwargs)
         if kind in _CHOOSING and any(not tensor.is_floating_point() for tensor in given[1:]):
             raise UnsupportedModel(
-                f"the model chooses its places by what they hold ({kind}), so no cell of its "
-                "layers has a fixed place on the image; use input_gradient"
+                f"the model selects positions by their values ({kind}), so no cell of its "
+                "layers has a fixed position on the image; use input_gradient"
             )
         written = _written(func, kwargs, args)
         result = _place(func, kind, tuple(args), kwargs)
@@ -118,7 +118,7 @@ class Coordinates(TorchFunctionMode):
 
 
 def _written(func: Any, kwargs: dict[str, Any], args: Any) -> Tensor | None:
-    """Return the tensor that a function in place changes."""
+    """Return the tensor that an in-place function changes, else None."""
     name = str(getattr(func, "__name__", ""))
     in_place = name == "__setitem__" or (name.startswith("__i") and name != "__invert__")
     in_place |= name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
@@ -150,7 +150,7 @@ def _place(func: Any, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def _blank(leaf: Any) -> Any:
-    """Return zeros for values that do not come from the image: the middle says nothing."""
+    """Return zeros (the centre) for values that do not come from the image."""
     plain = isinstance(leaf, Tensor) and leaf.is_floating_point() and not has_coordinates(leaf)
     return torch.zeros_like(leaf) if plain else leaf
 
@@ -163,9 +163,9 @@ def _known(tensor: Tensor) -> Tensor:
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the sum of coordinates, in proportion: the largest is at most 1.
+    """Return the sum of coordinates, scaled so that the largest is at most 1.
 
-    Tensors that are repeated along an axis (a gate, a mean) count for little.
+    Tensors that are broadcast along an axis (a gate, a mean) have a small weight.
     """
     shape = torch.broadcast_shapes(*(x.shape for x in tensors))  # type: ignore[no-untyped-call]
     known = [tensor for tensor in tensors if has_coordinates(tensor)]
@@ -178,7 +178,7 @@ def _joined(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _reduced(func: Any, place: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the mean coordinates over the axes that are reduced."""
+    """Return the mean of the coordinates over the reduced axes."""
     if len(args) > 1 and isinstance(args[1], Tensor):  # the larger of two tensors
         return _joined(args[:2])
     native = func(*args, **kwargs)
@@ -194,9 +194,9 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Return, for every entry of a matrix product, the mean of its row, and a little its column's.
+    """Return, for every entry of a matrix product, its row's mean plus a little of its column's.
 
-    So what attention gives lies where its query does.
+    The output of attention therefore lies at the position of its query.
     """
     a = a[None] if (row := a.ndim == 1) else a
     b = b[:, None] if (column := b.ndim == 1) else b
@@ -208,19 +208,19 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _known_mean(tensor: Tensor, axes: int | tuple[int, ...]) -> Tensor:
-    """Return the mean coordinates, marked as such if there are any."""
+    """Return the mean coordinates, marked as coordinates if the tensor has some."""
     mean = _known(tensor).mean(axes, keepdim=True) if axes != () else _known(tensor)
     return marked(mean) if has_coordinates(tensor) else mean
 
 
 def _parts(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the sum of a product's parts: the first with coordinates, and a little the others."""
+    """Return the sum of a product's parts: the first with coordinates, the others with _SPREAD."""
     first, *others = [tensor for tensor in tensors if has_coordinates(tensor)]
     return sum((_SPREAD * other for other in others), start=first)
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Tensor:
-    """Return where attention's results come from: its query, and the mean of what it attends to."""
+    """Return the coordinates of attention's output: its query's, plus a little of the rest."""
     if (groups := query.shape[1] // value.shape[1]) > 1 and query.ndim == 4:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     parts = [_known_mean(query, -1), _known_mean(key, (-2, -1)), _known_mean(value, -2)]

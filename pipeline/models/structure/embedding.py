@@ -1,9 +1,9 @@
 """A model's embedding of an image: the vector that its classifier reads.
 
 The one definition for stored features, memory banks and similarity methods: timm's
-``forward_head(forward_features(images), pre_logits=True)``. It includes whatever the model has
-between its last activations and its classifier (a norm, a projector); a model without a
-classifier returns it as its output. ``pooled`` embeddings leave that neck out.
+``forward_head(forward_features(images), pre_logits=True)``. It includes everything between the
+model's last activations and its classifier (a norm, a projector); a model without a classifier
+returns it as its output. ``pooled`` embeddings skip that neck.
 """
 
 import threading
@@ -20,14 +20,14 @@ Kind = Literal["model", "pooled"]
 
 
 def embed(model: nn.Module, images: Tensor, kind: Kind = "model") -> Tensor:
-    """Return the embeddings of images (B, 3, H, W): (B, C) in the model's type, in the graph.
+    """Return the embeddings of images (B, 3, H, W): (B, C) in the model's type, with a graph.
 
     ``kind`` is ``model`` for what the classifier reads, ``pooled`` for :func:`pooled`.
 
     Raises
     ------
     UnsupportedModel
-        The model is not of timm's form, features first and then a head.
+        The model does not have timm's interface, forward_features and forward_head.
     """
     _require_head(model)
     features = model.forward_features(images)  # type: ignore[operator]
@@ -84,7 +84,7 @@ class EmbeddingRecorder(threading.local):
 
 @contextmanager
 def recorded_embeddings(model: nn.Module, kind: Kind = "model") -> Iterator[EmbeddingRecorder]:
-    """Record the embeddings of every forward pass on its way, at the cost of a second pooling.
+    """Record the embeddings of every forward pass, at the cost of a second pooling.
 
     Raises
     ------
@@ -112,5 +112,5 @@ def _require_head(model: nn.Module) -> None:
     if not hasattr(model, "forward_head") or not hasattr(model, "forward_features"):
         raise UnsupportedModel(
             f"{type(model).__name__} has no forward_features and forward_head, so it is not known "
-            "what its classifier reads; use a model of timm"
+            "what its classifier reads; use a timm model"
         )

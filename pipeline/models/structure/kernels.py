@@ -1,7 +1,7 @@
 """Coordinates through functions with windows: convolutions, poolings, padding, unfolding.
 
-Every window gives a mean of its coordinates, heaviest in its middle and over what lies on the
-image only: a window that reaches over the edge comes from what it has of the image.
+Every window gives a weighted mean of its coordinates, with the largest weights in its centre, and
+over the image only: the padding of a window at the edge has no weight.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Sizes = int | Sequence[int]
 
 
 def _tent(sizes: Sequence[int], like: Tensor) -> Tensor:
-    """Return weights (1, 1, …) that fall from the middle of a window to its edges."""
+    """Return weights (1, 1, …) that decrease from the centre of a window to its edges."""
     sides = [
         torch.tensor([float(min(i + 1, size - i)) for i in range(size)], device=like.device)
         for size in sizes
@@ -109,7 +109,7 @@ def _padded(
     mode: str = "constant",
     value: float | None = None,
 ) -> Tensor:
-    """Return coordinates whose edges are repeated, whatever the padding is filled with."""
+    """Return coordinates with repeated edges, whatever the fill value of the padding."""
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), 1):
         if before or after:
             size = x.shape[-axis]

@@ -1,18 +1,17 @@
-"""Whether the cells of a tensor lie on the image as its axes say: a proof, not a guess.
+"""Whether the cells of a tensor lie on the image as its axes imply: a proof, not a guess.
 
 A model is run on the coordinates of an image's pixels
-(:mod:`pipeline.models.structure.coordinates`). A tensor (B, C, h, w) lies on the image if, of what
-its cells come from,
+(:mod:`pipeline.models.structure.coordinates`). A tensor (B, C, h, w) lies on the image if, by the
+coordinates of its cells,
 
 * no cell of a row lies above one of the row before it, and the last row below the first, and
 * no cell of a column lies to the left of one of the column before it, and the last column to the
   right of the first.
 
-Tensors with their channels taken for places, transposed or mirrored grids, windows that were not
-put together again and shuffled tokens do not. Where everything comes from everywhere (a pooled
-vector, or tokens that were mixed without a trace of their own) there is nothing to prove, so that
-does not lie on the image either. Coordinates are float64; the margin is above the rounding of
-float32, should the model cast to it.
+Tensors whose channels are mistaken for positions, transposed or mirrored grids, windows that were
+not reassembled and shuffled tokens do not. Where every cell comes from the whole image (a pooled
+vector, or tokens mixed completely) nothing can be proved, so that does not lie on the image either.
+Coordinates are float64; the margin is above the rounding of float32, in case the model casts to it.
 """
 
 from collections.abc import Iterator
@@ -31,14 +30,14 @@ _MARGIN = 8 * torch.finfo(torch.float32).eps
 def coordinates(images: Tensor) -> Iterator[Tensor]:
     """Yield two images (2, C, H, W) of coordinates, to be run through a model within the context.
 
-    The first holds every pixel's height from -1 (top) to 1, the second its place from left to
-    right. What a pass makes of them are coordinates too. ``images`` (B, C, H, W) give the size and
-    the device.
+    The first holds every pixel's row from -1 (top) to 1 (bottom), the second its column from -1
+    (left) to 1 (right). The values of a pass on them are coordinates too. ``images`` (B, C, H, W)
+    give the size and the device.
 
     Raises
     ------
     UnsupportedModel
-        The model does not run, or chooses places by what they hold.
+        The model does not run, or selects positions by their values.
     """
     height, width = images.shape[-2:]
     rows, columns = (
@@ -57,7 +56,7 @@ def coordinates(images: Tensor) -> Iterator[Tensor]:
 
 @contextmanager
 def _in_a_sentence(height: int, width: int) -> Iterator[None]:
-    """Let what a model raises in its first pass of all end in a sentence."""
+    """Turn what a model raises in its very first pass into an UnsupportedModel."""
     try:
         yield
     except (FlowatlasError, torch.OutOfMemoryError):
@@ -65,8 +64,8 @@ def _in_a_sentence(height: int, width: int) -> Iterator[None]:
     except Exception as error:  # of any model's own code
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise UnsupportedModel(
-            f"the model does not run on images of {height} × {width} pixels, or computes what "
-            f"cannot be followed to its place on the image ({first[0]}); check the size of the "
+            f"the model does not run on images of {height} × {width} pixels, or its values "
+            f"cannot be traced to positions on the image ({first[0]}); check the size of the "
             "images, or use another model"
         ) from error
 
@@ -81,7 +80,7 @@ def lies_on_image(maps: Tensor) -> bool:
 def channels_last(values: Tensor) -> bool | None:
     """Return how a tensor of coordinates lies on the image: (B, h, w, C), or (B, C, h, w).
 
-    None if it lies on it in neither way.
+    None if neither is the case.
     """
     if values.ndim != 4 or len(values) != 2:
         return None
@@ -91,7 +90,7 @@ def channels_last(values: Tensor) -> bool | None:
 
 
 def _ascend(lines: Tensor) -> bool:
-    """Return whether no line of coordinates (n, m) lies before another, and the last behind."""
+    """Return whether lines of coordinates (n, m) are in order, and the last is after the first."""
     if len(lines) == 1:
         return True
     low, high, margin = lines.amin(dim=1), lines.amax(dim=1), _MARGIN * lines.abs().amax()

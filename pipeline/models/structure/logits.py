@@ -1,4 +1,4 @@
-"""From what a model returns to its logits: one number per image and class, or a refusal."""
+"""The logits in a model's output: one number per image and class, or a refusal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,12 +21,12 @@ _PROBABILITIES = ("softmax", "sigmoid")
 def logits_of(output: Any, model: nn.Module) -> Tensor:
     """Return the logits (B, K) in what ``model`` returned for B images.
 
-    A mapping or an object with ``logits``, as models of transformers return it, stands for these.
+    Of a mapping or an object with ``logits``, as Hugging Face's transformers return it, those.
 
     Raises
     ------
     UnsupportedModel
-        There are none, or the output is something else than one number per image and class.
+        There are none, or the output is not one number per image and class.
     """
     found, name = tensor_of(output, model), type(model).__name__
     if found.ndim != 2:
@@ -39,7 +39,7 @@ def logits_of(output: Any, model: nn.Module) -> Tensor:
 
 
 def tensor_of(output: Any, model: nn.Module) -> Tensor:
-    """Return the one tensor that a model returned, or the one that is called ``logits``.
+    """Return the one tensor that a model returned, or the one named ``logits``.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def tensor_of(output: Any, model: nn.Module) -> Tensor:
 
 
 def gradients_of(score: Tensor, points: Sequence[Tensor], model: nn.Module) -> tuple[Tensor, ...]:
-    """Return ∂score/∂point of every point on the way from the image to the score.
+    """Return ∂score/∂point of every point on the path from the image to the score.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def gradients_of(score: Tensor, points: Sequence[Tensor], model: nn.Module) -> t
 def check_logits(model: nn.Module, images: Tensor) -> None:
     """Run a model on images (B, 3, H, W) once and refuse an output that is not logits (B, K).
 
-    What ends in a softmax or a sigmoid is a probability already: as a logit its confidence would
-    be wrong without an error, and its gradient vanishes where the model is sure.
+    The output of a softmax or a sigmoid is a probability: taken as a logit its confidence would be
+    silently wrong, and its gradient vanishes where the model is confident.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def check_logits(model: nn.Module, images: Tensor) -> None:
     logits = logits_of(output, model)
     by_output = {id(tensor): op for op in ops for tensor in op.outputs}
     op = by_output.get(id(logits))
-    # Squeezing and slicing after it do not change what the numbers are.
+    # Squeezing and slicing after it do not change the meaning of the numbers.
     while op is not None and op.kind in ("squeeze", "flatten", "reshape", "view", "getitem"):
         op = by_output.get(id(op.inputs[0]))
     if op is not None and op.kind in _PROBABILITIES:

@@ -1,4 +1,4 @@
-"""The segments of a forward pass: what happens between two values that everything goes through."""
+"""The segments of a forward pass: the operations between two values on every path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _MOVES = (
 _MIXES = "conv2d linear cat avg_pool2d adaptive_avg_pool2d mean"
 
 POINTWISE = UNCHANGED | _SCALING | frozenset(_CURVES.split())
-"""Operations that work on each place by itself: with what precedes them they make one layer."""
+"""Operations on each position independently: they belong to the layer that precedes them."""
 
 RESHAPES = frozenset(_MOVES.split())
 """Operations that only move values."""

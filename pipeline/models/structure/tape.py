@@ -1,9 +1,9 @@
 """The tape of a forward pass: every operation that the image flows through, in order.
 
-Calls of torch functions are recorded where they happen, so nothing of a model family's own code
-has to be known or traced: a residual sum, a concatenation and a gate look the same everywhere.
-An operation is recorded in its out-of-place form, so that every value stays what it was and
-any stretch of the tape can be played again from another value.
+Calls of torch functions are recorded where they happen, so no knowledge of a model family's code is
+needed: a residual sum, a concatenation and a gate look the same everywhere. An operation is
+recorded in its out-of-place form, so that no value is overwritten and any part of the tape can be
+replayed from another value.
 """
 
 from collections import Counter
@@ -51,17 +51,18 @@ class Tape(list[Op]):
         self._runs: Counter[str] = Counter()
 
     def note(self, module: str, output: Any) -> None:
-        """Remember that a module ran and what it put out; inner modules come before outer ones."""
+        """Record that a module ran and its output; inner modules come before outer ones."""
         self._runs[module] += 1
         if module and isinstance(output, Tensor):
             self._makers.setdefault(id(output), []).append(module)
 
     def name(self, op: Op, output: Tensor) -> str:
-        """Return the name of an output of ``op``: that of a module that puts it out.
+        """Return the name of an output of ``op``: that of the module whose output it is.
 
-        That is the module in which the operation ran, or else the innermost. Those that ran once
-        come first: the output of one that ran several times is no single tensor. What no module
-        puts out is named by the module in which it was made and the operation, ``layer1.0:add``.
+        Of several, that is the module in which the operation ran, or else the innermost. Modules
+        that ran once are preferred: one that ran several times has several outputs. A value that is
+        no module's output is named by the module that computed it and the operation,
+        ``layer1.0:add``.
         """
         makers = self._makers.get(id(output), [])
         if makers:
@@ -72,7 +73,7 @@ class Tape(list[Op]):
 
 @contextmanager
 def recording(model: nn.Module, image: Tensor) -> Iterator[Tape]:
-    """Record onto the yielded tape every operation on ``image`` and on what is made of it.
+    """Record onto the yielded tape every operation on ``image`` and on values computed from it.
 
     Raises
     ------
@@ -97,9 +98,9 @@ def recording(model: nn.Module, image: Tensor) -> Iterator[Tape]:
 def replay(
     ops: Sequence[Op], source: Tensor, value: Tensor, targets: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """Play operations again with ``value`` in the place of ``source``; return new ``targets``.
+    """Replay operations with ``value`` in place of ``source``; return the new ``targets``.
 
-    Everything is computed in the type of ``value``, whatever the recording's precision was.
+    Everything is computed in the type of ``value``, regardless of the recording's precision.
     """
     values = {id(source): value}
 
@@ -116,7 +117,7 @@ def replay(
 
 
 def working(tensor: Tensor) -> Tensor:
-    """Return a recorded value in the precision that maps are made of: at least float32."""
+    """Return a recorded value in the precision of maps: at least float32."""
     return tensor.detach() if tensor.dtype == torch.float64 else tensor.detach().float()
 
 
@@ -162,7 +163,7 @@ class _Recorder(TorchFunctionMode):
 
 
 def _out_of_place(func: Any) -> Any:
-    """Return the function that gives what an in-place one would leave behind."""
+    """Return the out-of-place equivalent of a function."""
     name = getattr(func, "__name__", "")
     if name.startswith("__i") and (plain := getattr(Tensor, f"__{name[3:]}", None)) is not None:
         return plain

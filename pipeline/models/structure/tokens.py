@@ -1,8 +1,8 @@
 """The layers of a transformer of one resolution: the tokens that each block's attention reads.
 
-That is after the block's first norm. Behind the last block, patches of a class-token model have
-no gradient; before its norm they have one, but it is orthogonal to the token itself (the norm
-ignores a token's length), so activation × gradient would be rounding error alone.
+They are taken after the block's first norm. After the last block, patches of a class-token model
+have no gradient; before its norm they have one, but it is orthogonal to the token itself (the norm
+ignores a token's length), so activation × gradient would be nothing but rounding error.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pipeline.models.structure.logits import tensor_of
 class Tokens:
     """One forward pass of B images: ``points`` (B, N, C), made by the norms ``layers`` name.
 
-    The first ``num_prefix_tokens`` of the N tokens are no patches; the others lie on ``grid``.
+    The first ``num_prefix_tokens`` of the N tokens are not patches; the others lie on ``grid``.
     """
 
     points: tuple[Tensor, ...]
@@ -39,7 +39,7 @@ class Tokens:
 
 
 def has_tokens(model: nn.Module) -> bool:
-    """Say whether a model is a transformer of one resolution, as timm builds them."""
+    """Return whether a model is a timm transformer of one resolution."""
     blocks = getattr(model, "blocks", None)
     return (
         isinstance(blocks, nn.Sequential | nn.ModuleList)
@@ -69,7 +69,7 @@ def read_tokens(model: nn.Module, images: Tensor) -> Tokens:
             hooks.callback(block.norm1.register_forward_hook(of_this_thread(leave)).remove)
         logits = tensor_of(model(images), model)
     grid = tuple(map(int, model.patch_embed.dynamic_feat_size(images.shape[-2:])))  # type: ignore[operator, union-attr]
-    # The class token of CaiT joins only behind the blocks.
+    # The class token of CaiT is added only after these blocks.
     prefix = points[0].shape[1] - grid[0] * grid[1]
     same = all(point.ndim == 3 and point.shape[1] == points[0].shape[1] for point in points)
     if not same or prefix not in (0, int(model.num_prefix_tokens)):  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
-"""The trunk of a convolutional network: the tensors that everything has to pass through.
+"""The trunk of a convolutional network: the tensors that every path goes through.
 
 A value of the forward pass is a *point* of the trunk if every path from the image to the last
 feature map goes through it: in a chain of layers each of their outputs, in a residual network
 what follows each sum, in DenseNet or Inception what leaves each block. Points cut the network
-into *segments*, each a function of its first point alone. This needs no knowledge of a family:
-it is read off the tape of operations.
+into *segments*, each a function of its first point alone. This needs no knowledge of the model
+family: it is read from the tape of operations.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from pipeline.models.structure.tape import Tape, recording, replay
 
 @dataclass(frozen=True)
 class Layout:
-    """Which points of a trunk are layers, and how they lie on the image; of one image size.
+    """Which points of a trunk are layers, and their layout on the image, for one image size.
 
     The trunk has ``length`` segments up to its last feature map. ``places`` are the indices of
     those whose targets are the input of a layer (but the first) or the last feature map, and
-    ``channels_last`` says which of these are (B, h, w, C) instead of (B, C, h, w).
+    ``channels_last`` is which of these are (B, h, w, C) instead of (B, C, h, w).
     ``left_out`` names the points of four dimensions that do not lie on the image.
     """
 
@@ -84,22 +84,22 @@ def read_trunk(model: nn.Module, images: Tensor, layout: Layout | None = None) -
     Raises
     ------
     UnsupportedModel
-        See :func:`read_layout`; or the model takes another way than for the batch of ``layout``.
+        See :func:`read_layout`; or the model takes another path than for the batch of ``layout``.
     """
     layout = layout or read_layout(model, images)
     tape, segments, logits = _pass(model, images)
     segments = segments[: layout.length]
     if len(segments) < layout.length or any(segments[p].target.ndim != 4 for p in layout.places):
         raise UnsupportedModel(
-            f"{type(model).__name__} takes another way through its layers for other images; "
-            "use input_gradient"
+            f"{type(model).__name__} takes different paths through its layers for different "
+            "images; use input_gradient"
         )
     return Trunk(segments, layout, _names(tape, segments, layout.places), logits)
 
 
 @torch.no_grad()
 def read_layout(model: nn.Module, images: Tensor) -> Layout:
-    """Find the layers of a network for images of a size (B, 3, H, W), and prove how they lie.
+    """Find the layers of a network for images of a size (B, 3, H, W), and prove their layout.
 
     A point of the trunk is a layer only if its cells lie on the image, see
     :mod:`pipeline.models.structure.layout`; other points of four dimensions are left out.
@@ -107,8 +107,8 @@ def read_layout(model: nn.Module, images: Tensor) -> Layout:
     Raises
     ------
     UnsupportedModel
-        No point lies on the image, the last feature map does not, or the model goes on with
-        tokens behind it.
+        No point lies on the image, the last feature map does not, or the model continues with
+        tokens after it.
     """
     name = type(model).__name__
     with coordinates(images) as places_of_pixels:
@@ -145,7 +145,7 @@ def read_layout(model: nn.Module, images: Tensor) -> Layout:
 def _pass(model: nn.Module, images: Tensor) -> tuple[Tape, tuple[Segment, ...], Tensor]:
     """Run a model; return its tape, the segments up to its last activations, and its logits.
 
-    Where it is not known which its last activations are, the segments go up to the logits.
+    Where its last activations are unknown, the segments go up to the logits.
     """
     with recording(model, images) as tape:
         if hasattr(model, "forward_features") and hasattr(model, "forward_head"):
@@ -162,17 +162,17 @@ def _pass(model: nn.Module, images: Tensor) -> tuple[Tape, tuple[Segment, ...], 
 
 @torch.no_grad()
 def check_replay(model: nn.Module, trunk: Trunk) -> None:
-    """Replay the tape from other images and compare with what the model makes of them.
+    """Replay the tape from other images and compare with the model's output for them.
 
     Raises
     ------
     UnsupportedModel
-        They differ: the model computes something that the tape does not show.
+        They differ: the model computes something that the tape does not contain.
     """
     source = trunk.segments[0].source.detach()
     others = 0.7 * source.flip(-1) + 0.1
     with torch.autocast(source.device.type, enabled=False):
-        # Without the head: what records embeddings there shall not see these images.
+        # Without the head, so that a recorder of embeddings there does not see these images.
         whole = hasattr(model, "forward_features") and hasattr(model, "forward_head")
         wanted = (
             model.forward_features(others)  # type: ignore[operator]

@@ -32,8 +32,8 @@ def test_scale_and_bias_as_siglip_holds_them(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "names", "said"),
     [
-        ({"other": torch.ones(2, 3)}, None, "must hold floats embeddings"),
-        ({"embeddings": torch.ones(3)}, None, "must hold floats embeddings"),
+        ({"other": torch.ones(2, 3)}, None, "must hold a float tensor"),
+        ({"embeddings": torch.ones(3)}, None, "must hold a float tensor"),
         ({"embeddings": torch.ones(1, 3)}, None, "at least two classes"),
         ({"embeddings": torch.eye(2, 3)}, ["one"], "2 embeddings but names 1"),
         ({"embeddings": torch.tensor([[1.0, 0], [0, 0]])}, None, "zero or not finite"),

@@ -75,7 +75,7 @@ def test_independent_labels() -> None:
 
 
 def test_what_the_outputs_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has one output, of which a softmax is always 1"):
+    with pytest.raises(ConfigError, match="has one output, whose softmax is always 1"):
         with_outputs(loaded(build("test_vit", 1)), "test_vit", "softmax")
     with pytest.raises(ConfigError, match="has no classifier"):
         with_outputs(loaded(build("test_vit", 0)), "test_vit", "sigmoid")

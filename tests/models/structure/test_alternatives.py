@@ -37,4 +37,4 @@ def test_a_wrapper_is_asked_for_what_it_holds(method: str) -> None:
 
 def test_a_transformer_of_another_library() -> None:
     foreign = nn.TransformerEncoderLayer(8, 2).eval()
-    assert instead(foreign).endswith("or the same model as timm builds it")
+    assert instead(foreign).endswith("or the timm version of the same model")

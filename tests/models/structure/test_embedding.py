@@ -68,7 +68,7 @@ def test_what_was_not_recorded_is_said() -> None:
 
 
 def test_a_model_of_another_form_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="use a model of timm"):
+    with pytest.raises(UnsupportedModel, match="use a timm model"):
         embed(nn.Linear(3, 3), torch.zeros(1, 3))
 
 

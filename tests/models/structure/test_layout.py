@@ -135,7 +135,7 @@ def test_channels_are_found_where_they_are():
     ],
 )
 def test_places_chosen_by_what_they_hold_are_refused(choose):
-    with pytest.raises(UnsupportedModel, match="chooses its places by what they hold"):
+    with pytest.raises(UnsupportedModel, match="selects positions by their values"):
         of(lambda x: choose(stem(x)))
 
 
