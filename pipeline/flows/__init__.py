@@ -1,4 +1,4 @@
-"""Flows: what each layer of a model takes from each place of an image. One file per method."""
+"""Flows: how much each layer of a model uses each position of an image. One file per method."""
 
 from pipeline.flows.flow import Flow, Method, accumulate
 from pipeline.flows.registry import create_flow

@@ -16,7 +16,7 @@ class Flow:
     float32; ``target`` (B,) int64, the explained classes. ``extras`` are further tensors
     (B, ...) of a method, e.g. ``prefix_mass`` (B, L) and ``token_norm`` (B, h, w). Where layers
     differ in size, ``native`` are their own maps, (B, h_l, w_l) each, and ``maps`` the same
-    resampled to one grid; else it is empty.
+    resampled to one grid; otherwise it is empty.
     """
 
     maps: Tensor
@@ -61,7 +61,7 @@ class Comparison(Method, Protocol):
     def __call__(
         self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
     ) -> Flow:
-        """As of a method; ``exclude`` (B,) is the reference not to compare with, -1 for none."""
+        """As for a method; ``exclude`` (B,) is the reference to leave out, -1 for none."""
         ...
 
 
@@ -73,7 +73,7 @@ def accumulate(maps: Tensor) -> Tensor:
 def check_targets(targets: Tensor | None, images: int, classes: int) -> None:
     """Raise ``ValueError`` unless ``targets`` is None or (B,) class indices of the model.
 
-    An index out of range would otherwise kill the device's context, not just this batch.
+    On a GPU an index out of range would break the whole CUDA context, not just this batch.
     """
     if targets is None:
         return

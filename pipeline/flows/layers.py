@@ -1,4 +1,4 @@
-"""``LayerMethod``: what methods on the layers of any network have in common."""
+"""``LayerMethod``: the base of methods on the layers of any network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Observation:
-    """L layers of a pass of B images: what they hold and what the score makes of it.
+    """L layers of a pass of B images: their activations and the gradients of the score.
 
     ``activations`` and ``gradients`` are (B, C, h, w) each, float32 (of a float64 model float64).
     """
@@ -49,11 +49,11 @@ Explain = TypeVar("Explain", bound=Callable[..., Flow])
 
 
 def beside_itself(explain: Explain) -> Explain:
-    """Let a method explain a lone image beside a copy of itself.
+    """Decorate a method to explain a single image as a batch of two copies of it.
 
-    The strides of a batch of one fit two memory formats. Where a convolution, a smooth activation
-    and a batch norm follow each other torch may then take the one for the other in the backward
-    pass on a CPU, and its gradient is wrong without an error (seen with torch 2.15).
+    The strides of a batch of one match two memory formats. After a convolution, a smooth activation
+    and a batch norm, torch may confuse them in the backward pass on a CPU, and the gradient is
+    silently wrong (observed with torch 2.15).
     """
 
     @wraps(explain)
@@ -72,7 +72,7 @@ def beside_itself(explain: Explain) -> Explain:
 
 
 class LayerMethod(Session):
-    """A network between entering and leaving: parameters frozen, its passes watched.
+    """A context on a network: parameters frozen, its passes observed.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class LayerMethod(Session):
         self._layouts: dict[torch.Size, Layout] = {}
 
     def observe(self, images: Tensor, question: Question) -> Observation:
-        """Run the model and differentiate what is explained by the layers.
+        """Run the model and differentiate the explained score with respect to its layers.
 
         Layers of a convolutional network are those of
         :func:`pipeline.models.structure.trunk.read_trunk`, of a transformer of one resolution those
@@ -98,10 +98,10 @@ class LayerMethod(Session):
         Raises
         ------
         ValueError
-            Targets that are no classes of the model, or a method used outside its context.
+            Targets that are not classes of the model, or a method used outside its context.
         UnsupportedModel
-            The network has neither, does more than its torch functions show, or its tokens do not
-            lie on the image.
+            The network has neither, computes something other than torch functions of the image, or
+            its tokens do not lie on the image.
         """
         with self.passing(images) as pixels:
             seen: Pass = self.tokens(pixels) if has_tokens(self._model) else self.trunk(pixels)
@@ -115,7 +115,7 @@ class LayerMethod(Session):
         )
 
     def predicted(self, targets: Tensor | None) -> Question:
-        """Ask for the logits of targets (B,), of the predicted classes if None."""
+        """Return the question for the logits of targets (B,), of the predicted classes if None."""
         if getattr(self._model, "num_classes", 1) < 1:
             raise UnsupportedModel(
                 f"{type(self._model).__name__} has no classifier, so it has no logit to explain; "
@@ -125,7 +125,7 @@ class LayerMethod(Session):
 
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:
-        """Let a graph be built on the images, whatever the caller thinks of gradients."""
+        """Yield images on which a graph is built, whatever the caller's gradient mode."""
         self.require_open(images)
         # An inference-mode caller would otherwise get tensors that no graph can hold.
         with torch.inference_mode(False), torch.enable_grad():
@@ -134,8 +134,8 @@ class LayerMethod(Session):
     def trunk(self, images: Tensor) -> Trunk:
         """Read the trunk of a batch.
 
-        The first batch of a size also shows how its layers lie on the image, and that its tape is
-        complete.
+        The first batch of a size also determines how the layers lie on the image, and verifies that
+        the tape is complete.
         """
         layout = self._layouts.get(images.shape[-2:])
         if layout is not None:
@@ -147,7 +147,7 @@ class LayerMethod(Session):
         return trunk
 
     def tokens(self, images: Tensor) -> Tokens:
-        """Read the tokens of a batch; the first one of a size also shows how they lie."""
+        """Read the tokens of a batch; the first one of a size also verifies their layout."""
 
         def read(points: Tensor) -> tuple[Tensor, ...]:
             tokens = read_tokens(self._model, points)

@@ -1,8 +1,8 @@
-"""The attention of every layer, seen where it happens.
+"""The attention of every layer, recorded where it is computed.
 
 Inside a block the call of ``scaled_dot_product_attention`` has everything: queries and keys after
 their norms and rotations, values, bias and scale, and its result is the weighted sum of values.
-So that call is intercepted, and nothing of a model family's own code has to be repeated.
+So that call is intercepted, and no code of a model family has to be reimplemented.
 """
 
 import math
@@ -20,11 +20,11 @@ from pipeline.errors import UnsupportedModel
 from pipeline.models import Anatomy, Layer
 from pipeline.models.sharing import of_this_thread
 
-SLAB = 2**23  # elements of attention that may exist at a time on a CPU: 32 MiB of float32
+SLAB = 2**23  # elements of attention in memory at a time on a CPU: 32 MiB of float32
 
 
 def slab(device: torch.device) -> int:
-    """Return how many elements of attention may exist at a time; GPUs want larger pieces."""
+    """Return how many elements of attention may be in memory at a time; more on GPUs."""
     return SLAB if device.type == "cpu" else 8 * SLAB
 
 
@@ -45,7 +45,7 @@ class Attention:
     output: Tensor
 
     def rows(self, tokens: slice) -> Tensor:
-        """Return the attention paid by some queries (R of them), (B, H, R, N).
+        """Return the attention weights of R of the queries, (B, H, R, N).
 
         The softmax is taken in float32, or float64 where the model computes in it.
         """
@@ -72,7 +72,7 @@ class Attention:
         return Attention(query, key, value, mask, self.scale, self.output.detach()[images])
 
     def slabs(self, tokens: slice, size: int | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the attention paid by some queries, a few at a time: slice and (B, H, r, N).
+        """Yield the attention weights of some queries, a few at a time: slice and (B, H, r, N).
 
         A slab has at most ``size`` elements (see :func:`slab`), or one query.
         """
@@ -105,14 +105,14 @@ def record(
     graph: bool = True,
     every_row: bool = False,
 ) -> Recording:
-    """Run ``forward`` on images (B, 3, H, W) and record the attention of every layer on its way.
+    """Run ``forward`` on images (B, 3, H, W) and record the attention of every layer.
 
     The graph starts at the first layer's attention output: nothing before it is differentiated,
-    and nothing at all without ``graph``. Passes under ``torch.no_grad`` within ``forward`` are
-    others' business and not recorded.
-    With ``verify`` the readout rows (or with ``every_row`` all) are computed and must give, with
-    the values, what the model's own attention gave; and every output projection that sees the
-    attention directly must see exactly that.
+    and nothing at all without ``graph``. Passes under ``torch.no_grad`` within ``forward`` are not
+    recorded.
+    With ``verify`` the readout rows (with ``every_row`` all rows) are recomputed and, multiplied by
+    the values, must give the output of the model's own attention; and every output projection that
+    receives the attention directly must receive exactly that.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def record(
 
 
 def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int, int]) -> None:
-    """Refuse an attention that sees other keys than all patches of the batch."""
+    """Refuse an attention whose keys are not all patches of the image."""
     if attention.key.shape[2] != layer.prefix + grid[0] * grid[1]:
         raise UnsupportedModel(
             f"{name} attends to {attention.key.shape[2]} tokens in {layer.name} where its image "
@@ -158,22 +158,22 @@ def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int
 
 
 def _check_sum(name: str, layer: str, attention: Attention, rows: slice) -> None:
-    """Refuse rows that do not weigh the values into what the model's attention gave."""
+    """Refuse rows whose weighted values are not the output of the model's attention."""
     kept = attention.output.detach()
     value = attention.value.to(torch.promote_types(kept.dtype, torch.float32))
     tolerance = max(1e-4, 4 * torch.finfo(kept.dtype).eps) * value.abs().amax(dim=(1, 2, 3))
     with torch.no_grad(), torch.autocast(kept.device.type, enabled=False):
         for part, paid in attention.slabs(rows):
             difference = (paid @ value - kept[:, :, part]).abs().amax(dim=(1, 2, 3))
-            if (difference > tolerance).any():  # what is not finite is the image's fault
+            if (difference > tolerance).any():  # False where values are not finite
                 raise UnsupportedModel(
-                    f"{name} weighs its values in {layer} in another way than its queries "
-                    "and keys say; use flow.method input_gradient or activation"
+                    f"{name} weights its values in {layer} differently from the softmax of its "
+                    "queries and keys; use flow.method input_gradient or activation"
                 )
 
 
 class _Recorder(TorchFunctionMode):
-    """Intercepts the attention's call; knows through hooks whether a layer is running."""
+    """Intercepts the call of attention; hooks track whether a layer is running."""
 
     def __init__(self, graph: bool) -> None:
         super().__init__()
@@ -220,8 +220,8 @@ class _Recorder(TorchFunctionMode):
                 inputs[0].nan_to_num(), values.reshape(inputs[0].shape).nan_to_num()
             ):
                 raise UnsupportedModel(
-                    "the model changes the attention's output before its projection, so it is no "
-                    "weighted sum of values; use flow.method input_gradient or activation"
+                    "the model changes the attention's output before its projection, so it is not "
+                    "a weighted sum of values; use flow.method input_gradient or activation"
                 )
 
 
@@ -238,7 +238,7 @@ def _arguments(
     """Return query, key, value, mask and scale of one call of the attention."""
     if dropout_p or is_causal or enable_gqa:
         raise UnsupportedModel(
-            "the model's attention drops, hides or shares keys; "
+            "the model's attention uses dropout, a causal mask or grouped queries; "
             "use a model with plain attention in evaluation mode"
         )
     return query, key, value, attn_mask, query.shape[-1] ** -0.5 if scale is None else scale

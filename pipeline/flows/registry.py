@@ -46,7 +46,7 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
         A key of ``METHODS``.
     model
         A timm model in evaluation mode, every module of it; wrappers that compute the same
-        (``DataParallel``, ``torch.compile``, …) are taken off.
+        (``DataParallel``, ``torch.compile``, …) are removed.
     options
         The method's own options.
 
@@ -55,8 +55,8 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     ConfigError
         There is no such method, or it has no such option.
     UnsupportedModel
-        The method cannot see this model exactly, or the model is in no state to be explained
-        (see :func:`pipeline.models.check_ready`); the message says what would work.
+        The method does not support this model exactly, or the model is not ready to be explained
+        (see :func:`pipeline.models.check_ready`); the message names what would work.
     """
     if name not in METHODS:
         raise ConfigError(f"there is no flow.method {name!r}; use one of {', '.join(METHODS)}")

@@ -1,4 +1,4 @@
-"""Frames of a flow for people to look at; never for measuring."""
+"""Frames of a flow for viewing, not for measurement."""
 
 from typing import Literal
 

@@ -18,8 +18,8 @@ def default_grid(height: int, width: int) -> tuple[int, int]:
 def resample(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return maps (…, h, w) on another grid (…, H, W) with the same mass (sum) each.
 
-    Every cell is spread evenly over its area of the image and collected by the cells of the new
-    grid that it overlaps, so non-negative maps stay so and uniform maps stay uniform. The result
+    The mass of every cell is distributed over the cells of the new grid in proportion to their
+    overlap, so non-negative maps stay non-negative and uniform maps stay uniform. The result
     has the type of ``maps``, under autocast too.
     """
     if maps.shape[-2:] == grid:
@@ -33,9 +33,9 @@ def resample(maps: Tensor, grid: tuple[int, int]) -> Tensor:
 def on_one_grid(
     native: Sequence[Tensor], size: Sequence[int], grid: tuple[int, int] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Lay the maps (B, h_l, w_l) of L layers on one grid, by default that of ``default_grid``.
+    """Resample the maps (B, h_l, w_l) of L layers to one grid, by default ``default_grid``.
 
-    Layers of one size other than the image's keep it, unless a grid was asked for.
+    Layers that share one size smaller than the image keep it, unless a grid is given.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def on_one_grid(
     size
         Height and width of the images.
     grid
-        Rows and columns that were asked for, if any.
+        Rows and columns, if given.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def rows_and_columns(grid: Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def _overlap(cells: int, wanted: int, like: Tensor) -> Tensor:
-    """Return which part of each of ``cells`` lies in each of ``wanted`` equal cells."""
+    """Return the fraction of each of ``cells`` equal cells in each of ``wanted`` equal cells."""
     old = torch.arange(cells + 1, dtype=torch.float64) / cells
     new = torch.arange(wanted + 1, dtype=torch.float64) / wanted
     high = torch.minimum(old[1:], new[1:, None])

@@ -1,4 +1,4 @@
-"""The time in which a method may touch a model: parameters frozen, then as they were."""
+"""``Session``: the context in which a method uses a model, with frozen parameters."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from pipeline.models.structure.layout import coordinates, lies_on_image
 
 
 class Session:
-    """What every method is: a context in which its model is frozen, and outside of which it rests.
+    """The base of every method: a context in which its model is frozen, and restored at the end.
 
     Threads may share a method or a model: a batch is explained under the model's lock
     (:func:`pipeline.models.sharing.lock_of`), so batches of one model wait for each other, and
-    those of different models do not. A pass of the model that no method makes needs no lock.
+    those of different models do not. Other passes of the model need no lock.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Session:
         self._sessions: list[ExitStack] = []
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let every method's call hold the model's lock, so that none can forget to."""
+        """Make every method's call hold the model's lock."""
         super().__init_subclass__(**options)
         if "__call__" in vars(cls):
             cls.__call__ = _alone(cls.__call__)  # type: ignore[method-assign]
@@ -57,7 +57,7 @@ class Session:
             self._sessions.pop().close()
 
     def prepare(self, session: ExitStack) -> None:
-        """Enter what the model needs while it is explained; ``session`` undoes it."""
+        """Prepare the model to be explained; ``session`` restores it."""
         session.enter_context(frozen(self._model))
 
     def require_open(self, images: Tensor) -> None:
@@ -67,10 +67,10 @@ class Session:
         check_images(self._model, images)
 
     def lying(self, images: Tensor, read: Callable[[Tensor], Sequence[Tensor]]) -> tuple[bool, ...]:
-        """Return which maps (B, C, h, w) of a model lie on the image: found once per image size.
+        """Return which maps (B, C, h, w) of a model lie on the image, computed once per image size.
 
-        ``read`` gets two images of coordinates and returns the maps that the model makes of them;
-        see :mod:`pipeline.models.structure.layout`.
+        ``read`` gets two images of coordinates and returns the model's maps of them; see
+        :mod:`pipeline.models.structure.layout`.
         """
         size = images.shape[-2:]
         if size not in self._lying:
@@ -80,18 +80,18 @@ class Session:
 
 
 def warn_left_out(model: nn.Module, layers: Sequence[str]) -> None:
-    """Say which layers of a model have no map, if there are any."""
+    """Warn which layers of a model have no map, if there are any."""
     if layers:
         more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
         warnings.warn(
             f"{type(model).__name__}: {', '.join(layers[:3])}{more} left out: the cells of these "
-            "tensors do not lie on the image as their axes say",
+            "tensors do not lie on the image as their axes imply",
             stacklevel=2,
         )
 
 
 def _alone(explain: Callable[..., Flow]) -> Callable[..., Flow]:
-    """Let a method's call wait until no other thread explains a batch of its model."""
+    """Decorate a method's call to hold the model's lock."""
 
     @wraps(explain)
     def explained(method: Any, *args: Any, **named: Any) -> Flow:
@@ -103,12 +103,12 @@ def _alone(explain: Callable[..., Flow]) -> Callable[..., Flow]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Take the gradients away from every parameter and give them back at the end.
+    """Disable the gradients of every parameter, and restore them at the end.
 
     Raises
     ------
     UnsupportedModel
-        The model is in no state to be explained; see :func:`pipeline.models.check_ready`.
+        The model is not ready to be explained; see :func:`pipeline.models.check_ready`.
     """
     check_ready(model)
     with held(model.parameters(), "requires_grad", False):

@@ -1,4 +1,4 @@
-"""``TransformerMethod``: what the methods that read a transformer's attentions have in common."""
+"""``TransformerMethod``: the base of methods that read a transformer's attention."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +14,7 @@ from pipeline.models.structure.logits import gradients_of, logits_of
 
 
 class TransformerMethod(Session):
-    """A transformer between entering and leaving: parameters frozen, attention fused.
+    """A context on a transformer: parameters frozen, attention fused.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TransformerMethod(Session):
         self._verified = False
 
     def prepare(self, session: ExitStack) -> None:
-        """Freeze the model and let its attentions be seen."""
+        """Freeze the model and switch to the attention that can be recorded."""
         super().prepare(session)
         session.enter_context(fused(self._model))
 
@@ -52,7 +52,7 @@ class TransformerMethod(Session):
         graph: bool = True,
         every_row: bool = False,
     ) -> Recording:
-        """Run the model (or ``forward``) on a batch and watch it; see :func:`record`.
+        """Run the model (or ``forward``) on a batch and record its attention; see :func:`record`.
 
         Raises
         ------
@@ -102,12 +102,12 @@ class TransformerMethod(Session):
     def said(self, recording: Recording, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and targets (B,), the predicted classes if None.
 
-        A model without a head says nothing: its logits are (B, 0) and its targets -1.
+        A model without a head has logits (B, 0) and targets -1.
         """
         logits = logits_of(recording.result, self._model)
         if self._anatomy.num_classes < 1:
-            nobody = torch.full((len(logits),), -1, device=logits.device)
-            return logits.new_zeros(len(logits), 0), nobody
+            none = torch.full((len(logits),), -1, device=logits.device)
+            return logits.new_zeros(len(logits), 0), none
         target = logits.argmax(dim=1) if targets is None else targets.to(logits.device)
         return logits, target.long()
 
@@ -118,21 +118,21 @@ class TransformerMethod(Session):
         return norms
 
     def _check_unread(self, layer: Layer, gradient: Tensor) -> None:
-        """Behind the last block nothing but its readout rows may have a gradient."""
+        """Refuse a gradient after the last block on anything but its readout rows."""
         if layer.block is not self._anatomy.last and layer is not self._anatomy.layers[-1]:
             return
         unread = gradient.abs().amax(dim=(0, 1, 3)) > 0
         unread[layer.rows] = False
         if unread.any():
             raise UnsupportedModel(
-                f"{self._anatomy.name} reads other tokens than its head says; "
+                f"{self._anatomy.name} reads tokens other than its readout tokens; "
                 "use flow.method input_gradient or activation"
             )
 
 
 @contextmanager
 def graphs() -> Iterator[None]:
-    """Let graphs be built, whatever the caller thinks of gradients."""
+    """Enable graphs, whatever the caller's gradient mode."""
     # An inference-mode caller would otherwise get tensors that no graph can hold.
     with torch.inference_mode(False), torch.enable_grad():
         yield

@@ -35,7 +35,7 @@ def test_no_more_is_begun_than_fits() -> None:
     results.close()
 
 
-def test_an_error_is_told_in_its_turn() -> None:
+def test_an_error_is_raised_in_order() -> None:
     results = ahead(lambda item: 1 // item, [2, 1, 0, 3])
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""URLs and paths are told apart, and what must stay secret is not shown."""
+"""URLs and paths are distinguished, and secrets are not shown."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipeline.files.urls import (
 
 
 @pytest.mark.parametrize(
-    ("uri", "secret", "told"),
+    ("uri", "secret", "safe"),
     [
         ("s3://b/a@b.jpg", False, "s3://b/a@b.jpg"),
         ("s3://u:p@b/a", True, "s3://…b/a"),
@@ -30,9 +30,9 @@ from pipeline.files.urls import (
         ("/local/u:p@x?y=z", False, "/local/u:p@x?y=z"),
     ],
 )
-def test_secrets_are_seen_and_left_out(uri: str, secret: bool, told: str) -> None:
+def test_secrets_are_found_and_left_out(uri: str, secret: bool, safe: str) -> None:
     assert has_secret(uri) == secret
-    assert shown(uri) == told
+    assert shown(uri) == safe
     if secret:
         with pytest.raises(ConfigError, match="environment"):
             refuse_secrets(uri)
@@ -57,7 +57,7 @@ def test_places_of_both_kinds_are_joined_and_made_absolute(tmp_path: Path) -> No
     assert not is_url("/a/s3://b")
 
 
-def test_a_text_is_told_without_its_secrets(monkeypatch):
+def test_a_text_is_shown_without_its_secrets(monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "FwoGZXIvYXdzEXAMPLE")
     monkeypatch.setenv("MY_TOKEN", "short")
     text = (

@@ -87,7 +87,7 @@ def test_attention_that_hides_or_drops_keys_is_refused(option):
         return original(x)
 
     model.blocks[1].attn.forward = forward
-    with pytest.raises(UnsupportedModel, match="drops, hides or shares"):
+    with pytest.raises(UnsupportedModel, match="dropout, a causal mask or grouped"):
         record(anatomy(model), model, photographs_like(model, 1), verify=False)
     assert not any(block._forward_hooks for block in model.blocks)
 

@@ -176,7 +176,7 @@ def test_the_first_batch_shows_an_attention_that_is_no_weighted_sum(method):
     with (
         Tampering(),
         bind(method, model) as flow,
-        pytest.raises(UnsupportedModel, match="in another way than its queries"),
+        pytest.raises(UnsupportedModel, match="differently from the softmax of its"),
     ):
         flow(photographs_like(model, 1))
 
@@ -187,7 +187,7 @@ def test_the_first_batch_shows_a_classifier_that_reads_other_tokens(method):
     model.pool = lambda tokens, pool_type=None: tokens[:, 1]
     with (
         bind(method, model) as flow,
-        pytest.raises(UnsupportedModel, match="reads other tokens than its head says"),
+        pytest.raises(UnsupportedModel, match="reads tokens other than its readout tokens"),
     ):
         flow(photographs_like(model, 1))
 

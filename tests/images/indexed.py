@@ -10,7 +10,7 @@ from pipeline.images.sources.source import Source
 
 @dataclass(frozen=True)
 class Indexed:
-    """All rows and boxes of a scan, and what it said of them."""
+    """All rows and boxes of a scan, and its summary."""
 
     rows: pa.Table
     boxes: pa.Table

@@ -58,12 +58,12 @@ def closed(segment: Segment, x: Tensor, y: Tensor, damping: float) -> Tensor | N
 
 
 def _transposed(segment: Segment, x: Tensor, y: Tensor) -> Tensor:
-    """Return Jᵀ y: a permutation or padding undone, what a slice left out as zeros."""
+    """Return Jᵀ y: a permutation or padding undone, zeros for what a slice left out."""
     return _pull(segment, x)(y)
 
 
 def _spread(segment: Segment, x: Tensor, y: Tensor) -> Tensor:
-    """Give each place the mean of the averages it took part in, weighted by its share."""
+    """Assign each position the mean of the averages that include it, weighted by its share."""
     pull = _pull(segment, x)
     weight = pull(torch.ones_like(y))
     return torch.where(weight > 0, pull(y) / weight.clamp(min=1e-30), 0)
@@ -87,7 +87,7 @@ def _along_slope(segment: Segment, x: Tensor, y: Tensor, damping: float) -> Tens
 
 
 def _scale(op: Op, x: Tensor) -> Tensor:
-    """Return what a layer or group norm multiplies each value with, its statistics held fixed."""
+    """Return the factor of a layer or group norm on each value, its statistics held fixed."""
     if op.kind == "layer_norm":
         shape, weight, eps = _layer_norm(*op.args[1:], **op.kwargs)
         axes = tuple(range(-len(shape), 0))
@@ -117,7 +117,7 @@ def _group_norm(
 
 
 def _unpool(op: Op, x: Tensor, y: Tensor) -> Tensor:
-    """Put each maximum where it came from; where windows share a place, their mean."""
+    """Put each maximum where it came from; where windows share a position, their mean."""
     _, places = F.max_pool2d(x, *_window(*op.args[1:], **op.kwargs), return_indices=True)
     flat = places.flatten(2)
     empty = torch.zeros_like(x).flatten(2)

@@ -1,4 +1,4 @@
-"""A module linearised at its actual input, as products with its Jacobian and the transpose."""
+"""A module linearised at its input: products with its Jacobian and the transpose."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,18 +42,18 @@ def pushed_forward(module: Callable[[Tensor], Any], point: Tensor, change: Tenso
             return torch.func.jvp(module, (point,), (change,))
     except NotImplementedError as error:
         raise UnsupportedModel(
-            f"a layer cannot be inverted, as torch cannot differentiate it forward "
+            f"a layer cannot be inverted, as torch has no forward-mode derivative of it "
             f"({str(error).splitlines()[0]}); use naflow with mode: released, or gradcam"
         ) from error
 
 
 def linearise(module: Module, point: Tensor, affine: bool = False) -> Linear:
-    """Linearise a module that treats every image by itself.
+    """Linearise a module that treats every image independently.
 
     Parameters
     ----------
     module
-        (B, …) ↦ tensors (B, …), which are laid side by side to M values per image.
+        (B, …) ↦ tensors (B, …), which are concatenated to M values per image.
     point
         The input x₀ (B, …), N values per image.
     affine

@@ -1,7 +1,7 @@
 """LSMR: least squares from products with A and Aᵀ alone, for a batch of systems at once.
 
-Every image has a system of its own, its own scalars and its own end; what they share is one call
-of ``forward`` and ``adjoint`` for all of them per iteration.
+Every image has a separate system, with separate scalars and stopping; each iteration makes one
+call of ``forward`` and ``adjoint`` for all of them.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Solution:
-    """What LSMR found for B systems.
+    """The solutions of B systems by LSMR.
 
-    ``x`` (B, N); ``residual`` (B,) = ‖A x − b‖ / ‖b‖ in [0, 1], computed anew from x, 0 where
-    b = 0; ``iterations`` (B,) int64, how many each system took.
+    ``x`` (B, N); ``residual`` (B,) = ‖A x − b‖ / ‖b‖ in [0, 1], recomputed from x, 0 where
+    b = 0; ``iterations`` (B,) int64, the number of steps of each system.
     """
 
     x: Tensor
@@ -50,9 +50,9 @@ def lsmr(
     b
         Right-hand sides, (B, M).
     iterations
-        Most steps of any system, ≥ 1.
+        Maximum number of steps, ≥ 1.
     tolerance
-        A system ends when ‖Aᵀr‖ ≤ tolerance · ‖Aᵀb‖, with the damped residual r.
+        A system stops when ‖Aᵀr‖ ≤ tolerance · ‖Aᵀb‖, with the damped residual r.
     damping
         ≥ 0.
     """

@@ -16,10 +16,10 @@ from pipeline.models.structure.trunk import Trunk
 
 @dataclass(frozen=True)
 class Backward:
-    """What came back: for every segment's target the back-propagated feature map, and how well.
+    """The result: the back-propagated feature map of every segment's target, and its residual.
 
-    ``maps`` place → tensor shaped as the target, float; ``residuals`` place → (B,), of the
-    solution that gave it, 0 where none was needed. Both go back to the first published place.
+    ``maps`` place → tensor shaped as the target, float; ``residuals`` place → (B,), of its
+    solution, 0 where it was exact. Both go back to the first place of the trunk's layout.
     """
 
     maps: dict[int, Tensor]
@@ -28,7 +28,7 @@ class Backward:
 
 @dataclass(frozen=True)
 class _Equations:
-    """``ops`` lead from ``source`` to ``targets``, which shall be ``wanted``."""
+    """``ops`` lead from ``source`` to ``targets``, which should equal ``wanted``."""
 
     source: Tensor
     ops: tuple[Op, ...]
@@ -92,10 +92,10 @@ def walk_back(
 
 
 def _merged(segments: Sequence[Segment], place: int, wanted: Tensor) -> tuple[_Equations, int]:
-    """Return what a segment's input has to explain, and where the merged module starts.
+    """Return the equations for a segment's input, and the start of the merged module.
 
-    That is at the nearest point, its own source first, with no more elements than equations; its
-    own source too if there is none.
+    It starts at the nearest point, beginning with the segment's source, that has no more elements
+    than equations; at the segment's source if there is none.
     """
     ops, targets, parts = _split(segments[place], wanted)
     count = sum(target.numel() for target in targets)
@@ -108,7 +108,7 @@ def _merged(segments: Sequence[Segment], place: int, wanted: Tensor) -> tuple[_E
 def _split(
     segment: Segment, wanted: Tensor
 ) -> tuple[tuple[Op, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Take the sum off the end of a block: its parts shall have their shares of ``wanted``."""
+    """Split the sum at the end of a block: each part gets its share of ``wanted``."""
     op = segment.ops[-1]
     whole = segment.ops, (segment.target,), (wanted,)
     if op.kind != "add" or op.kwargs or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:

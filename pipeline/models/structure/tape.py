@@ -122,7 +122,7 @@ def working(tensor: Tensor) -> Tensor:
 
 
 class _Recorder(TorchFunctionMode):
-    """Intercepts every torch function; knows through hooks which module is running."""
+    """Intercepts every torch function; hooks track which module is running."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()

@@ -111,7 +111,7 @@ def test_twelve_packed_bits_are_twelve() -> None:
 
 
 def test_significant_bits_of_png_are_those_that_are_there() -> None:
-    """Lower bits by many writers, upper ones by the standard; where both may be, nobody knows."""
+    """Lower bits by many writers, upper ones by the standard; None where both are possible."""
     lower, upper = deep_png(GREY * 16 + 5, said=12), deep_png(GREY * 257 & 0xFFF0, said=12)
     assert np.array_equal(np.asarray(decode(lower, LIMIT).image)[..., :1], GREY)
     assert np.array_equal(np.asarray(decode(upper, LIMIT).image)[..., :1], GREY)

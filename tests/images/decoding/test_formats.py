@@ -18,7 +18,7 @@ from tests.images.gallery import encode, kinds, picture, png_chunk
 
 
 @pytest.mark.parametrize("name", sorted(kinds()))
-def test_formats_are_told_by_their_content(name: str) -> None:
+def test_formats_are_recognised_by_their_content(name: str) -> None:
     by_suffix = {"jpg": "jpeg", "jp2": "jpeg2000"}
     suffix = name.split(".")[-1]
     assert sniff(kinds()[name]) == by_suffix.get(suffix, suffix)
@@ -65,7 +65,7 @@ def test_every_bit_of_a_png_is_guarded(position: int, bit: int) -> None:
 
 
 def test_a_chunk_that_is_needed_and_unknown_is_no_damage() -> None:
-    """Apple's CgBI files are sound; only without it may nobody show them."""
+    """Apple's CgBI files are intact, but may not be shown without that chunk."""
     whole = encode(picture(), "PNG")
     apple = whole[:8] + png_chunk(b"CgBI", b"P\0 \2") + whole[8:]
     with pytest.raises(Unusable, match="unsupported"):
@@ -114,5 +114,5 @@ def test_any_exif_has_an_orientation(tail: bytes, head: bytes) -> None:
         (b"\0\0\0\x0cJXL \r\n\x87\n\0\0", "jxl"),
     ],
 )
-def test_containers_are_told_by_their_brands(head: bytes, kind: str) -> None:
+def test_containers_are_recognised_by_their_brands(head: bytes, kind: str) -> None:
     assert sniff(head) == kind

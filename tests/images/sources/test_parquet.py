@@ -40,7 +40,7 @@ def test_every_way_to_name_them_gives_the_same_images(files: Path, source: str) 
         assert content == b"image %d %d" % divmod(number, 10)
 
 
-def test_one_file_is_told_from_a_table(files: Path, tmp_path: Path) -> None:
+def test_one_file_is_distinguished_from_a_table(files: Path, tmp_path: Path) -> None:
     one = str(files / "data/test-00000-of-00001.parquet")
     assert isinstance(open_source(DatasetConfig(source=one)), ParquetSource)
     (tmp_path / "a.jpg").write_bytes(b"1")

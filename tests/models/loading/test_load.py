@@ -153,7 +153,7 @@ def test_an_unknown_name_names_close_ones():
 def test_options_are_checked(weights):
     with pytest.raises(ConfigError, match=r"check model\.options"):
         load_model(NAME, str(weights), {**SMALL, "no_such_option": 1})
-    with pytest.raises(ConfigError, match=r"pretrained is decided by model\.weights"):
+    with pytest.raises(ConfigError, match=r"pretrained is set by model\.weights"):
         load_model(NAME, str(weights), {**SMALL, "pretrained": True})
 
 

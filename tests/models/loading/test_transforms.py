@@ -32,7 +32,7 @@ def test_sata_keeps_weights_and_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         ("tome", {}, "use sata or null"),
         ("sata", {"beta": 1}, "sata has no option 'beta'; it has gamma, alpha"),
@@ -40,11 +40,11 @@ def test_sata_keeps_weights_and_input() -> None:
         ("sata", {"gamma": "a"}, "model.transform_options"),
     ],
 )
-def test_what_makes_no_sense_is_told(name: str, options: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_invalid_options_are_refused(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         transformed(loaded(**SMALL), name, options)
 
 
-def test_models_that_do_not_fit_are_told() -> None:
+def test_unsupported_models_are_refused() -> None:
     with pytest.raises(UnsupportedModel, match="use a model of timm's vit"):
         transformed(loaded("resnet10t"), "sata")

@@ -94,7 +94,7 @@ def test_only_class_attention_is_a_layer(name, names, grid):
 @pytest.mark.parametrize(
     "options", [{"scale_attn_norm": True}, {"scale_attn_norm": False}], ids=["norm", "plain"]
 )
-def test_a_norm_before_the_projection_is_told(options):
+def test_a_norm_before_the_projection_is_not_direct(options):
     layer = anatomy(build(**options)).layers[0]
     assert layer.direct is not options["scale_attn_norm"]
 

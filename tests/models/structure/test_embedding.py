@@ -61,7 +61,7 @@ def test_recording_leaves_the_graph_alone() -> None:
     assert not recorder.last.requires_grad
 
 
-def test_what_was_not_recorded_is_said() -> None:
+def test_a_pass_without_the_head_has_no_embedding() -> None:
     model = build("class token", 5)
     with recorded_embeddings(model) as recorder, pytest.raises(UnsupportedModel, match="features"):
         _ = recorder.last
