@@ -35,7 +35,7 @@ def aggregate(
         str | None, typer.Option(help="Address of a Dask cluster, e.g. tcp://head:8786.")
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Fold what is there of an unfinished run.")
+        bool, typer.Option("--partial", help="Fold the finished units of an unfinished run.")
     ] = False,
 ) -> None:
     """Fold a run into exact class statistics."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How findings are printed."""
+    """Output format of findings."""
 
     TEXT = "text"
     MARKDOWN = "markdown"
@@ -30,7 +30,7 @@ def audit(
         str,
         typer.Option(
             help="Exit with 1 if there is a finding of these kinds, e.g. shortcut,fault "
-            "(shortcut includes rare ones and proven leads; any means all)."
+            "(shortcut includes rare ones and confirmed leads; any: all kinds)."
         ),
     ] = "",
     sanity: Annotated[
@@ -51,12 +51,12 @@ def audit(
     say(FORMATS[output](findings))
     typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
     if sanity:
-        _say_sanity(opened, sanity)
+        _print_sanity(opened, sanity)
     gate.check(findings)
 
 
-def _say_sanity(run: "Run", images: int) -> None:
-    """Print the baselines to stderr: stdout is the findings' alone, for programs."""
+def _print_sanity(run: "Run", images: int) -> None:
+    """Print the baselines to stderr; stdout holds only the findings, for programs."""
     from pipeline.audit.sanity import check_sanity
 
     try:

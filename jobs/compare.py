@@ -10,17 +10,17 @@ from pipeline.console.command import run_command, say, usage
 def compare(
     run: Annotated[str, typer.Argument(help="Folder or URL of an aggregated run.")],
     other: Annotated[
-        str | None, typer.Argument(help="The run it is compared with; the same if not given.")
+        str | None, typer.Argument(help="The run to compare with; the same run if not given.")
     ] = None,
     atlas: Annotated[
         str | None, typer.Option(help="A named atlas of the first run, e.g. of one split.")
     ] = None,
-    other_atlas: Annotated[str | None, typer.Option(help="A named atlas of the other.")] = None,
+    other_atlas: Annotated[str | None, typer.Option(help="A named atlas of the other run.")] = None,
     fail_on: Annotated[
         str, typer.Option(help="drift: exit with 1 if a class or the whole run drifted.")
     ] = "",
 ) -> None:
-    """Say where two runs, or two atlases, differ: by class and column, and image by image."""
+    """Show where two runs, or two atlases, differ: by class and column, and image by image."""
     from pipeline.audit.compare.comparison import companion_path, compare_path
     from pipeline.audit.compare.comparison import compare as find
     from pipeline.audit.compare.settings import settings_sentence
@@ -30,7 +30,7 @@ def compare(
     with usage("--fail-on"):
         gate = Gate.of(fail_on, ("drift",))
     if other is None and atlas == other_atlas:
-        raise typer.BadParameter("name the run it is compared with, or two atlases of this one")
+        raise typer.BadParameter("name a run to compare with, or two atlases of this run")
     one, two = open_run(run), open_run(other or run)
     table = find(one, two, atlas, other_atlas)
     path = compare_path(two, atlas, other_atlas)
@@ -42,13 +42,13 @@ def compare(
     for sentence in headlines["sentence"].to_pylist()[:_SHOWN]:
         say(f"- {sentence}")
     classes = len(headlines) - headlines["class"].null_count
-    said = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
-    say(f"{said}; all that was compared: {run.rstrip('/')}/{path}")
+    summary = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
+    say(f"{summary}; all that was compared: {run.rstrip('/')}/{path}")
     gate.check(headlines)
 
 
 _SHOWN = 20
-"""Lines on what differs: the whole, and the classes that differ most."""
+"""Most lines printed: the whole run, and the classes that differ most."""
 
 if __name__ == "__main__":
     run_command(compare)

@@ -11,17 +11,18 @@ from pipeline.console.command import run_command, say
 def confirm(
     run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join (auto, ray://…); else one is started.")
+        str | None,
+        typer.Option(help="Ray cluster to join (auto, ray://…); by default one is started."),
     ] = None,
-    actors: Annotated[int, typer.Option(min=1, help="Workers at once.")] = 1,
+    actors: Annotated[int, typer.Option(min=1, help="Workers in parallel.")] = 1,
     local: Annotated[bool, typer.Option("--local", help="In this process, without Ray.")] = False,
     leads: Annotated[
         int, typer.Option(min=0, help="Places to test that only a few images look at; 0: none.")
     ] = 16,
 ) -> None:
-    """Paste and erase every suspected place: is it used, or only seen?
+    """Paste and erase every suspected place to test whether the model uses it.
 
-    Places that too few images look at to tell by counting are tested, too; what works is a finding.
+    Places that too few images look at for statistics are tested too; those used become findings.
     """
     from pipeline.audit.causal.confirm import confirm as test
     from pipeline.engine import LocalEngine
@@ -29,21 +30,21 @@ def confirm(
 
     opened = open_run(run)
 
-    def tell(sentence: str) -> None:
+    def show(sentence: str) -> None:
         say(f"- {sentence}")
 
     if local:
-        found = test(opened, LocalEngine(), tell, leads)
+        found = test(opened, LocalEngine(), show, leads)
     else:
         from pipeline.engine.ray import RayEngine
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
-            found = test(opened, engine, tell, leads)
+            found = test(opened, engine, show, leads)
     for finding in opened.findings().to_pylist():
         if finding["kind"] == "lead":
             say(f"finding {finding['finding']}: {finding['sentence']}")
     if not found.num_rows:
-        say("no finding names a place, and no few images look at one: nothing to test")
+        say("no finding or lead names a place: nothing to test")
 
 
 if __name__ == "__main__":

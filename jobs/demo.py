@@ -1,4 +1,4 @@
-"""The whole story on generated data: a tag is planted, a model learns it, the audit finds it."""
+"""A demonstration on generated data: a tag is planted, a model learns it, the audit finds it."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hand a run's images and flows to another tool: FiftyOne or ViRelAy."""
+"""Export a run's images and flows to another tool: FiftyOne or ViRelAy."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipeline.console.command import run_command, say
 
 
 class Tool(StrEnum):
-    """Tools that a run can be handed to."""
+    """Tools that a run can be exported to."""
 
     fiftyone = "fiftyone"
     virelay = "virelay"
@@ -20,7 +20,7 @@ def export(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
     out: Annotated[Path, typer.Argument(help="Local folder to write into.", file_okay=False)],
     to: Annotated[Tool, typer.Option(help="The tool.")] = Tool.fiftyone,
-    images: Annotated[int, typer.Option(min=1, help="Most images of a class.")] = 50,
+    images: Annotated[int, typer.Option(min=1, help="Maximum images per class.")] = 50,
 ) -> None:
     """Write images and flows of a run for FiftyOne or ViRelAy."""
     from pipeline.export.fiftyone import SAMPLES, export_fiftyone

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def flows(
     config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON per event and nothing else.")
+        bool, typer.Option("--json", help="Print one line of JSON per event and nothing else.")
     ] = False,
 ) -> None:
     """Compute the attention flows of a whole dataset; run it again to resume."""
     settings = load_config(config)
     if as_json:
-        tell(settings)
+        compute_as_json(settings)
     else:
         compute(settings)
 
@@ -36,20 +36,20 @@ def _run(
     on_receipt: Callable[["Receipt"], None],
     on_failure: Callable[["Failure"], None],
 ) -> "Totals":
-    """Compute a run until it is done or a signal comes, which is looked for after every unit."""
+    """Compute a run until it is done or a signal arrives, which is checked after every unit."""
     from pipeline.engine import run_flows
 
     with terminable() as check:
 
-        def told(receipt: "Receipt") -> None:
+        def received(receipt: "Receipt") -> None:
             on_receipt(receipt)
             check()
 
-        return run_flows(config, on_start=on_start, on_receipt=told, on_failure=on_failure)
+        return run_flows(config, on_start=on_start, on_receipt=received, on_failure=on_failure)
 
 
-def tell(config: RunConfig) -> None:
-    """Compute a run and say what happens as JSON."""
+def compute_as_json(config: RunConfig) -> None:
+    """Compute a run and print its events as JSON."""
     from pipeline.console.events import EventLog
 
     try:
@@ -60,22 +60,22 @@ def tell(config: RunConfig) -> None:
 
 
 def compute(config: RunConfig) -> None:
-    """Compute a run and say how it went."""
+    """Compute a run and print its progress and totals."""
     from pipeline.console.progress import FlowProgress
 
     with FlowProgress(console) as progress:
         try:
             totals = _run(config, progress.started, progress.receipt, progress.failure)
         except KeyboardInterrupt:
-            say("stopped; what is done is kept: run the same command again to go on")
+            say("stopped; what is done is kept: run the same command again to continue")
             raise typer.Exit(1) from None
         finally:
             if progress.summary:
                 say(progress.summary)
-    told = counted(totals.reasons)
+    reasons = counted(totals.reasons)
     say(
         f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"
-        f"{f' ({told})' if told else ''}; {config.run}"
+        f"{f' ({reasons})' if reasons else ''}; {config.run}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Write down which output of the model each class of the dataset is, for a person to complete."""
+"""Write a mapping from the dataset's classes to the model's outputs, to be completed by hand."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 
 
 class By(StrEnum):
-    """How classes are assigned to outputs where that is not asked of a person."""
+    """How classes are assigned to outputs."""
 
     NAME = "name"
     NUMBER = "number"
@@ -27,19 +27,21 @@ def labels(
     by: Annotated[
         By,
         typer.Option(
-            help="name: what matches is filled in, the rest is null with close names. number: the "
-            "class 7 is output 7. position: in the order of the names, as ImageFolder has it."
+            help="name: matches are filled in, the rest is null with close names. number: the "
+            "class 7 is output 7. position: in the order of the names, as in ImageFolder."
         ),
     ] = By.NAME,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Write a mapping from the dataset's classes to the model's outputs, to edit and to use."""
+    """Write a mapping from the dataset's classes to the model's outputs, to edit and use."""
     from pipeline.engine import suggest_labels
 
     settings = load_config(config)
     place = output or config.with_suffix(".labels.json")
     if place.exists() and not force:
-        raise ConfigError(f"{place} exists; --force overwrites it, --output names another")
+        raise ConfigError(
+            f"{place} exists; overwrite it with --force, or choose another with --output"
+        )
     suggested = suggest_labels(settings, by.value)
     try:
         place.write_text(suggested.text, encoding="utf-8")

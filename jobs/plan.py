@@ -1,4 +1,4 @@
-"""Say what a run takes before it starts: rows, units, bytes, memory, hours, cost."""
+"""Estimate what a run needs before it starts: rows, units, bytes, memory, hours, cost."""
 
 import json
 from dataclasses import asdict
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def plan(
     config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
-    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that work at once.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that work in parallel.")] = None,
     actors: Annotated[
-        int | None, typer.Option(min=1, help="Actors that work at once, instead of --gpus.")
+        int | None, typer.Option(min=1, help="Actors that work in parallel, instead of --gpus.")
     ] = None,
     rate: Annotated[
         float | None, typer.Option(min=1e-9, help="Images per second of one actor.")
@@ -32,14 +32,14 @@ def plan(
         float | None, typer.Option(min=0, help="GiB that one actor may hold; more is refused.")
     ] = None,
     measure: Annotated[
-        int | None, typer.Option(min=1, help="Run so many images on this machine first.")
+        int | None, typer.Option(min=1, help="Run this many images on this machine first.")
     ] = None,
     like: Annotated[
         str | None, typer.Option(help="Take bytes, memory and rate from this run's receipts.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Check a configuration and say what its run takes; nothing of the run is written."""
+    """Check a configuration and estimate what its run needs; nothing of the run is written."""
     if (gpus and actors) or (measure and like):
         raise typer.BadParameter("give --gpus or --actors, and --measure or --like, not both")
     from pipeline.engine import check_fit, measure_run, measure_sample, plan_run, prepare
@@ -65,7 +65,7 @@ def plan(
         measured=measured,
     )
     limit = None if memory is None else int(memory * 2**30)
-    told = check_fit(estimate, memory=limit, free=free_bytes(settings.run))
+    warnings = check_fit(estimate, memory=limit, free=free_bytes(settings.run))
     if as_json:
         content = {
             **asdict(estimate),
@@ -75,7 +75,7 @@ def plan(
             "notes": list(prepared.notes),
             "labels": prepared.labelling.to_json(prepared.index),
             "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
-            "warnings": told,
+            "warnings": warnings,
         }
         print(json.dumps(content, indent=1))
         return
@@ -85,7 +85,7 @@ def plan(
     say(f"labels: {prepared.labelling.sentence(prepared.index)}")
     for leftover in prepared.spec.leftovers:
         say(f"not used: {leftover}")
-    for sentence in told:
+    for sentence in warnings:
         say(f"warning: {sentence}")
 
 
@@ -101,7 +101,7 @@ def _workers(config: RunConfig, measured: "Measured | None") -> int:
 
 def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
     table = Table(show_header=False, box=None)
-    how = f"as {measured.rows:,} measured images" if measured else "estimated"
+    how = f"from {measured.rows:,} measured images" if measured else "estimated"
     each = plan.total_bytes / plan.rows
     table.add_row("images", f"{plan.rows:,}")
     table.add_row("units", f"{plan.units:,} of {plan.unit_rows:,} rows")
@@ -113,7 +113,7 @@ def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
     )
     rhythm = "" if plan.puts_per_second is None else f", {plan.puts_per_second:,.3g} per second"
     table.add_row("objects", f"{plan.objects:,}{rhythm}")
-    rest = "" if measured else ", beside the model and its libraries"
+    rest = "" if measured else ", plus the model and its libraries"
     table.add_row("memory", f"{_bytes(plan.worker_bytes)} per actor ({how}{rest})")
     if plan.seconds is not None:
         table.add_row(

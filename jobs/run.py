@@ -19,19 +19,19 @@ def run(
         str, typer.Argument(help="A YAML configuration, or images: a folder, table, archive, URL.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="timm's name of the model, where images are given.")
+        str | None, typer.Option(help="The model's name in timm, if images are given.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Weights of --model: a file, or pretrained.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the run, where images are given.")
+        Path | None, typer.Option(help="Folder of the run, if images are given.")
     ] = None,
 ) -> None:
-    """Compute flows, aggregate, audit, test what is suspected, and write the report.
+    """Compute flows, aggregate, audit, test suspected places, and write the report.
 
-    Every step that is done is skipped. Given images instead of a configuration, the configuration
-    is written beside the run, to be edited and used again.
+    Steps that are done are skipped. Given images instead of a configuration, a configuration is
+    written next to the run, to be edited and used again.
     """
     settings = load_config(_configuration(config, model, weights, output))
     compute(settings)
@@ -39,7 +39,7 @@ def run(
 
 
 def explain(settings: RunConfig) -> None:
-    """Do the steps after the flows; say what came of each, the first finding and its verdict."""
+    """Run the steps after the flows; print each outcome, the first finding and its verdict."""
     from pipeline.audit.findings_table import CONFIRMATIONS
     from pipeline.engine.run import open_engine
     from pipeline.steps import explain_run
@@ -60,11 +60,11 @@ def explain(settings: RunConfig) -> None:
 
 
 def _configuration(given: str, model: str | None, weights: str | None, output: Path | None) -> Path:
-    """Return the configuration file: the one that is given, or one that is written for images."""
+    """Return the given configuration file, or one written for the given images."""
     if given.lower().endswith((".yaml", ".yml")):
         if model or weights or output:
             raise typer.BadParameter(
-                "--model, --weights and --output go with images; a configuration has its own"
+                "--model, --weights and --output are for images; a configuration sets its own"
             )
         return Path(given)
     if model is None:
@@ -82,8 +82,8 @@ def _configuration(given: str, model: str | None, weights: str | None, output: P
     text = yaml.safe_dump(content, sort_keys=False)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ConfigError(
-            f"{path} is there with other settings: flowatlas run {path} uses it; "
-            "choose another --output for these"
+            f"{path} already exists with other settings: flowatlas run {path} uses it; "
+            "choose another --output for the new ones"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Send a run to a Ray cluster as a job, follow its log, end with its exit code."""
+"""Submit a run to a Ray cluster as a job, follow its log, exit with its exit code."""
 
 import asyncio
 import importlib.util
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _CODE = ("pipeline", "jobs")
-_PATIENCE_SECONDS = 300.0
-"""How long a cluster may be out of reach before following its job is given up."""
+_LOST_SECONDS = 300.0
+"""How long the cluster may be unreachable before the command stops following its job."""
 
 
 def submit(
@@ -43,7 +43,7 @@ def submit(
         typer.Option("--installed", help="Use the flowatlas of the cluster's image, not this one."),
     ] = False,
 ) -> None:
-    """Run a configuration on a Ray cluster as a job; send it again to resume."""
+    """Run a configuration on a Ray cluster as a job; submit it again to resume."""
     settings = _for_the_cluster(load_config(config))
     client = _connect(address)
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def submit(
     try:
         code = _follow(client, job)
     except KeyboardInterrupt:
-        say(f"the job goes on without you\n{later}")
+        say(f"the job keeps running\n{later}")
         raise typer.Exit(1) from None
     raise typer.Exit(code)
 
@@ -73,7 +73,9 @@ def submit(
 def _for_the_cluster(config: RunConfig) -> RunConfig:
     """Return the configuration as the job's driver reads it: it joins the cluster it runs in."""
     if config.cluster.engine != "ray":
-        raise ConfigError("cluster.engine is local, which uses no cluster; leave it out to submit")
+        raise ConfigError(
+            "cluster.engine is local, which does not use a cluster; remove it to submit"
+        )
     local = [
         path
         for path in (
@@ -85,7 +87,7 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
         if path is not None and not is_url(path) and path != "pretrained"
     ]
     if local:
-        say(f"every node must see these at the same place: {', '.join(local)}")
+        say(f"every node must have these at the same path: {', '.join(local)}")
     return config.model_copy(
         update={"cluster": config.cluster.model_copy(update={"address": None})}
     )
@@ -94,14 +96,16 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
 def _connect(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.WARNING)  # of uploads and sockets, beside the log
+    logging.getLogger("ray").setLevel(
+        logging.WARNING
+    )  # hides its messages about uploads and sockets
     try:
         return JobSubmissionClient(address)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise FlowatlasError(
             f"cannot reach a Ray cluster at {address}: {reason}; the address is that of its "
-            "dashboard, http://HEAD:8265, and a cluster with tokens wants RAY_AUTH_MODE=token and "
+            "dashboard, http://HEAD:8265, and a cluster with tokens needs RAY_AUTH_MODE=token and "
             "RAY_AUTH_TOKEN here"
         ) from error
 
@@ -122,12 +126,14 @@ def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
 
 
 def _stage_factory(factory: str, folder: Path) -> None:
-    """Send the package of a factory along, unless it is an installed one, as on the cluster."""
+    """Add the factory's package to the job, unless it is installed, as on the cluster."""
     top = factory.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(top)
     origin = None if found is None or found.origin is None else Path(found.origin)
     if origin is None:
-        raise ConfigError(f"model.factory: there is no module {top} here; put it on PYTHONPATH")
+        raise ConfigError(
+            f"model.factory: there is no module {top} here; add its folder to PYTHONPATH"
+        )
     if "site-packages" in origin.parts:
         return
     if origin.name == "__init__.py":
@@ -139,20 +145,20 @@ def _stage_factory(factory: str, folder: Path) -> None:
 
 def _follow(client: "JobSubmissionClient", job: str) -> int:
     """Print the job's log until it ends, across lost connections; return its exit code."""
-    log, heard = _Log(client, job), time.monotonic()
+    log, last_answer = _Log(client, job), time.monotonic()
     while True:
         try:
             asyncio.run(log.print())
             info = client.get_job_info(job)
         except Exception as error:  # Ray, requests and aiohttp each raise their own
-            if time.monotonic() - heard > _PATIENCE_SECONDS:
+            if time.monotonic() - last_answer > _LOST_SECONDS:
                 raise FlowatlasError(
-                    f"no word of job {job} for {_PATIENCE_SECONDS:.0f} s ({error}); it may go on: "
-                    "look at the cluster, then submit the same configuration again to resume"
+                    f"no answer about job {job} for {_LOST_SECONDS:.0f} s ({error}); it may "
+                    "still run: check the cluster, then submit the configuration again to resume"
                 ) from error
             time.sleep(2)
             continue
-        heard = time.monotonic()
+        last_answer = time.monotonic()
         if info.status.is_terminal():
             say(f"job {job}: {info.status.lower()}. {info.message or ''}")
             return info.driver_exit_code or int(info.status != "SUCCEEDED")
@@ -160,13 +166,13 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
 
 
 class _Log:
-    """A job's log; remembers what it has printed, because the server always sends all of it."""
+    """A job's log; counts what it has printed, because the server always sends the whole log."""
 
     def __init__(self, client: "JobSubmissionClient", job: str) -> None:
         self._client, self._job, self._printed = client, job, 0
 
     async def print(self) -> None:
-        """Print what is new, as it grows, until the job ends or the connection does."""
+        """Print new text as it arrives, until the job or the connection ends."""
         seen = 0
         async for text in self._client.tail_job_logs(self._job):
             print(text[max(0, self._printed - seen) :], end="", flush=True)

@@ -1,4 +1,4 @@
-"""Check that a run's receipts keep their promises."""
+"""Check a run's objects against its receipts."""
 
 from typing import Annotated
 
@@ -22,11 +22,11 @@ def verify(
         say(f"unit {problem.unit}: {problem.what}")
     if result.problems:
         raise RunIncomplete(
-            f"{len(result.problems)} of {result.units} units are not done or not intact; "
-            "flowatlas flows CONFIG computes exactly these"
+            f"{len(result.problems)} of {result.units} units are missing or damaged; "
+            "recompute exactly these with: flowatlas flows CONFIG"
         )
     how = "sizes and hashes" if deep else "sizes"
-    say(f"all {result.units} units are there with the right {how}")
+    say(f"all {result.units} units are present with the right {how}")
 
 
 if __name__ == "__main__":

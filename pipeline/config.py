@@ -1,4 +1,4 @@
-"""``RunConfig``: the one description of a run, read from YAML, and its canonical hash."""
+"""``RunConfig``: the configuration of a run, read from YAML, and its canonical hash."""
 
 import hashlib
 import json
@@ -62,14 +62,14 @@ class DatasetConfig(_Section):
     """Column with the labels (of archives: .json field or kind of member); ``label``, ``class``,
     ``target`` and the like if not given."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
-    """Bits that the samples of 16-bit images use where the files do not say: 12 shows 0 as black
-    and 4,095 as white. Without it, images that seem to use fewer than 16 are quarantined."""
+    """Significant bits of 16-bit images whose files do not record them: with 12, 0 is black and
+    4,095 is white. Without it, images that seem to use fewer than 16 are quarantined."""
     boxes: Uri | None = None
-    """CSV/Parquet table: the URI column of the index, x0, y0, x1, y1 in pixels; many rows each."""
+    """CSV/Parquet table: the URI column of the index, x0, y0, x1, y1 in pixels; one row per box."""
 
 
 class InputConfig(_Section):
-    """Overrides of the model's own evaluation transform (timm's terms)."""
+    """Overrides of the model's own evaluation transform, with timm's names."""
 
     size: tuple[int, int] | None = None
     """Height and width in pixels."""
@@ -84,25 +84,25 @@ class ModelConfig(_Section):
     """A timm model, or one that a function builds, and its weights."""
 
     name: str
-    """timm's name; of a ``factory``'s model any name, by default the factory's."""
+    """The model's name in timm; with a ``factory`` any name, by default the factory's."""
     factory: str | None = None
-    """``package.module:function`` that returns the model, or the model and its input. Naming it
-    runs its code; it is looked for on PYTHONPATH and beside the configuration."""
+    """``package.module:function`` that returns the model, or the model and its input. Its code
+    is run; it is looked up on PYTHONPATH and in the configuration's folder."""
     weights: Uri = "pretrained"
-    """``pretrained``, or a .safetensors file; pickled files only if no code is needed to load."""
+    """``pretrained``, or a .safetensors file; pickled files only if loading them runs no code."""
     weights_key: str | None = None
-    """Which weights of a training checkpoint; by default its EMA weights, else ``state_dict``."""
+    """Key of the weights in a checkpoint; by default its EMA weights, else ``state_dict``."""
     output: Literal["auto", "softmax", "sigmoid", "embedding"] = "auto"
-    """What the outputs are: logits of one class of K, independent logits of K labels (or of the two
-    classes of a single output), or no classes. ``auto``: of one output the two classes, of a
-    projection that timm knows (CLIP) an embedding, else a softmax."""
+    """What the outputs are: logits of one class out of K, independent logits of K labels (or one
+    output for two classes), or an embedding without classes. ``auto``: two classes for a single
+    output, an embedding for a projection that timm knows (CLIP), else a softmax."""
     class_embeddings: Uri | None = None
     """Zero-shot classes of a model that embeds images, such as CLIP: a .safetensors or .npy file
     with the embeddings (C, D) of C prompts."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of ``timm.create_model``, e.g. ``img_size``, or of the factory."""
     transform: Literal["sata"] | None = None
-    """A change of the model without training; methods then explain the changed model."""
+    """A training-free change of the model; methods then explain the changed model."""
     transform_options: dict[str, Any] = Field(default_factory=dict)
     input: InputConfig = InputConfig()
 
@@ -118,21 +118,21 @@ _LATER = ("factory", "weights_key", "output", "class_embeddings")
 
 
 class ReferencesConfig(_Section):
-    """The images that a method compares with: those of another run, by their stored features."""
+    """The images that a method compares with: another run's, by their stored features."""
 
     run: str
     """A finished run of the same model with ``flow.features: true``; labels are its labels."""
     by: Literal["prototypes", "neighbours", "table"] = "prototypes"
     """An image is compared with the mean of each class, its nearest images, or those listed."""
     k: int = Field(default=20, ge=1)
-    """Neighbours that vote and are compared with."""
+    """Number of neighbours that vote and are compared with."""
     table: str | None = None
     """CSV/Parquet table of pairs: columns ``uri`` (this dataset), ``reference`` (the other)."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.table is None) == (self.by == "table"):
-            raise ValueError("table belongs to by: table, and that needs one")
+            raise ValueError("table and by: table must be set together")
         return self
 
 
@@ -140,8 +140,8 @@ class FlowConfig(_Section):
     """The method and how its maps are stored."""
 
     method: str = "daam"
-    """A method of README.md; ``auto`` takes the first that sees the model: daam, naflow, gradcam or
-    input_gradient, without a classifier fam (of references) or activation."""
+    """A method of README.md; ``auto`` takes the first that supports the model: daam, naflow,
+    gradcam or input_gradient; without a classifier fam (with references) or activation."""
     target: StrictInt | StrictStr = "predicted"
     """``predicted``, ``label``, ``both`` (label maps as well), or one class: its index or name."""
     embedding: Literal["model", "pooled"] = "model"
@@ -156,21 +156,21 @@ class FlowConfig(_Section):
 
 
 class ClusterConfig(_Section):
-    """Who computes. Nothing here changes the results, except the CPU thread count's rounding."""
+    """Where the run is computed; results do not depend on it, up to rounding by thread count."""
 
     engine: Literal["ray", "local"] = "ray"
     address: str | None = None
-    """A running Ray cluster (``auto`` or ``ray://…``); none joins that of the surrounding Ray job,
-    or starts Ray on this machine, as ``local`` always does."""
+    """A running Ray cluster (``auto`` or ``ray://…``); by default that of the surrounding Ray
+    job, or Ray is started on this machine, as ``local`` always does."""
     actors: int | Literal["auto"] = "auto"
-    """At most this many; an autoscaling cluster is asked for nodes for them. ``auto``: as many as
-    there is room for, also on nodes that join later."""
+    """At most this many; an autoscaler is asked for their nodes. ``auto``: as many as there is
+    room for, including on nodes that join later."""
     gpus_per_actor: float | Literal["auto"] = "auto"
     """May be a fraction of one. ``auto``: 1 where the cluster has GPUs at the start, else 0."""
     cpus_per_actor: int | Literal["auto"] = "auto"
     """Threads of each actor. ``auto``: 4 with a GPU, else 1."""
     patience: float = Field(default=600, ge=0)
-    """Seconds to wait for new nodes when there are none with room."""
+    """Seconds to wait for a node with room when there is none."""
 
     @field_validator("actors", "cpus_per_actor", "gpus_per_actor")
     @classmethod
@@ -180,7 +180,9 @@ class ClusterConfig(_Section):
         if value < (0 if info.field_name == "gpus_per_actor" else 1):
             raise ValueError("must be positive")
         if info.field_name == "gpus_per_actor" and value > 1 and value != int(value):
-            raise ValueError("must be whole above 1: an actor has GPUs, or a part of one")
+            raise ValueError(
+                "must be a whole number above 1: an actor has whole GPUs, or a part of one"
+            )
         return value
 
 
@@ -210,15 +212,15 @@ class RunConfig(_Section):
     def identity(self) -> dict[str, Any]:
         """Return the part of the configuration that determines the results.
 
-        The place of the run, the cluster and the give-up limits are left out: a run may move to
+        The run's location, the cluster and the failure limits are left out: a run may move to
         another machine or be resumed with other actors. ``max_pixels`` decides what is
-        quarantined, so it stays.
+        quarantined, so it is included.
         """
         content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
         content["max_pixels"] = self.limits.max_pixels
-        if self.dataset.bit_depth is None:  # younger than some runs, which are to resume
+        if self.dataset.bit_depth is None:  # added later; older runs must resume
             del content["dataset"]["bit_depth"]
-        # Fields that came later are left out where they say nothing, so that older runs go on.
+        # Fields added later are left out if they have their default, so that older runs resume.
         for name in _LATER:
             if content["model"][name] == ModelConfig.model_fields[name].default:
                 del content["model"][name]
@@ -241,7 +243,7 @@ def load_config(path: str | Path) -> RunConfig:
     Raises
     ------
     ConfigError
-        The file is missing, is not YAML, or a field is unknown or out of range (all are named).
+        The file is missing or is not YAML, or fields are unknown or out of range (all are named).
     """
     path = Path(path)
     try:

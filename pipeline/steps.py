@@ -1,7 +1,7 @@
 """The steps from flows to report, in order; each is skipped where it is done.
 
-What a step reads determines what it writes. So a step is done if its output is there and what it
-reads is what it was when the step ended; the run keeps a hash of that for every step.
+A step's inputs determine its output. So a step is done if its output exists and its inputs have not
+changed since; the run stores a hash of the inputs of every step.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ from pipeline.store.layout import MANIFEST
 from pipeline.store.reader import FINDINGS
 
 STEPS = "steps.json"
-"""Step → hash of what it reads, as it was when the step ended."""
+"""Step → hash of its inputs when the step ended."""
 
 OpenEngine = Callable[[], AbstractContextManager[Engine]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: the objects it reads, the one that shows that it is done, and what it does.
+    """One step: the objects it reads, the one it writes last, and its function.
 
-    ``reads`` are paths, or prefixes that end in ``/``. ``work`` returns a sentence on what came
-    out. A step that is ``optional`` may be impossible for a run (no class to lose, no model that
-    can be loaded); its error is then the sentence.
+    ``reads`` are paths, or prefixes that end in ``/``. ``work`` returns a sentence on the
+    result. An ``optional`` step may be impossible for a run (one class only, or a model that cannot
+    be loaded); its error is then the sentence.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: ``sentence`` says it; ``skipped`` if it was done before."""
+    """The result of a step, as a sentence; ``skipped`` if it was done before."""
 
     step: str
     sentence: str
@@ -94,14 +94,14 @@ AFTER_FLOWS = (
 
 
 def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
-    """Do every step after the flows that is not done, in order; yield what became of each.
+    """Run the remaining steps after the flows, in order; yield the outcome of each.
 
     Parameters
     ----------
     run
         A finished run.
     open_engine
-        Opens the engine on which suspected places are tested, where there are any.
+        Opens the engine on which suspected places are tested, if there are any.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
 
 
 def _hash(run: Run, step: Step) -> str:
-    """Return the hash of what a step reads: the run itself, and the objects with their content."""
+    """Return the hash of a step's inputs: the run itself, and the objects with their content."""
     paths = [
         path
         for read in step.reads

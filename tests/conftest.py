@@ -14,7 +14,7 @@ from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when a test imports torch
-# How long an example takes says more about the machine's other work than about the code.
+# The time of an example depends more on other processes than on the code.
 settings.register_profile("explore", deadline=None)
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
@@ -32,8 +32,8 @@ def pytest_runtest_setup() -> None:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """Folder of real photographs and weights; tests that need it skip where there is none."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("FLOWATLAS_DATA", beside))
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("FLOWATLAS_DATA", default))
     if not (folder / "weights").is_dir():
         pytest.skip("no real photographs here: set FLOWATLAS_DATA")
     return folder

@@ -21,7 +21,7 @@ def test_local_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.model.weights == str(tmp_path / "w.safetensors")
 
 
-def test_places_of_references_are_relative_to_the_file(tmp_path: Path) -> None:
+def test_paths_of_references_are_relative_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(TEXT + "flow: {references: {run: bank, by: table, table: pairs.csv}}\n")
     references = load_config(path).flow.references
@@ -30,7 +30,7 @@ def test_places_of_references_are_relative_to_the_file(tmp_path: Path) -> None:
     assert references.table == str(tmp_path / "pairs.csv")
 
 
-def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
+def test_urls_and_keywords_are_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
         "run: s3://b/run\ndataset: {source: s3://b/x.tar, classes: imagenet-1k}\nmodel: {name: m}\n"
@@ -41,7 +41,7 @@ def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "must hold a mapping"),
         ("run: [", "not valid YAML"),
@@ -49,20 +49,20 @@ def test_urls_and_words_stay_as_they_are(tmp_path: Path) -> None:
         (TEXT + "flow: {precision: float8}\n", "flow.precision"),
         (TEXT + "flow: {target: 1.5}\n", "flow.target"),
         (TEXT + "flow: {target: true}\n", "flow.target"),
-        (TEXT + "flow: {references: {run: r, by: table}}\n", "table belongs to by: table"),
-        (TEXT + "flow: {references: {run: r, table: t.csv}}\n", "table belongs to by: table"),
+        (TEXT + "flow: {references: {run: r, by: table}}\n", "by: table must be set together"),
+        (TEXT + "flow: {references: {run: r, table: t.csv}}\n", "by: table must be set together"),
         (TEXT + "model: {name: m, transform: other}\n", "model.transform"),
         (TEXT + "cluster: {actors: 0}\n", "cluster.actors"),
         (TEXT + "limits: {quarantine: 2}\n", "limits.quarantine"),
         ("run: r\n", "dataset: Field required; model: Field required"),
     ],
 )
-def test_every_error_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_every_error_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_hash_is_of_what_determines_the_data() -> None:
     assert all(RunConfig.model_validate({**base, **c}).hash() != config.hash() for c in other)
 
 
-def test_fields_that_came_later_do_not_change_the_hash_of_older_runs() -> None:
+def test_fields_added_later_do_not_change_the_hash_of_older_runs() -> None:
     content = {"run": "r", "dataset": {"source": "d"}, "model": {"name": "m"}}
     config = RunConfig.model_validate(content)
     assert config.hash() == "147fb0836dab3575b66dd70847f51a44"
@@ -124,11 +124,11 @@ def test_urls_with_credentials_are_refused_and_not_repeated(
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_glob_is_no_query() -> None:
+def test_a_glob_is_not_a_query() -> None:
     assert DatasetConfig(source="s3://bucket/val-?.tar").source.endswith("?.tar")
 
 
-def test_an_option_that_is_not_set_leaves_the_hash_of_older_runs() -> None:
+def test_an_unset_option_does_not_change_the_hash_of_older_runs() -> None:
     """Runs from before ``bit_depth`` are resumed; where it is set, it decides what images show."""
     content = {"run": "r", "dataset": {"source": "a"}, "model": {"name": "m"}}
     plain = RunConfig.model_validate(content)

@@ -1,4 +1,4 @@
-"""What the documents say exists: links, files, and examples that run as they are printed."""
+"""The documents' links and files exist, and their examples run as printed."""
 
 import re
 from pathlib import Path

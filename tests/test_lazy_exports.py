@@ -1,4 +1,4 @@
-"""What a room exports comes when asked for, whatever was imported before, and nothing else."""
+"""A package's exports are imported on first use, in any order, and nothing else is."""
 
 import ast
 import subprocess

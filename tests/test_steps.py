@@ -29,7 +29,7 @@ def done(run: Run) -> list[str]:
     return [outcome.step for outcome in explain_run(run, engine) if not outcome.skipped]
 
 
-def test_each_step_is_done_once_and_the_report_is_there(run: Run) -> None:
+def test_each_step_is_done_once_and_the_report_exists(run: Run) -> None:
     assert done(run) == NAMES
     assert (Path(run.uri) / "report" / "index.html").is_file()
     assert done(run) == []
@@ -53,7 +53,7 @@ def test_the_report_follows_what_another_command_adds_to_the_audit(run: Run) -> 
     assert done(run) == ["report"]
 
 
-def test_a_damaged_note_costs_a_step_and_harms_nothing(run: Run) -> None:
+def test_a_damaged_record_costs_a_step_and_nothing_else(run: Run) -> None:
     done(run)
     run.write(STEPS, b"[]")
     assert done(run) == NAMES

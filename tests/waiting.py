@@ -1,13 +1,13 @@
-"""Waiting for what has to happen, however long the machine's other work lets it take."""
+"""Waiting for an event, with a limit that a busy machine does not reach."""
 
 import time
 from collections.abc import Callable
 
-PATIENCE = 240.0
-"""Seconds after which it will not happen any more."""
+TIMEOUT = 240.0
+"""Seconds after which the wait fails."""
 
 
-def until(happened: Callable[[], object], seconds: float = PATIENCE, every: float = 0.01) -> None:
+def until(happened: Callable[[], object], seconds: float = TIMEOUT, every: float = 0.01) -> None:
     """Return when ``happened()`` is true; fail if it is not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not happened():

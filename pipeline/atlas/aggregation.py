@@ -44,12 +44,12 @@ def aggregate(
     Parameters
     ----------
     tables
-        ``label``, ``predicted``, ``outcome``: whose images a class has.
+        ``label``, ``predicted``, ``outcome``: which images belong to a class.
     workers
         Threads of this machine; None uses an active ``distributed`` client, or else one thread per
-        processor. Two in three of them hold about ``32 * cells * layers * grid`` bytes, where
-        cells are the classes, those with wrong answers twice and those given as wrong answers once
-        more; beside each of these another thread reads ahead.
+        processor. Two in three of them hold about ``32 * cells * layers * grid`` bytes each,
+        where cells counts the classes, those with wrong predictions twice and wrongly predicted
+        ones once more; each of these has one more thread that reads ahead.
     k
         How many most and least typical images of each class are kept.
     where
@@ -57,15 +57,15 @@ def aggregate(
     by
         A column of the summary or the index whose values are the groups, instead of ``tables``.
     per
-        Whose class divides the groups of ``by`` further: one row per class and value.
+        Divides the groups of ``by`` by this class too: one row per class and value.
     name
         Name of the atlas; ``by`` if not given. One with ``where`` or another ``target`` needs it.
     target
-        Of which class the maps are: the run's own, or those of the ``label`` that a run with
-        ``flow.target: both`` has beside them. Columns of the summary stay what they are.
+        Which maps to use: the run's own, or those of the ``label`` that a run with
+        ``flow.target: both`` has in addition. Columns of the summary are the same.
     partial_run
-        Fold what is there of an unfinished run. Its sums are kept, so that a later call reads only
-        the units that were added.
+        Fold the finished units of an unfinished run. Their sums are kept, so that a later call
+        reads only the units added since.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def aggregate(
     if target == "label":
         if name is None:
             raise ConfigError(
-                "an atlas of the label's maps needs a name (--name), so that the run's own stays"
+                "an atlas of the label's maps needs a name (--name), to keep the run's own atlas"
             )
         run.flow_arrays(target)  # raises where there are none
     if not partial_run:
@@ -128,22 +128,24 @@ def _check(
         if number is not None and number < 1:
             raise ConfigError(f"{option} is {number}; it must be at least 1")
     if per is not None and (by is None or per not in ("label", "predicted")):
-        raise ConfigError("per divides the groups of by: it is label or predicted, and needs by")
+        raise ConfigError("per must be label or predicted, and needs by, whose groups it divides")
     if where is not None and name is None:
         raise ConfigError(
-            "an atlas of some images needs a name (--name), so that it does not replace that of all"
+            "an atlas of a subset needs a name (--name), to keep the atlas of all images"
         )
     if (name or by) in TABLES:
         raise ConfigError(f"{name or by} is a table of every atlas; choose another name")
 
 
 def _units_done(run: Run, folder: str) -> tuple[list[Unit], dict[int, str] | None]:
-    """Return the units that are done and, unless nothing can grow here, what they hash to."""
+    """Return the finished units, and their hashes unless the run is complete without kept sums."""
     if run.finished and not run.exists(f"{folder}/{STATE}/meta.json"):
         return list(run.units), None
     receipts = valid_receipts(run.store, run.spec)
     if not receipts:
-        raise RunIncomplete(f"{run.uri} has no unit yet; compute it with: flowatlas flows CONFIG")
+        raise RunIncomplete(
+            f"{run.uri} has no finished unit yet; compute some with: flowatlas flows CONFIG"
+        )
     done = [unit for unit in run.units if unit.id in receipts]
     return done, {unit.id: checkpoint.unit_hash(receipts[unit.id]) for unit in done}
 
@@ -169,7 +171,7 @@ def _order(
         raise ConfigError(f"there is no column {by!r} to group by; {near(by, schema.names)}")
     if pa.types.is_floating(schema.field(by).type):
         raise ConfigError(
-            f"{by} is a measure, and nearly every image would be a group of its own; choose a "
+            f"{by} is a measure, and nearly every image would be its own group; choose a "
             f'range of it instead, e.g. with --where "{by} > 0.5"'
         )
     leaf = partial(tasks.values_of, order, by)
@@ -180,7 +182,7 @@ def _order(
     if grouped.cells > tasks.MOST_VALUES:
         raise ConfigError(
             f"{len(values):,} values of {by} times {len(run.spec.classes):,} classes are more than "
-            f"{tasks.MOST_VALUES:,} groups; leave out per, or choose some images with where"
+            f"{tasks.MOST_VALUES:,} groups; leave out per, or select images with where"
         )
     return replace(order, tables=grouped)
 
@@ -193,7 +195,7 @@ def _fold_images(
     hashes: Mapping[int, str] | None,
     workers: int | None,
 ) -> State:
-    """Return the sums of all units that are done, reading those that no stored state has."""
+    """Return the sums of all finished units, reading those that no stored state covers."""
     kept = checkpoint.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
     layout.clear(run, folder, keep=(POOLED, STATE) if kept else ())
     if kept is None:

@@ -1,4 +1,4 @@
-"""Reading a run for its atlas: units in blocks, who their images belong to, their maps ahead."""
+"""Reading a run for its atlas: blocks of units, cells of their images, read-ahead of maps."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,24 +20,22 @@ from pipeline.store import Run, Unit
 from pipeline.store.layout import summary_path, summary_schema
 
 BLOCK_ROWS, BLOCK_BYTES = 32_768, 160 << 20
-"""Most images, and bytes of their maps, that are added together: so many that cells have several.
-It holds at least a unit."""
+"""Limits of a block, in images and in bytes of maps: large enough for several images per cell.
+A block holds at least one unit."""
 
 _PARQUET = ParquetFileFormat()
 _BYTES_TOGETHER = 4 << 20
-"""Bytes of units that are asked for at once, two units at least: one arrives while another is
-unpacked. Small ones cost less together, and large ones only wait for each other."""
+"""Bytes of units read at once, at least two units, so that one arrives while another is unpacked.
+Small units are cheaper to read together; large ones gain nothing."""
 
 
 def flows_of(
     run: Run, order: Order, units: Sequence[Unit]
 ) -> Iterator[tuple[Sequence[Unit], FlowBlock]]:
-    """Yield the flows of some units, block by block, each until the next is asked for.
+    """Yield the flows of some units, block by block; a block is valid until the next is requested.
 
-    The next block is read meanwhile.
-
-    Two blocks take turns in memory that is taken once: to clear new memory for each would take a
-    third of the time of reading it.
+    The next block is read meanwhile. Two buffers are allocated once and used in turn, because
+    clearing new memory for each block would take a third of the time of reading it.
     """
     maps, scale = run.flow_arrays(order.target)
     cut = list(blocks(run, units))
@@ -63,7 +61,7 @@ def _read_flows(
 def read_members(
     run: Run, order: Order, block: Sequence[Unit], names: Sequence[str] = ()
 ) -> tuple[pa.Table, Members]:
-    """Read columns of some units, and which cells their images are in."""
+    """Read columns of some units, and the cells of their images."""
     by = (order.tables.by,) if order.tables.by else ()
     needed = dict.fromkeys([*HEAD, *by, *names, *(order.where.columns if order.where else ())])
     part = read_columns(run, block, list(needed)).combine_chunks()
@@ -74,7 +72,7 @@ def read_members(
 def read_columns(run: Run, block: Sequence[Unit], names: Sequence[str]) -> pa.Table:
     """Read columns of some units' images from the summary, or else from the index.
 
-    The parts are unpacked as one dataset, which leaves Python to other threads.
+    The parts are unpacked as one dataset, which releases Python's lock for other threads.
     """
     schema = summary_schema(run.spec.columns)
     own = [name for name in names if name in schema.names]
@@ -109,7 +107,7 @@ def write_rows(array: Any, block: Sequence[Unit], rows: NDArray[Any]) -> None:
 
 
 def _spans(block: Sequence[Unit], rows: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
-    """Yield what to read or write at once, units that follow each other: lo, hi, place in rows."""
+    """Yield the spans of consecutive units to read or write: lo, hi, position in ``rows``."""
     together = max(2, _BYTES_TOGETHER * len(rows) // rows.nbytes // len(block[0]))
     lo, hi, count, first = block[0].lo, block[0].lo, 0, 0
     for unit in block:
@@ -122,7 +120,7 @@ def _spans(block: Sequence[Unit], rows: NDArray[Any]) -> Iterator[tuple[int, int
 
 
 def blocks(run: Run, units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Cut units into blocks of ``BLOCK_ROWS`` images, fewer if their maps are large."""
+    """Split units into blocks of ``BLOCK_ROWS`` images, fewer if their maps are large."""
     most = min(BLOCK_ROWS, BLOCK_BYTES // (2 * len(run.spec.layers) * math.prod(run.spec.grid)))
     block: list[Unit] = []
     rows = 0

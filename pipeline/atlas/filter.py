@@ -1,4 +1,4 @@
-"""``parse``: a filter on the summary's columns, as one would write it in Python.
+"""``parse``: a filter on the summary's columns, in Python syntax.
 
 ``confidence > 0.9 and not correct``, ``split == "train"``, ``0.2 <= border_flow < 1``,
 ``label in (3, 7)``, ``reason is None``. Nothing is ever evaluated by Python: the syntax tree is
@@ -49,7 +49,7 @@ class Where:
     expression: pc.Expression
 
     def chosen(self, part: pa.Table) -> NDArray[np.bool_]:
-        """Return which rows pass, (n,); a null is no answer, so such a row does not."""
+        """Return which rows pass, (n,); a row whose result is null does not."""
         place = part.select(list(self.columns)).append_column(
             _POSITION, pa.array(np.arange(len(part)))
         )
@@ -65,7 +65,7 @@ def parse(text: str, schema: pa.Schema) -> Where:
     ------
     ConfigError
         It is not an expression, uses anything but comparisons of columns and constants, names
-        an unknown column, or compares what cannot be compared.
+        an unknown column, or compares values that cannot be compared.
     """
     if len(text) > _LONGEST:
         raise ConfigError(f"the filter has {len(text):,} characters; {_LONGEST:,} are allowed")
@@ -78,7 +78,7 @@ def parse(text: str, schema: pa.Schema) -> Where:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{text!r} is not a valid filter: {error}; {_HINT}") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
-        raise ConfigError(f"{text!r} compares what cannot be compared: {error}") from None
+        raise ConfigError(f"{text!r} compares values that cannot be compared: {error}") from None
     return where
 
 
@@ -91,7 +91,7 @@ def columns_of(run: Run) -> pa.Schema:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """Return which names are like an unknown one, or else all names that are not of a layer."""
+    """Return a hint: names similar to an unknown one, or else all names except those per layer."""
     close = difflib.get_close_matches(name, names, 3)
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -102,7 +102,7 @@ _HINT = "write for example: confidence > 0.9 and not correct"
 
 
 class _Translation:
-    """From Python's syntax tree to an Arrow expression; remembers the columns it met."""
+    """Translates Python's syntax tree to an Arrow expression; records the columns used."""
 
     def __init__(self, text: str, names: list[str]) -> None:
         self.text = text
@@ -110,7 +110,7 @@ class _Translation:
         self.used: list[str] = []
 
     def condition(self, node: ast.expr) -> pc.Expression:
-        """Translate something that is true or false."""
+        """Translate a condition."""
         if isinstance(node, ast.BoolOp):
             join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
             return functools.reduce(join, [self.condition(value) for value in node.values])
@@ -144,7 +144,7 @@ class _Translation:
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             return _ARITHMETIC[type(node.op)](self._value(node.left), self._value(node.right))
         value = self._constant(node)
-        if isinstance(value, float):  # as the columns are, so that 0.1 is their 0.1
+        if isinstance(value, float):  # as in the columns, so that 0.1 equals a stored 0.1
             return pc.scalar(pa.scalar(value, pa.float32()))
         return pc.scalar(value)
 
@@ -166,6 +166,6 @@ class _Translation:
 
     def _refused(self, node: ast.expr) -> ConfigError:
         return ConfigError(
-            f"the filter {self.text!r} may compare columns with constants and join that with and, "
-            f"or, not; it may not hold {ast.unparse(node)!r}; {_HINT}"
+            f"the filter {self.text!r} may compare columns with constants and combine comparisons "
+            f"with and, or, not; it may not contain {ast.unparse(node)!r}; {_HINT}"
         )

@@ -1,9 +1,9 @@
-"""The fold: Dask tasks over units, merged in a tree. The only place that knows Dask.
+"""The fold: Dask tasks over units, merged in a tree. The only module that uses Dask.
 
 A leaf takes a stretch of consecutive units and adds them to one state in place, because a state
-(every class present, every layer) is often larger than a unit: one state per unit would spend its
-time moving zeros. There are about as many stretches as threads, so as many states are held at once.
-What leaves a task is never changed afterwards, so a cluster may repeat any task.
+(every class present, every layer) is often larger than a unit: one state per unit would mostly
+copy zeros. There are about as many stretches as threads, so as many states are held at once. The
+result of a task is never changed afterwards, so a cluster may repeat any task.
 """
 
 import os
@@ -19,7 +19,7 @@ from pipeline.store.layout import Unit
 
 State = TypeVar("State")
 
-_PATIENCE = 20  # seconds until a scheduler must answer
+_TIMEOUT = 20  # seconds to connect to a scheduler
 
 
 def fold(
@@ -33,8 +33,8 @@ def fold(
     Parameters
     ----------
     leaves
-        What makes the state of some units, and which share of the work that is; picklable if a
-        ``distributed`` client is active. Every unit goes to each of them.
+        Functions that return the state of some units, each with its share of the work; picklable if
+        a ``distributed`` client is active. Every unit is passed to each of them.
     merge
         Associative and commutative; must not change its arguments.
     workers
@@ -58,7 +58,7 @@ def fold(
 
 
 def stretches(units: Sequence[Unit], count: int) -> list[tuple[Unit, ...]]:
-    """Cut units into at most ``count`` non-empty runs of nearly equal length."""
+    """Split units into at most ``count`` non-empty runs of nearly equal length."""
     count = max(1, min(count, len(units)))
     cuts = [len(units) * i // count for i in range(count + 1)]
     return [tuple(units[lo:hi]) for lo, hi in pairwise(cuts)]
@@ -66,7 +66,7 @@ def stretches(units: Sequence[Unit], count: int) -> list[tuple[Unit, ...]]:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Let folds run on the Dask cluster at an address (``tcp://…``); without one, change nothing.
+    """Run folds on the Dask cluster at an address (``tcp://…``); without one, change nothing.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def cluster(address: str | None) -> Iterator[None]:
             "a Dask cluster needs distributed: pip install 'flowatlas[cluster]'"
         ) from None
     try:
-        client = Client(address, timeout=_PATIENCE)
+        client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         raise ConfigError(f"there is no Dask scheduler at {address}: {error}") from None
     with client:

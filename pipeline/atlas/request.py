@@ -1,4 +1,4 @@
-"""``Order``: what is asked of a run, as it travels to Dask's workers."""
+"""``Order``: which statistics of a run to compute; sent to Dask's workers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,10 +11,10 @@ Target = Literal["predicted", "label"]
 
 @dataclass(frozen=True)
 class Order:
-    """Where a run is, where its pooled maps go, which tables of which images are wanted.
+    """Where a run is, where to write its pooled maps, and which tables of which images to compute.
 
-    ``uri`` is absolute, because a worker may have another working directory; ``target`` says of
-    which class the maps are, in a run that has them of two.
+    ``uri`` is absolute, because a worker may have another working directory; ``target`` selects
+    the maps of a run that has two sets.
     """
 
     uri: str

@@ -22,8 +22,8 @@ State = Mapping[str, Any]
 class Statistics:
     """All statistics of an atlas, by what they read.
 
-    In this order their columns are in the Parquet table. The maps come before what reads the
-    pooled ones.
+    Their columns are in this order in the Parquet table. The maps come first, because others
+    read the pooled maps.
     """
 
     covariance: Covariance
@@ -70,7 +70,7 @@ def pack(state: State) -> dict[str, NDArray[Any]]:
 
 
 def unpack(spec: RunSpec, cells: int, packed: Mapping[str, NDArray[Any]]) -> State:
-    """Return the state that :func:`pack` returned the arrays of."""
+    """Return the state from the arrays of :func:`pack`."""
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in packed.items():
         name, _, own = key.partition(".")

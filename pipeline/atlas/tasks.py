@@ -1,7 +1,7 @@
-"""What a Dask task does: add units to a state (first pass), look at their pooled maps (second).
+"""Dask tasks: add units to a state (first pass), project their pooled maps (second pass).
 
-A task gets an order and units, reads the run by its place, and returns sums. It may be repeated:
-all it writes are chunks of pooled maps, the same bytes each time.
+A task gets an order and units, opens the run by its URI, and returns sums. It may be repeated: it
+writes only chunks of pooled maps, the same bytes each time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ from pipeline.store import Unit
 from pipeline.store.reader import open_run
 
 MERGED_TOGETHER = 4
-"""Second passes over blocks that are kept until they are merged: merging sorts all they hold."""
+"""Results of the second pass kept before they are merged: merging sorts all of them."""
 
 MOST_VALUES = 10_000
-"""Groups an atlas may have."""
+"""Most groups of an atlas."""
 
 
 def add_flows(order: Order, units: Sequence[Unit]) -> State:
@@ -61,15 +61,15 @@ def add_summary(order: Order, units: Sequence[Unit]) -> State:
 
 
 FIRST_PASS = {add_flows: 2 / 3, add_summary: 1 / 3}
-"""What makes the state of some units, in two parts, and the share of the work that each is.
+"""The functions of the first pass, each with its share of the work.
 
-Side by side they wait less for Python's lock than two threads that issue the same short calls."""
+In parallel they wait less for Python's lock than two threads that make the same short calls."""
 
 
 def second_pass(
     order: Order, axes: Mapping[str, Axes], k: int, units: Sequence[Unit]
 ) -> dict[str, Projections]:
-    """Return what the second pass finds in some units."""
+    """Return the projections of some units."""
     run = open_run(order.uri)
     pooled = open_pooled(run, order.pooled)
     found: list[dict[str, Projections]] = []
@@ -83,7 +83,7 @@ def second_pass(
 
 
 def merge_projections(k: int, *parts: Mapping[str, Projections]) -> dict[str, Projections]:
-    """Return what the parts found together, table by table."""
+    """Return the merged projections, table by table."""
     return {table: Projections.merged([part[table] for part in parts], k) for table in parts[0]}
 
 

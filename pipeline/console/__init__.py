@@ -1,1 +1,1 @@
-"""How commands talk to a person: arguments, errors, progress, events."""
+"""The command line: arguments, errors, progress, events."""

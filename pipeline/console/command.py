@@ -20,16 +20,16 @@ _errors = Console(stderr=True)
 
 
 def say(line: str, to: Console = console, style: str | None = None) -> None:
-    """Print a line as it is, cut by no terminal's width, so that it can be searched and copied."""
+    """Print a line unchanged, without wrapping it, so that it can be searched and copied."""
     to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def terminable() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM end the block as Ctrl-C does, by KeyboardInterrupt; a second one is ignored.
+    """Let SIGTERM end the block with KeyboardInterrupt, as Ctrl-C does; a second one is ignored.
 
-    Yields a check to call now and then: Python drops an exception that a signal raises while a
-    finaliser or a callback runs, and the check raises it once more.
+    Yields a check to call regularly: Python drops an exception that a signal raises while a
+    finaliser or a callback runs, and the check raises it again.
     """
     stopped = False
 
@@ -46,7 +46,7 @@ def terminable() -> Iterator[Callable[[], None]]:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # a job in a shell's background does not hear Ctrl-C
+        if handler is not signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
             signal.signal(number, stop)
     try:
         yield check
@@ -57,7 +57,7 @@ def terminable() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def usage(option: str) -> Iterator[None]:
-    """Make what is wrong with the value of an option a wrong usage, exit code 2."""
+    """Turn an invalid value of an option into a usage error, exit code 2."""
     try:
         yield
     except ConfigError as error:
@@ -65,7 +65,7 @@ def usage(option: str) -> Iterator[None]:
 
 
 def debuggable(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that takes ``--debug`` beside its own options."""
+    """Return a command that takes ``--debug`` in addition to its own options."""
     explained = "Log every decision to standard error; show an error with its traceback."
     asked = Annotated[bool, typer.Option("--debug", help=explained)]
 
@@ -74,7 +74,7 @@ def debuggable(command: Callable[..., Any]) -> Callable[..., Any]:
         debug.set(with_debug)
         return command(*arguments, **options)
 
-    # What typer reads, of the command and of this.
+    # Typer reads the parameters from the signature and the annotations.
     own = inspect.signature(command)
     added = inspect.Parameter(
         "with_debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=asked
@@ -94,9 +94,9 @@ def run_command(command: Callable[..., Any]) -> None:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a typer app; an error of ours is one line that says what to do, and exit code 1.
+    """Run a typer app; print our errors as one line with the next step, and exit with 1.
 
-    With ``--debug`` it is the traceback instead.
+    With ``--debug`` the traceback is printed instead.
     """
     try:
         app()
@@ -104,8 +104,8 @@ def run_app(app: typer.Typer) -> None:
         if debug.on:
             debug.print_traceback()
             sys.exit(1)
-        told = str(error)
+        message = str(error)
         if isinstance(error, BaseError):
-            told = f"the object store failed: {first_line(error)}; check the URL and the keys"
-        say(f"error: {told}", _errors, style="red")
+            message = f"the object store failed: {first_line(error)}; check the URL and the keys"
+        say(f"error: {message}", _errors, style="red")
         sys.exit(1)

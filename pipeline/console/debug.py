@@ -1,4 +1,4 @@
-"""``--debug``: every decision on standard error, and an error with its whole traceback."""
+"""``--debug``: logs every decision to standard error, and shows errors with their traceback."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ class _Formatter(logging.Formatter):
 
 
 class Debug:
-    """Whether this program was asked for ``--debug``; one for the whole process."""
+    """Whether ``--debug`` is on; one instance for the whole process."""
 
     def __init__(self) -> None:
         self.on = False
@@ -38,7 +38,7 @@ class Debug:
         self._handler = handler
 
     def print_traceback(self) -> None:
-        """Print the traceback of the error that is being handled."""
+        """Print the traceback of the current exception."""
         print(redacted(traceback.format_exc()), end="", file=sys.stderr)
 
 

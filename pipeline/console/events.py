@@ -1,4 +1,4 @@
-"""A run told as JSON, one line per event, for those who collect the logs of many machines."""
+"""``EventLog``: a run's events as lines of JSON, for log collectors."""
 
 import json
 from dataclasses import asdict
@@ -14,8 +14,8 @@ class EventLog:
     """Writes what ``run_flows`` reports; every line has ``time`` (UTC), ``event`` and ``run``.
 
     Events: ``started``, ``unit`` (a receipt: rows, counts, attempt, host, seconds of its stages),
-    ``retry``, ``worker_lost`` and ``node_lost`` (what went wrong, with the units that were in hand
-    and the object of the run that has the traceback), ``finished``, ``stopped``
+    ``retry``, ``worker_lost`` and ``node_lost`` (what went wrong, with the units in progress
+    and the path of the traceback within the run), ``finished``, ``stopped``
     (by a signal) and ``failed`` with the error.
     """
 
@@ -32,13 +32,13 @@ class EventLog:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
-            self._tell("stopped")
+            self._write("stopped")
         elif error is not None:
-            self._tell("failed", error=str(error), kind=type(error).__name__)
+            self._write("failed", error=str(error), kind=type(error).__name__)
 
     def started(self, started: Started) -> None:
-        """Say what is about to be computed."""
-        self._tell(
+        """Report what is about to be computed."""
+        self._write(
             "started",
             rows=started.spec.rows,
             rows_done=started.rows_done,
@@ -51,8 +51,8 @@ class EventLog:
         )
 
     def receipt(self, receipt: Receipt) -> None:
-        """Say that a unit is done."""
-        self._tell(
+        """Report a finished unit."""
+        self._write(
             "unit",
             unit=receipt.unit,
             lo=receipt.lo,
@@ -67,10 +67,10 @@ class EventLog:
         )
 
     def failure(self, failure: Failure) -> None:
-        """Say that an attempt failed, or that a worker or a node was lost."""
-        if failure.kind == "gave_up":  # the error that ends the run says it
+        """Report a failed attempt, or a lost worker or node."""
+        if failure.kind == "gave_up":  # reported by the error that ends the run
             return
-        self._tell(
+        self._write(
             failure.kind,
             units=[unit.id for unit in failure.units],
             attempt=failure.attempt,
@@ -80,8 +80,8 @@ class EventLog:
         )
 
     def finished(self, totals: Totals) -> None:
-        """Say how the run went as a whole."""
-        self._tell(
+        """Report the totals of the run."""
+        self._write(
             "finished",
             rows=totals.rows,
             ok=totals.ok,
@@ -89,7 +89,7 @@ class EventLog:
             reasons=dict(totals.reasons),
         )
 
-    def _tell(self, event: str, **fields: object) -> None:
+    def _write(self, event: str, **fields: object) -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": time, "event": event, "run": self._run, **fields}
         print(json.dumps(line), file=self._stream, flush=True)

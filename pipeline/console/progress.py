@@ -13,17 +13,17 @@ from pipeline.engine import Failure, Pace, Started
 from pipeline.store import Receipt
 
 _LINE_SECONDS = 15.0
-"""A log gets a line this often at most."""
+"""A log gets at most one line in this time."""
 
 _WINDOW_SECONDS = 300.0
-"""The rate is that of the last minutes: workers come and go."""
+"""The rate is averaged over this time, because workers join and leave."""
 
 
 class FlowProgress:
     """Shows what ``run_flows`` reports.
 
-    The rate counts this driver's own rows, from its first finished unit on (what the workers take
-    to start says nothing about the time left) and over the last minutes (workers come and go).
+    The rate counts this driver's rows from its first finished unit on (the start of the workers
+    does not affect the time left), over the last minutes (workers join and leave).
     """
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class FlowProgress:
             disable=not self._live,
         )
         self._task = self._bar.add_task("flows", total=None)
-        self._begin = self._told = time.monotonic()
+        self._begin = self._last_line = time.monotonic()
         self._rows = self._resumed = self._done = 0
         self._recent: deque[tuple[float, int]] = deque()
         self._pace = Pace(threads=0)
@@ -56,10 +56,10 @@ class FlowProgress:
         self._bar.stop()
 
     def started(self, started: Started) -> None:
-        """Say what is about to be computed."""
+        """Print what is about to be computed."""
         spec = started.spec
         self._rows, self._resumed = spec.rows, started.rows_done
-        self._begin = self._told = time.monotonic()
+        self._begin = self._last_line = time.monotonic()
         self._pace = Pace(started.threads)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
@@ -76,7 +76,7 @@ class FlowProgress:
         if started.workers < started.wanted:
             self._console.print(
                 f"[yellow]the cluster has room for {started.workers} of {started.wanted} workers; "
-                "it was asked for more nodes, and those that join will be used",
+                "more nodes were requested and will be used when they join",
                 highlight=False,
             )
         self._bar.update(self._task, total=spec.rows, completed=started.rows_done)
@@ -90,31 +90,31 @@ class FlowProgress:
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
         self._bar.update(self._task, completed=completed, rate=rate, left=left)
-        if not self._live and (now - self._told > _LINE_SECONDS or completed == self._rows):
-            self._told = now
+        if not self._live and (now - self._last_line > _LINE_SECONDS or completed == self._rows):
+            self._last_line = now
             self._console.print(
                 f"{completed:,} of {self._rows:,} images, {_speed(rate, left)}", highlight=False
             )
 
     def failure(self, failure: Failure) -> None:
-        """Say in one line that an attempt failed, or that a worker or a node was lost."""
-        if failure.kind != "gave_up":  # the error that ends the run says it
+        """Print a failed attempt, or a lost worker or node, in one line."""
+        if failure.kind != "gave_up":  # reported by the error that ends the run
             where = f" ({failure.log})" if failure.log else ""
             say(f"{failure.sentence}{where}", self._console, style="yellow")
 
     @property
     def summary(self) -> str | None:
-        """One line on what this driver did, and what held it up; None if it finished no unit."""
+        """The driver's rate and bottleneck in one line; None if it finished no unit."""
         if not self._done:
             return None
         seconds = time.monotonic() - self._begin
         return (
-            f"{self._done:,} images in {_clock(seconds)}, {self._done / seconds:.1f} images/s with "
-            f"the workers' start; {self._pace.sentence}"
+            f"{self._done:,} images in {_clock(seconds)}, {self._done / seconds:.1f} images/s "
+            f"including the workers' start; {self._pace.sentence}"
         )
 
     def _rate(self, now: float) -> float:
-        """Return rows per second since the oldest recent unit, or up to it if there is no other."""
+        """Return rows per second since the oldest recent unit, or since the start for the first."""
         self._recent.append((now, self._done))
         while len(self._recent) > 2 and now - self._recent[1][0] > _WINDOW_SECONDS:
             self._recent.popleft()

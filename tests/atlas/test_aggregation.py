@@ -191,12 +191,12 @@ def test_the_maps_of_the_label_have_an_atlas_of_their_own(tmp_path):
     assert other.column_mean("gini_flow").tolist() == own.column_mean("gini_flow").tolist()
 
 
-def test_a_run_without_maps_of_the_label_says_so(run):
+def test_a_run_without_maps_of_the_label_is_refused(run):
     with pytest.raises(RunIncomplete, match=r"flow\.target: both"):
         aggregate(run, target="label", name="x")
 
 
-def test_a_table_that_was_not_asked_for_is_not_there(tmp_path):
+def test_a_table_that_was_not_requested_does_not_exist(tmp_path):
     run = small_run(tmp_path)
     aggregate(run, tables=("predicted",), workers=1)
     assert run.atlas().table == "predicted"

@@ -25,7 +25,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(params=[1, 3_000, 1 << 20])
 def together(request, monkeypatch):
-    """Bytes that are asked for at once: less than a unit, a few units, everything."""
+    """Bytes read at once: less than a unit, a few units, everything."""
     monkeypatch.setattr(module, "_BYTES_TOGETHER", request.param)
 
 
@@ -99,7 +99,7 @@ def test_an_error_of_the_reader_reaches_the_caller(run, monkeypatch):
         next(found)
 
 
-def test_columns_of_the_summary_and_of_the_index_are_in_the_order_asked_for(run):
+def test_columns_of_the_summary_and_of_the_index_are_in_the_requested_order(run):
     block = [run.units[i] for i in (4, 1)]
     found = read_columns(run, block, ["uri", "gini_flow", "row"])
     assert set(found.column_names) == {"uri", "gini_flow", "row"}

@@ -35,7 +35,7 @@ PART = pa.table(
         (" label == 7\n", [1, 2]),
     ],
 )
-def test_a_filter_chooses_rows_and_null_is_no_answer(text, rows):
+def test_a_filter_selects_rows_and_null_does_not_pass(text, rows):
     where = parse(text, PART.schema)
     assert where.chosen(PART).nonzero()[0].tolist() == rows
     assert set(where.columns) <= set(PART.column_names)
@@ -46,23 +46,23 @@ def test_a_filter_chooses_rows_and_null_is_no_answer(text, rows):
     [
         ("confidense > 0.9", "unknown column: confidense; did you mean confidence"),
         ("camera == 'x'", "unknown column: camera; there are: confidence, correct, label, split"),
-        ("__import__('os').system('true')", "it may not hold"),
-        ("confidence.real > 1", "it may not hold 'confidence.real'"),
-        ("[x for x in (1,)]", "it may not hold"),
-        ("(lambda: 1)() == 1", "it may not hold"),
-        ("label in split", "it may not hold 'split'"),
-        ("label ** 9 ** 9 > 1", "it may not hold"),
+        ("__import__('os').system('true')", "it may not contain"),
+        ("confidence.real > 1", "it may not contain 'confidence.real'"),
+        ("[x for x in (1,)]", "it may not contain"),
+        ("(lambda: 1)() == 1", "it may not contain"),
+        ("label in split", "it may not contain 'split'"),
+        ("label ** 9 ** 9 > 1", "it may not contain"),
         ("confidence >", "is not a valid filter"),
         ("", "is not a valid filter"),
-        ("'\\0'", "may not hold|is not a valid filter"),
-        ("1", "it may not hold '1'"),
+        ("'\\0'", "may not contain|is not a valid filter"),
+        ("1", "it may not contain '1'"),
         ("split > 3", "cannot be compared"),
         ("confidence and split", "cannot be compared"),
-        ("label == b'3'", "it may not hold"),
+        ("label == b'3'", "it may not contain"),
         ("(" * 300 + "label" + ")" * 300, "is not a valid filter"),
         ("label == 3 or " * 900 + "label == 3", "characters"),
     ],
 )
-def test_anything_else_is_an_error_that_says_why(text, message):
+def test_anything_else_is_an_error_with_the_reason(text, message):
     with pytest.raises(ConfigError, match=message):
         parse(text, PART.schema)

@@ -67,8 +67,8 @@ def test_an_active_distributed_client_does_the_work():
     assert fold(wanted, [(worker_names, 1)], frozenset.union, None) == {None}
 
 
-def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.atlas.fold._PATIENCE", 0.5)
+def test_a_missing_scheduler_is_an_error(monkeypatch):
+    monkeypatch.setattr("pipeline.atlas.fold._TIMEOUT", 0.5)
     with (
         pytest.raises(ConfigError, match=r"no Dask scheduler at tcp://127"),
         cluster("tcp://127.0.0.1:9"),

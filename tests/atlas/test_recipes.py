@@ -1,4 +1,4 @@
-"""What a run and its atlas are to programs that know nothing of this one."""
+"""A run and its atlas can be read by other programs, without this package."""
 
 import numpy as np
 import pytest

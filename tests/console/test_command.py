@@ -1,4 +1,4 @@
-"""Every error that a person can mend is one line."""
+"""Every error that a user can fix is one line."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ DETAIL = "403 Forbidden: <xml>\n\nDebug source:\nGeneric {\n}"
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ConfigError("mend [this]"), "error: mend [this]"),
+        (ConfigError("fix [this]"), "error: fix [this]"),
         (ConfigError("a long way " * 30 + "to go"), "error: " + "a long way " * 30 + "to go\n"),
         (PermissionDeniedError(DETAIL), "error: the object store failed: 403 Forbidden: <xml>;"),
     ],
@@ -38,12 +38,12 @@ def test_an_error_is_one_line_and_exit_code_one(
     with pytest.raises(SystemExit) as left:
         run_app(app)
     assert left.value.code == 1
-    told = capsys.readouterr().err
-    assert told.startswith(line)
-    assert "Debug" not in told
+    message = capsys.readouterr().err
+    assert message.startswith(line)
+    assert "Debug" not in message
 
 
-def test_a_line_is_said_as_it_is() -> None:
+def test_a_line_is_printed_unchanged() -> None:
     """Names from data are no markup and no emoji, and no line is wrapped."""
     line = "“:cat: [red]cat[/red]” at s3://bucket/" + "a" * 200
     with console.capture() as captured:

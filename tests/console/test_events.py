@@ -13,7 +13,7 @@ from pipeline.errors import UnitFailed
 from tests.engine.datasets import small_config
 
 
-def test_a_run_is_told_in_json_lines(tmp_path: Path) -> None:
+def test_a_run_is_reported_in_json_lines(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     (tmp_path / "images/class_0/0000.png").write_bytes(b"")
     (tmp_path / "images/notes.txt").touch()
@@ -37,15 +37,15 @@ def test_a_run_is_told_in_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "fields"),
     [
         (KeyboardInterrupt(), {"event": "stopped"}),
         (UnitFailed("unit 3 failed"), {"event": "failed", "error": "unit 3 failed"}),
     ],
 )
-def test_an_end_before_the_end_is_told(error: BaseException, told: dict[str, str]) -> None:
+def test_a_stopped_or_failed_run_is_reported(error: BaseException, fields: dict[str, str]) -> None:
     out = io.StringIO()
     with pytest.raises(type(error)), EventLog(out, "s3://bucket/run"):
         raise error
     (line,) = map(json.loads, out.getvalue().splitlines())
-    assert told.items() <= line.items()
+    assert fields.items() <= line.items()

@@ -29,7 +29,7 @@ def test_a_log_gets_a_first_and_a_last_line() -> None:
     assert "0:00 left" in lines[-1]
 
 
-def test_a_cluster_that_is_still_too_small_is_told() -> None:
+def test_a_cluster_that_is_still_too_small_is_reported() -> None:
     out = io.StringIO()
     with FlowProgress(Console(file=out, width=200)) as progress:
         progress.started(
@@ -38,7 +38,7 @@ def test_a_cluster_that_is_still_too_small_is_told() -> None:
     assert "the cluster has room for 1 of 3 workers" in out.getvalue()
 
 
-def test_what_is_not_used_is_said_as_it_is_written() -> None:
+def test_unused_files_are_reported_unchanged() -> None:
     out = io.StringIO()
     spec = spec_of(leftovers=(Leftover("files that are not images", 9, ("[red]a", "b", "c")),))
     with FlowProgress(Console(file=out, width=40)) as progress:
@@ -46,7 +46,7 @@ def test_what_is_not_used_is_said_as_it_is_written() -> None:
     assert "\nnot used: files that are not images: 9 ('[red]a', 'b', 'c', …)\n" in out.getvalue()
 
 
-def test_time_left_is_read_as_a_clock() -> None:
+def test_time_left_is_printed_like_a_clock() -> None:
     assert _speed(12.34, 59.6) == "12.3 images/s, 1:00 left"
     assert _speed(1, 3 * 3600 + 61) == "1.0 images/s, 3:01:01 left"
 
@@ -65,7 +65,7 @@ def test_time_left_follows_workers_that_join(monkeypatch: pytest.MonkeyPatch) ->
     assert "10.0 images/s, 6:44 left" in out.getvalue().splitlines()[-1]
 
 
-def test_the_summary_names_what_was_done_and_what_held_it_up(
+def test_the_summary_names_rate_and_bottleneck(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
@@ -79,6 +79,6 @@ def test_the_summary_names_what_was_done_and_what_held_it_up(
         receipt = replace(receipt_of(1, 16, 32), seconds={"compute": 9.0, "wait": 1.0})
         progress.receipt(receipt)
         assert progress.summary == (
-            "16 images in 1:20, 0.2 images/s with the workers' start; compute-bound: 90% of time "
-            "in compute, 10% waiting for images; more actors make it faster"
+            "16 images in 1:20, 0.2 images/s including the workers' start; compute-bound: 90% of "
+            "time in compute, 10% waiting for images; more actors make it faster"
         )

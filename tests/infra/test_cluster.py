@@ -1,4 +1,4 @@
-"""The cluster of ``ray up`` is what Ray accepts, and what its comments say."""
+"""The cluster of ``ray up`` is accepted by Ray and matches its comments."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def test_the_autoscaler_accepts_it_with_its_defaults():
 @pytest.mark.parametrize(
     "command", re.findall(r"^#   (flowatlas .+)$", PATH.read_text(), re.M), ids=str
 )
-def test_what_the_comments_tell_is_a_command(command):
+def test_commands_in_comments_exist(command):
     assert parsed(command)["config"] == Path("audit.yaml")
 
 

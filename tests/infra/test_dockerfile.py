@@ -39,7 +39,7 @@ def step(text: str) -> int:
 
 
 def in_context(path: str) -> bool:
-    """Tell whether the ignore file lets a path into the build: the last pattern that fits wins."""
+    """Return whether the ignore file lets a path into the build: the last matching pattern wins."""
     kept = True
     for line in (ROOT / "infra" / "Dockerfile.dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!").replace("**/", "*")
@@ -61,7 +61,7 @@ def test_the_base_is_one_pinned_python_that_is_tested():
     )
 
 
-def test_nothing_floats_and_nothing_names_a_processor():
+def test_nothing_floats_and_nothing_names_an_architecture():
     text = "\n".join(arguments for _, arguments in instructions())
     assert not re.search(r"latest|amd64|x86_64|arm64|aarch64|--platform", text)
 
@@ -106,10 +106,12 @@ def test_dependencies_are_installed_pinned_and_before_the_sources():
 
 @pytest.mark.parametrize(("variant", "code"), [("gpu", 0), ("cpu", 0), ("tpu", 1)])
 def test_a_variant_is_gpu_or_cpu(variant, code):
-    """The step of the image, with an installer that only says what it was asked for."""
+    """The step of the image, with an installer that only prints its arguments."""
     script = re.sub(r"--mount=\S+\s*", "", instructions()[step("case")][1])
-    told = "pip() { echo pip $*; }; VARIANT=" + variant + "; " + script
-    result = subprocess.run(["bash", "-c", told], capture_output=True, text=True, check=False)
+    script_text = "pip() { echo pip $*; }; VARIANT=" + variant + "; " + script
+    result = subprocess.run(
+        ["bash", "-c", script_text], capture_output=True, text=True, check=False
+    )
     assert result.returncode == code
     assert ("torch torchvision --index-url" in result.stdout) == (variant == "cpu")
     assert "ARG" in dict(instructions())
@@ -125,7 +127,7 @@ def test_the_constraints_pin_what_the_image_installs():
 
 
 def test_the_dependency_layer_needs_no_sources(tmp_path):
-    """What is copied before the first install is enough to say what flowatlas depends on."""
+    """What is copied before the first install is enough to list flowatlas's dependencies."""
     pytest.importorskip("setuptools", minversion="80")
     before = instructions()[: step('".[cluster]"')]
     for instruction, arguments in before:

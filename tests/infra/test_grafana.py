@@ -29,7 +29,7 @@ def test_every_query_names_a_metric_that_exists():
         assert names(query) <= known, query
 
 
-def test_what_is_asked_of_ray_is_what_it_tells():
+def test_queries_of_ray_metrics_name_metrics_of_ray():
     from ray.dashboard.modules.reporter import reporter_agent
 
     source = Path(reporter_agent.__file__).read_text()

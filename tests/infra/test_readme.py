@@ -1,4 +1,4 @@
-"""What infra/README.md tells exists: its commands, its files, its metrics."""
+"""The commands, files and metrics in infra/README.md exist."""
 
 import re
 
@@ -17,10 +17,10 @@ def test_every_command_is_one_of_ours(command):
     assert str(parsed(command)["config"]) == "audit.yaml"
 
 
-def test_every_file_is_there():
+def test_every_file_exists():
     for name in re.findall(r"\]\(([^)]+)\)", TEXT):
         assert (ROOT / "infra" / name).is_file(), name
 
 
-def test_every_metric_is_told_and_no_other():
+def test_every_metric_is_documented_and_no_other():
     assert set(re.findall(r"`ray_(flowatlas_\w+)", TEXT)) == METRICS.keys()

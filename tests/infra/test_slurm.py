@@ -59,7 +59,7 @@ def test_one_ray_per_node():
         assert "--block" in line
 
 
-def test_only_who_has_the_token_may_use_it():
+def test_only_clients_with_the_token_may_use_it():
     assert "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN" in lines()
 
 
@@ -127,7 +127,7 @@ def test_a_job_that_slurm_ends_is_queued_again(job):
 
 
 @pytest.mark.parametrize("arguments", [[], ["/shared/audit.yaml"]])
-def test_without_a_configuration_it_says_how_it_is_used(arguments):
+def test_without_a_configuration_it_prints_its_usage(arguments):
     head = TEXT[: TEXT.index("if [[")]
     result = subprocess.run(["bash", "-c", head, "x", *arguments], capture_output=True, text=True)
     assert result.returncode == (0 if arguments else 1)

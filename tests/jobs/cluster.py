@@ -77,14 +77,14 @@ def ray_cluster(
                     json.dump(_scaling(f"127.0.0.1:{head}", scaled), file)
                     file.flush()
                     place.append(f"--autoscaling-config={file.name}")
-            told = (f"--{name}={value}" for name, value in resources.items())
-            urls.append(stack.enter_context(_node(ports, *place, *told, scaled=bool(scaled))))
+            options = (f"--{name}={value}" for name, value in resources.items())
+            urls.append(stack.enter_context(_node(ports, *place, *options, scaled=bool(scaled))))
         _wait(f"http://127.0.0.1:{dashboard}/api/version")
         yield RayCluster(f"127.0.0.1:{head}", f"http://127.0.0.1:{dashboard}", tuple(urls))
 
 
 def _scaling(head: str, resources: dict[str, float]) -> dict[str, Any]:
-    """Return what the autoscaler is told: nodes of this machine, none to start with."""
+    """Return the autoscaler's configuration: nodes of this machine, none to start with."""
     return {
         "cluster_name": "tests",
         "max_workers": 2,
@@ -185,7 +185,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
+    """Return free ports."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

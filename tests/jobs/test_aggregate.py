@@ -15,7 +15,7 @@ def call(*arguments):
     return CliRunner().invoke(app, ["aggregate", *arguments])
 
 
-def test_the_command_says_of_what_and_where_the_atlas_is(run):
+def test_the_command_prints_the_size_and_path_of_the_atlas(run):
     done = call(run.uri, "--workers", "1")
     images = run.atlas().count.sum()
     assert f"atlas of {images} images in 2 groups by label" in done.output
@@ -27,7 +27,7 @@ def test_the_command_says_of_what_and_where_the_atlas_is(run):
     assert run.atlas("odd").table == "pred"
 
 
-def test_an_unfinished_run_needs_to_be_asked_for(run, tmp_path):
+def test_an_unfinished_run_needs_an_option(run, tmp_path):
     partial = synthetic_run(tmp_path, images=60, classes=2, layers=2)
     partial.delete("_SUCCESS")
     assert isinstance(call(partial.uri).exception, RunIncomplete)
@@ -35,13 +35,13 @@ def test_an_unfinished_run_needs_to_be_asked_for(run, tmp_path):
     assert partial.atlas().count.tolist() == run.atlas().count.tolist()
 
 
-def test_a_filter_that_names_no_column_says_which_it_might_mean(run):
+def test_a_filter_with_an_unknown_column_suggests_one(run):
     done = call(run.uri, "--where", "confidance > 0.5", "--name", "x")
     assert isinstance(done.exception, ConfigError)
     assert "did you mean confidence" in str(done.exception)
 
 
-def test_the_maps_of_the_label_are_asked_for(tmp_path):
+def test_the_maps_of_the_label_are_an_option(tmp_path):
     both = synthetic_run(tmp_path, images=60, classes=2, layers=2, label_maps=True)
     assert call(both.uri, "--target", "label", "--name", "label-maps").exit_code == 0
     assert both.atlas("label", name="label-maps").facts["target"] == "label"

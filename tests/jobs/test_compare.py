@@ -27,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     return one, other
 
 
-def test_what_differs_is_told_and_where_the_rest_is(runs: tuple[Run, Run]) -> None:
+def test_differences_and_the_path_of_the_table_are_printed(runs: tuple[Run, Run]) -> None:
     one, other = runs
     done = compare(one.uri, other.uri)
     assert done.returncode == 0, done.stderr

@@ -37,7 +37,7 @@ def accuse(run: Run, *places: str | None) -> None:
 
 
 @pytest.mark.parametrize("engine", [["--local"], ["--actors", "1"]])
-def test_every_verdict_is_told(run: Run, engine: list[str]) -> None:
+def test_every_verdict_is_printed(run: Run, engine: list[str]) -> None:
     accuse(run, "tl", "border")
     done = confirm(run.uri, *engine)
     assert done.returncode == 0, done.stderr
@@ -49,14 +49,14 @@ def test_every_verdict_is_told(run: Run, engine: list[str]) -> None:
     assert verdicts["place"].to_pylist() == ["tl", "border"]
 
 
-def test_where_nothing_has_a_place_that_is_said(run: Run) -> None:
+def test_without_a_place_there_is_nothing_to_test(run: Run) -> None:
     accuse(run, None)
     done = confirm(run.uri, "--local")
     assert done.returncode == 0, done.stderr
     assert "nothing to test" in done.stdout
 
 
-def test_what_was_not_audited_is_not_confirmed(tmp_path: Path) -> None:
+def test_a_run_without_an_audit_is_refused(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     run_flows(config)
     done = confirm(config.run, "--local")

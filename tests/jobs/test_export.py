@@ -16,7 +16,7 @@ def export(*arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("tool", "entry"), [("fiftyone", "samples.jsonl"), ("virelay", "project.yaml")]
 )
-def test_a_run_is_handed_over(tool: str, entry: str, tmp_path: Path) -> None:
+def test_a_run_is_exported(tool: str, entry: str, tmp_path: Path) -> None:
     drawn_run(tmp_path / "run", images=48)
     result = export(str(tmp_path / "run"), str(tmp_path / "out"), "--to", tool, "--images", "2")
     assert result.returncode == 0, result.stderr
@@ -24,7 +24,7 @@ def test_a_run_is_handed_over(tool: str, entry: str, tmp_path: Path) -> None:
     assert (tmp_path / "out" / entry).is_file()
 
 
-def test_a_run_that_is_not_finished_is_not_handed_over(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_not_exported(tmp_path: Path) -> None:
     drawn_run(tmp_path / "run", images=16)
     (tmp_path / "run/_SUCCESS").unlink()
     result = export(str(tmp_path / "run"), str(tmp_path / "out"))
@@ -33,7 +33,7 @@ def test_a_run_that_is_not_finished_is_not_handed_over(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_is_no_folder_to_write_into(tmp_path: Path) -> None:
+def test_a_file_is_not_a_folder_to_write_into(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     result = export(str(tmp_path), str(tmp_path / "out"))
     assert result.returncode == 2

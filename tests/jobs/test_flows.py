@@ -36,7 +36,7 @@ def start(config: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, engine: str) -> None:
+def test_a_killed_driver_resumes_where_it_was(tmp_path: Path, engine: str) -> None:
     write_images(tmp_path / "images", images=600)
     config = small_config(tmp_path, "undisturbed")
     run_flows(config)
@@ -60,7 +60,7 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, engine: str) -> No
     assert tree(tmp_path / "killed") == tree(tmp_path / "undisturbed")
 
 
-def test_an_interrupted_driver_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_driver_reports_how_to_continue(tmp_path: Path) -> None:
     write_images(tmp_path / "images", images=600)
     driver = start(write_config(tmp_path, "stopped", "local"))
     deadline = time.monotonic() + 60

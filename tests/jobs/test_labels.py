@@ -1,4 +1,4 @@
-"""``flowatlas labels``: a mapping that matches what it can, to complete and to use."""
+"""``flowatlas labels``: a mapping with the matches filled in, to complete and use."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def _configured(folder: Path, names: str | None, source: str = "images") -> Path
     return folder / "run.yaml"
 
 
-def test_what_matches_is_filled_in_and_the_rest_is_a_choice(
+def test_matches_are_filled_in_and_the_rest_is_left_to_choose(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = _configured(tmp_path, "class 2\ncrane\ncrane\n")
@@ -33,9 +33,9 @@ def test_what_matches_is_filled_in_and_the_rest_is_a_choice(
     with pytest.raises(ConfigError, match="flowatlas labels"):
         prepare(load_config(config))
     labels(config)
-    said = capsys.readouterr().out
-    assert "1 of 3 classes filled in" in said
-    assert "dataset.labels: run.labels.json" in said
+    printed = capsys.readouterr().out
+    assert "1 of 3 classes filled in" in printed
+    assert "dataset.labels: run.labels.json" in printed
     place = tmp_path / "run.labels.json"
     written = json.loads(place.read_text())
     assert written == {
@@ -56,7 +56,7 @@ def test_what_matches_is_filled_in_and_the_rest_is_a_choice(
 
 
 @pytest.mark.parametrize(("by", "ten"), [(By.NUMBER, None), (By.POSITION, 1), (By.NAME, None)])
-def test_numbers_or_places_where_the_user_says_so(tmp_path: Path, by: By, ten: int | None) -> None:
+def test_classes_by_number_or_position(tmp_path: Path, by: By, ten: int | None) -> None:
     config = _configured(tmp_path, None)
     for before, after in (("0", "1"), ("1", "10"), ("2", "2")):
         (tmp_path / f"images/class_{before}").rename(tmp_path / f"images/{after}")

@@ -26,7 +26,7 @@ def images(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["audit.yaml", "--model", "vit"], "a configuration has its own"),
+        (["audit.yaml", "--model", "vit"], "a configuration sets its own"),
         (["shots"], "for images, add --model NAME"),
     ],
 )
@@ -39,7 +39,7 @@ def test_images_and_configurations_are_not_mixed_up(arguments: list[str], messag
 def test_images_get_a_configuration_that_can_be_edited(images: Path, tmp_path: Path) -> None:
     place = tmp_path / "runs" / "mine"
     result = flowatlas(str(images), "--model", "no_such_model", "--output", str(place))
-    assert result.exit_code == 1  # the model is unknown, but what was asked for is written
+    assert result.exit_code == 1  # the model is unknown, but the configuration is written
     written = yaml.safe_load(place.with_name("mine.yaml").read_text())
     assert written == {
         "run": str(place),
@@ -48,7 +48,7 @@ def test_images_get_a_configuration_that_can_be_edited(images: Path, tmp_path: P
         "flow": {"method": "auto"},
     }
     other = flowatlas(str(images), "--model", "another", "--output", str(place))
-    assert "is there with other settings" in str(other.exception)
+    assert "already exists with other settings" in str(other.exception)
 
 
 def test_a_run_is_named_after_its_images_and_model(

@@ -68,7 +68,7 @@ def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> N
         time.sleep(0.5)
     out, errors = submitted.communicate(timeout=300)
     assert submitted.returncode == 0, out + errors
-    assert f"every node must see these at the same place: {folder}/submitted" in out
+    assert f"every node must have these at the same path: {folder}/submitted" in out
     assert "40 images in 5 units; 3 layers of 4×4 cells; 2 workers" in out
     assert "done: 40 images ok, 0 quarantined" in out
     assert "succeeded" in out
@@ -102,7 +102,7 @@ def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, fold
     submitted.send_signal(signal.SIGINT)
     out, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 1, errors
-    assert "the job goes on without you" in out
+    assert "the job keeps running" in out
     assert f"ray job stop --address {cluster.dashboard} {job}" in out
     client = JobSubmissionClient(cluster.dashboard)
     deadline = time.monotonic() + 200
@@ -113,7 +113,7 @@ def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, fold
     assert "done: 40 images ok" in client.get_job_logs(job)
 
 
-def test_nobody_waits_who_does_not_want_to(cluster: RayCluster, folder: Path) -> None:
+def test_without_waiting_it_prints_how_to_follow(cluster: RayCluster, folder: Path) -> None:
     submitted = start(folder / "run.yaml", cluster.dashboard, "--no-wait", "--installed")
     out, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 0, errors
@@ -121,7 +121,7 @@ def test_nobody_waits_who_does_not_want_to(cluster: RayCluster, folder: Path) ->
     assert f"ray job logs --address {cluster.dashboard} --follow {job}" in out
 
 
-def test_an_address_where_nobody_answers_is_one_line(folder: Path) -> None:
+def test_an_unreachable_address_is_one_line(folder: Path) -> None:
     submitted = start(folder / "run.yaml", "http://127.0.0.1:1")
     _, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 1
@@ -129,7 +129,7 @@ def test_an_address_where_nobody_answers_is_one_line(folder: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_run_that_needs_no_cluster_is_not_sent_to_one(tmp_path: Path) -> None:
+def test_a_run_with_the_local_engine_is_not_submitted(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(small_config(tmp_path).model_dump(mode="json")))
     submitted = start(path, "http://127.0.0.1:1")
@@ -138,7 +138,7 @@ def test_a_run_that_needs_no_cluster_is_not_sent_to_one(tmp_path: Path) -> None:
     assert "cluster.engine is local" in errors
 
 
-def test_the_code_of_a_factory_travels_with_the_job(
+def test_the_code_of_a_factory_is_sent_with_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own").mkdir()

@@ -21,13 +21,13 @@ def run(tmp_path: Path) -> Path:
     return Path(config.run)
 
 
-def test_a_sound_run_says_what_was_looked_at(run: Path) -> None:
-    assert "all 5 units are there with the right sizes\n" in verify(str(run)).stdout
+def test_an_intact_run_reports_what_was_checked(run: Path) -> None:
+    assert "all 5 units are present with the right sizes\n" in verify(str(run)).stdout
     assert "the right sizes and hashes" in verify(str(run), "--deep").stdout
 
 
 def test_a_damaged_run_names_the_unit_and_what_to_do(run: Path) -> None:
-    """A byte that rotted keeps the size: only the hashes tell."""
+    """A flipped byte keeps the size: only the hashes show it."""
     part = next((run / "summary").glob("*00003*.parquet"))
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1

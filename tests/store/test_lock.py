@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import RunConflict
 from pipeline.store import RunLock, open_store
 from tests.chaos.trouble import failing_at_random
-from tests.waiting import PATIENCE, until
+from tests.waiting import TIMEOUT, until
 
 
 def test_one_driver_at_a_time(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_of_two_that_take_over_at_once_one_remains(tmp_path: Path) -> None:
         try:
             with RunLock(store):
                 held.append(True)
-                refused.wait(PATIENCE)  # or the loser might come when the winner has gone
+                refused.wait(TIMEOUT)  # or the loser might come when the winner has gone
         except RunConflict:
             held.append(False)
             refused.set()
