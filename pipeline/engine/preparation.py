@@ -1,5 +1,6 @@
 """``prepare``: everything that can be checked before a worker starts."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import timm
@@ -14,10 +15,11 @@ from pipeline.engine.probe import Probe, check_target, choose_method
 from pipeline.engine.reference_run import check_references, load_references, reference_run
 from pipeline.engine.scan import scan
 from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
+from pipeline.errors import RunConflict
 from pipeline.images import Index, InputTransform, Source, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
-from pipeline.store import Column, Run, RunSpec, Spool
+from pipeline.store import Column, Run, RunSpec, Spool, is_run, load_spec, open_store
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def prepare(config: RunConfig) -> Prepared:
         grid=tried.grid,
         input=transform.to_dict(),
         classes=names,
-        columns=tuple(Column(name, kind) for name, kind in (measured | PIXEL_COLUMNS).items()),
+        columns=_begun_with(config, measured | PIXEL_COLUMNS),
         dtype=config.flow.store,
         label_maps=both,
         channels=tried.channels,
@@ -84,6 +86,18 @@ def prepare(config: RunConfig) -> Prepared:
     chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
     notes = (*loaded.notes, *chosen)
     return Prepared(spec, index, scanned.parts, scanned.labelling, notes=notes)
+
+
+def _begun_with(config: RunConfig, measured: dict[str, str]) -> tuple[Column, ...]:
+    """Return the columns to write: of a run that an earlier version began, those it began with."""
+    wanted = tuple(Column(name, kind) for name, kind in measured.items())
+    with suppress(RunConflict):
+        if is_run(config.run):
+            stored = load_spec(open_store(config.run))
+            kept = tuple(column for column in wanted if column in stored.columns)
+            if stored.config_hash == config.hash() and kept == stored.columns:
+                return kept
+    return wanted
 
 
 def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import timm
 from safetensors.torch import save_file
@@ -9,6 +11,7 @@ from pipeline.engine.context import load_configured
 from pipeline.engine.probe import Probe, choose_method, probe
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.models import LoadedModel
+from pipeline.store import create_run, open_store
 from tests.engine.datasets import MODEL, small_config, write_images, write_model
 
 
@@ -52,6 +55,10 @@ def test_only_an_inversion_has_columns_of_its_residual(tmp_path, mode, extras) -
     spec = prepare(config).spec
     found = {column.name: column.kind for column in spec.columns if "residual" in column.name}
     assert found == {f"residual_l{b:02d}": "fraction" for b in range(len(spec.layers)) if extras}
+    # A run that was begun before there was the measure goes on without it.
+    old = replace(spec, columns=tuple(c for c in spec.columns if "residual" not in c.name))
+    create_run(open_store(config.run, create=True), old, None)
+    assert prepare(config).spec.hash == old.hash
 
 
 def test_a_model_without_a_head_has_no_outputs(tmp_path) -> None:
