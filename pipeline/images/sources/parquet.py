@@ -53,7 +53,7 @@ class ParquetSource:
     columns: Columns
     labels: Labels | None
     boxes: Boxes = field(repr=False)
-    beside: tuple[Leftover, ...] = ()
+    ignored: tuple[Leftover, ...] = ()
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -79,7 +79,7 @@ class ParquetSource:
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all files; the footers and labels of 16 are read in parallel."""
-        leftovers.update(self.beside)
+        leftovers.update(self.ignored)
         known: dict[Any, int | None] = {}
         rows = empty = 0
         names = self.columns.names

@@ -63,7 +63,7 @@ class TableSource:
     labels: dict[Any, int | None]
     classes: dict[str, int | None]
     boxes: Boxes = field(repr=False)
-    beside: tuple[Leftover, ...] = ()
+    ignored: tuple[Leftover, ...] = ()
 
     @property
     def root(self) -> str:
@@ -80,7 +80,7 @@ class TableSource:
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images in order of the tables."""
-        leftovers.update(self.beside)
+        leftovers.update(self.ignored)
         rows = found = backslashes = 0
         objects: list[str] = []
         for part in self.parts:

@@ -46,7 +46,7 @@ class WebDatasetSource:
     boxes: Boxes = field(repr=False)
     choice: Choice = _USUAL
     folders: ClassFolders | None = None
-    beside: tuple[Leftover, ...] = ()
+    ignored: tuple[Leftover, ...] = ()
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -72,7 +72,7 @@ class WebDatasetSource:
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all archives; 16 archives are read in parallel."""
-        leftovers.update(self.beside)
+        leftovers.update(self.ignored)
         known: dict[Any, int | None] = {}
         look = partial(_images, self.root, self.choice)
         for file, (found, left) in zip(self.files, ahead(look, self.files), strict=True):
