@@ -118,5 +118,5 @@ def test_a_subset_of_a_growing_run_has_its_own_state(tmp_path, read):
 
 def test_a_run_without_any_unit_has_no_atlas(tmp_path):
     run, _ = make(tmp_path, missing=UNITS)
-    with pytest.raises(RunIncomplete, match="has no unit yet"):
+    with pytest.raises(RunIncomplete, match="has no finished unit yet"):
         aggregate(run, workers=1, partial_run=True)
