@@ -55,7 +55,7 @@ def test_only_an_inversion_has_columns_of_its_residual(tmp_path, mode, extras) -
     spec = prepare(config).spec
     found = {column.name: column.kind for column in spec.columns if "residual" in column.name}
     assert found == {f"residual_l{b:02d}": "fraction" for b in range(len(spec.layers)) if extras}
-    # A run that was begun before there was the measure goes on without it.
+    # A run started before this measure existed continues without it.
     old = replace(spec, columns=tuple(c for c in spec.columns if "residual" not in c.name))
     create_run(open_store(config.run, create=True), old, None)
     assert prepare(config).spec.hash == old.hash
