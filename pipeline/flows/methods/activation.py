@@ -15,6 +15,7 @@ from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.resample import on_one_grid, rows_and_columns
 from pipeline.flows.session import Session, warn_left_out
 from pipeline.models.structure.alternatives import instead
+from pipeline.models.structure.embedding import through_head
 from pipeline.models.structure.logits import logits_of
 
 
@@ -84,7 +85,7 @@ class Activation(Session):
                 "axes say, so no map can be made of them; use input_gradient"
             )
         features, stages = self._model.forward_intermediates(images)  # type: ignore[operator]
-        logits = logits_of(self._model.forward_head(features), self._model).float()  # type: ignore[operator]
+        logits = logits_of(through_head(self._model, features), self._model).float()
         if not getattr(self._model, "num_classes", 0):
             logits = logits.new_zeros(len(images), 0)
             targets = torch.full((len(images),), -1, device=images.device)
@@ -110,6 +111,10 @@ class Activation(Session):
 
 
 def _names(model: nn.Module, layers: int) -> tuple[str, ...]:
-    """Return the names of a model's stages, as timm has them."""
+    """Return the names of a model's stages, as timm has them if no two are the same."""
     known = [str(item["module"]) for item in getattr(model, "feature_info", None) or ()]
-    return tuple(known) if len(known) == layers else tuple(f"stage.{i}" for i in range(layers))
+    return (
+        tuple(known)
+        if len(set(known)) == len(known) == layers
+        else tuple(f"stage.{i}" for i in range(layers))
+    )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import UnsupportedModel
 from pipeline.models.sharing import of_this_thread
 from pipeline.models.structure.anatomy import feature_size
-from pipeline.models.structure.embedding import Kind, channels_last, pooled
+from pipeline.models.structure.embedding import Kind, channels_last, pooled, through_head
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def last_activations(model: nn.Module, images: Tensor, kind: Kind = "model") -> 
     else:
         leaf = features.detach().requires_grad_()
         with torch.enable_grad():
-            embedding = model.forward_head(leaf, pre_logits=True)  # type: ignore[operator]
+            embedding = through_head(model, leaf, pre_logits=True)
     spread = _spreader(model, features, images)
     if kind == "pooled":
         maps = spread(leaf)
@@ -94,7 +94,7 @@ def _last_attention(model: nn.Module, images: Tensor) -> LastActivations:
     try:
         with torch.enable_grad():
             features = model.forward_features(images)  # type: ignore[operator]
-            embedding = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
+            embedding = through_head(model, features, pre_logits=True)
     finally:
         hook.remove()
     if len(leaves) != 1 or leaves[0].ndim != 3:

@@ -33,7 +33,24 @@ def embed(model: nn.Module, images: Tensor, kind: Kind = "model") -> Tensor:
     features = model.forward_features(images)  # type: ignore[operator]
     if kind == "pooled":
         return pooled(model, features)
-    return model.forward_head(features, pre_logits=True)  # type: ignore[operator, no-any-return]
+    return through_head(model, features, pre_logits=True)
+
+
+def through_head(model: nn.Module, features: Any, **options: Any) -> Tensor:
+    """Return what ``forward_head`` makes of a model's last activations.
+
+    Raises
+    ------
+    UnsupportedModel
+        The model has that method only in name, as encoders of multimodal models have.
+    """
+    try:
+        return model.forward_head(features, **options)  # type: ignore[operator, no-any-return]
+    except NotImplementedError as error:
+        raise UnsupportedModel(
+            f"{type(model).__name__} has no head that gives one vector per image, so it has "
+            "neither an embedding nor logits; use a model with a head"
+        ) from error
 
 
 def pooled(model: nn.Module, features: Tensor) -> Tensor:

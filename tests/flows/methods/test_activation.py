@@ -5,6 +5,7 @@ from torch import nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
+from pipeline.models import embed
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 TRANSFORMERS = {
@@ -118,3 +119,24 @@ def test_parameters_get_their_gradients_back() -> None:
 def test_a_model_without_intermediates_is_refused() -> None:
     with pytest.raises(UnsupportedModel, match="forward_intermediates"):
         create_flow("activation", nn.Linear(2, 2))
+
+
+def test_names_that_timm_gives_twice_are_numbered():
+    model = timm.create_model("crossvit_tiny_240", num_classes=3).eval()
+    with create_flow("activation", model) as flow:
+        layers = flow(torch.randn(1, 3, 240, 240)).layers
+    assert len(set(layers)) == len(layers) == 6
+
+
+def test_a_head_in_name_only_is_refused_in_a_sentence():
+    model = timm.create_model("test_vit", num_classes=3).eval()
+
+    def forward_head(features, pre_logits=False):
+        raise NotImplementedError("no classification")
+
+    model.forward_head = forward_head
+    side = model.pretrained_cfg["input_size"][-1]
+    with create_flow("activation", model) as flow, pytest.raises(UnsupportedModel, match="no head"):
+        flow(torch.randn(1, 3, side, side))
+    with pytest.raises(UnsupportedModel, match="use a model with a head"):
+        embed(model, torch.randn(1, 3, side, side))
