@@ -263,7 +263,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 _HEADER = f"""# What happens on the models of timm
 
-The smallest models of each module, with random weights, on images of {SIDE} pixels or of their own
+Models of timm with random weights, on images of {SIDE} pixels or of their own
 size. A number says that the method ran, with so many layers; *no* that it refused, with the reason
 below; – that it was skipped. Every layer goes through the corner test: changes in a corner of the
 image must change the cells of that corner more than any other arrangement of the cells would have
