@@ -43,7 +43,7 @@ def broken() -> dict[str, tuple[bytes, str]]:
         "corrupt.tiff": (tiff[:20] + bytes(400) + tiff[420:], "corrupt"),
         "drawing.jpg": (b'<?xml version="1.0"?>\n<svg width="9" height="9"/>', "unsupported"),
         "document.jpg": (b"%PDF-1.7\n%%EOF\n", "unsupported"),
-        "film.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0mif1heic", "unsupported"),
+        "film.avif": (b"\0\0\0\x18ftypisom\0\0\0\0mif1heic", "unsupported"),
         "scan.png": (png(2, 1, b"\0" + struct.pack(">2H", 0, 4095), 16, 0), "bit_depth"),
         "lossless.jpg": (_with_frame(jpeg, 0xC3), "unsupported"),
         "twelve_bit.jpg": (_twelve_bit(jpeg), "unsupported"),
