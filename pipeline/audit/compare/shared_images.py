@@ -69,7 +69,8 @@ def pair(one: Run, other: Run) -> Pairs:
 def divergence(p: Float, q: Float) -> Float:
     """Return the Jensen–Shannon divergence in bits of distributions (n, cells), NaN of no mass."""
     with np.errstate(divide="ignore", invalid="ignore"):  # without mass: 0 / 0
-        return np.clip(jensenshannon(p, q, base=2, axis=1) ** 2, 0, 1)
+        distance = np.asarray(jensenshannon(p, q, base=2, axis=1), np.float64)
+    return np.clip(distance**2, 0, 1)
 
 
 def rank_correlation(p: Float, q: Float) -> Float:

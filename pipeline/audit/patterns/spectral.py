@@ -92,4 +92,4 @@ def _labels(vectors: Float, clusters: int) -> NDArray[np.int64]:
     sizes = np.bincount(found, minlength=clusters)
     rank = np.empty(clusters, np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(clusters)
-    return rank[found]
+    return np.asarray(rank[found])
