@@ -48,7 +48,7 @@ Question = Callable[[Pass], Answer]
 Explain = TypeVar("Explain", bound=Callable[..., Flow])
 
 
-def beside_itself(explain: Explain) -> Explain:
+def as_a_pair(explain: Explain) -> Explain:
     """Decorate a method to explain a single image as a batch of two copies of it.
 
     The strides of a batch of one match two memory formats. After a convolution, a smooth activation
@@ -121,7 +121,7 @@ class LayerMethod(Session):
                 f"{type(self._model).__name__} has no classifier, so it has no logit to explain; "
                 "load weights with a head, or give references: naflow, fam"
             )
-        return lambda seen: said(logits_of(seen.logits, self._model), targets)
+        return lambda seen: answer_of(logits_of(seen.logits, self._model), targets)
 
     @contextmanager
     def passing(self, images: Tensor) -> Iterator[Tensor]:
@@ -179,7 +179,7 @@ class LayerMethod(Session):
         )
 
 
-def said(logits: Tensor, targets: Tensor | None) -> Answer:
+def answer_of(logits: Tensor, targets: Tensor | None) -> Answer:
     """Explain the logits (B, K) of targets (B,), of the predicted classes if None."""
     check_targets(targets, len(logits), logits.shape[1])
     target = (logits.argmax(dim=1) if targets is None else targets.to(logits.device)).long()

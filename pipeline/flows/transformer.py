@@ -99,7 +99,7 @@ class TransformerMethod(Session):
                 self._check_unread(layer, gradient)
         return found
 
-    def said(self, recording: Recording, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    def target_logits(self, recording: Recording, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and targets (B,), the predicted classes if None.
 
         A model without a head has logits (B, 0) and targets -1.

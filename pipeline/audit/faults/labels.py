@@ -1,6 +1,6 @@
 """Do the labels mean the model's outputs? A wrong label space makes every accuracy wrong.
 
-The counts of images by label and prediction (the confusion matrix) tell: an accuracy that chance
+The counts of images by label and prediction (the confusion matrix) show it: an accuracy that chance
 would have, too; classes whose images are all answered with the output of another class that has
 lost its own; a class that is never the answer while one output without a class takes all its
 images. A weak model does none of these: it loses images to many outputs, or to one that is also

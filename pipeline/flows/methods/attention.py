@@ -45,7 +45,7 @@ class AttentionRows(TransformerMethod):
             recording = self.record(images, graph=False)
         self._verified = True
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            logits, target = self.said(recording, targets)
+            logits, target = self.target_logits(recording, targets)
             found = [
                 _looks(attention, layer)
                 for attention, layer in zip(recording.attentions, self._anatomy.layers, strict=True)

@@ -137,7 +137,7 @@ class Daam(TransformerMethod):
                 score = (recording.result.float() * answer.weights(signed=False)).sum()
             return recording, score, answer.logits, answer.target
         recording = self.record(images)
-        logits, target = self.said(recording, targets)
+        logits, target = self.target_logits(recording, targets)
         return recording, logits.gather(1, target[:, None]).sum(), logits.detach().float(), target
 
     def _flow(

@@ -8,7 +8,7 @@ feature maps count as a network's own, with their channels put first.
 from torch import Tensor
 
 from pipeline.flows.flow import Flow
-from pipeline.flows.layers import LayerMethod, beside_itself
+from pipeline.flows.layers import LayerMethod, as_a_pair
 
 
 class GradCam(LayerMethod):
@@ -28,7 +28,7 @@ class GradCam(LayerMethod):
     ...     maps = flow(images).maps  # (B, L, h, w)
     """
 
-    @beside_itself
+    @as_a_pair
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
         seen = self.observe(images, self.predicted(targets))

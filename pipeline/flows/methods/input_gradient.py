@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pipeline.flows.flow import Flow
-from pipeline.flows.layers import LayerMethod, Observation, beside_itself, said
+from pipeline.flows.layers import LayerMethod, Observation, answer_of, as_a_pair
 from pipeline.models.structure.logits import gradients_of, logits_of
 
 
@@ -26,12 +26,12 @@ class InputGradient(LayerMethod):
     ...     pixels = flow(images).native[0]  # (B, H, W)
     """
 
-    @beside_itself
+    @as_a_pair
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Flow:
         """Return the flow of images (B, 3, H, W) for targets (B,), the predicted if None."""
         self.predicted(targets)
         with self.passing(images) as pixels:
-            answer = said(logits_of(self._model(pixels), self._model), targets)
+            answer = answer_of(logits_of(self._model(pixels), self._model), targets)
             (gradient,) = gradients_of(answer.score, [pixels], self._model)
         native = gradient.abs().sum(dim=1)
         return self.flow([native], Observation(("input",), (), (), answer), images.shape[-2:])

@@ -40,7 +40,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.flow import Flow
-from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question, beside_itself
+from pipeline.flows.layers import Answer, LayerMethod, Observation, Pass, Question, as_a_pair
 from pipeline.flows.references.gallery import By, Gallery
 from pipeline.flows.solvers.neuron_abandoning import walk_back
 from pipeline.models.structure.logits import gradients_of
@@ -130,7 +130,7 @@ class NaFlow(LayerMethod):
                 seed=seed,
             )
 
-    @beside_itself
+    @as_a_pair
     def __call__(
         self, images: Tensor, targets: Tensor | None = None, exclude: Tensor | None = None
     ) -> Flow:

@@ -37,7 +37,7 @@ class Relevance(Product):
         check_targets(targets, len(images), self._anatomy.num_classes)
         with graphs():
             recording = self.record(images, every_row=True)
-            logits, target = self.said(recording, targets)
+            logits, target = self.target_logits(recording, targets)
             score = logits.gather(1, target[:, None]).sum()
             gradients = self.gradients(recording, score)
         self._verified = True

@@ -51,7 +51,7 @@ class Product(TransformerMethod):
 
     def flow(self, recording: Recording, maps: list[Tensor], targets: Tensor | None) -> Flow:
         """Return the flow of the images' maps (b, L, n)."""
-        logits, target = self.said(recording, targets)
+        logits, target = self.target_logits(recording, targets)
         return Flow(
             maps=torch.cat(maps).float().view(len(target), -1, *recording.grid),
             layers=self._anatomy.names,
