@@ -15,11 +15,11 @@ from pipeline.engine.probe import Probe, check_target, choose_method
 from pipeline.engine.reference_run import check_references, load_references, reference_run
 from pipeline.engine.scan import scan
 from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
-from pipeline.errors import RunConflict
+from pipeline.errors import FlowatlasError
 from pipeline.images import Index, InputTransform, Source, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
 from pipeline.models import LoadedModel
-from pipeline.store import Column, Run, RunSpec, Spool, is_run, load_spec, open_store
+from pipeline.store import Column, Run, RunSpec, Spool, load_spec, open_store
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,11 @@ def prepare(config: RunConfig) -> Prepared:
 def _begun_with(config: RunConfig, measured: dict[str, str]) -> tuple[Column, ...]:
     """Return the columns to write: of a run that an earlier version began, those it began with."""
     wanted = tuple(Column(name, kind) for name, kind in measured.items())
-    with suppress(RunConflict):
-        if is_run(config.run):
-            stored = load_spec(open_store(config.run))
-            kept = tuple(column for column in wanted if column in stored.columns)
-            if stored.config_hash == config.hash() and kept == stored.columns:
-                return kept
+    with suppress(FlowatlasError):  # there is no run yet
+        stored = load_spec(open_store(config.run))
+        kept = tuple(column for column in wanted if column in stored.columns)
+        if stored.config_hash == config.hash() and kept == stored.columns:
+            return kept
     return wanted
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 
 from pipeline.config import RunConfig
 from pipeline.engine.labelling import Labelling, LabelsUnclear, label_classes
-from pipeline.errors import RunConflict
+from pipeline.errors import FlowatlasError
 from pipeline.images import Index, NamesNeeded, Source, build_index, open_source
 from pipeline.models import Outputs, Vocabulary
-from pipeline.store import Spool, is_run, load_spec, open_store, stored_scan
+from pipeline.store import Spool, load_spec, open_store, stored_scan
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +75,12 @@ def _scanned(
 ) -> Scan:
     """Return the index the run has if its dataset's listing is the same, else a new scan."""
     listing = source.listing()
-    if listing is not None and is_run(config.run):
-        known = stored_scan(open_store(config.run))
-        if known and known.get("listing") == listing:
-            with suppress(KeyError, TypeError):  # written by another version
-                stored = load_spec(open_store(config.run))
+    if listing is not None:
+        with suppress(FlowatlasError, KeyError, TypeError):  # no run yet, or another version's
+            store = open_store(config.run)
+            known = stored_scan(store)
+            if known and known.get("listing") == listing:
+                stored = load_spec(store)
                 index = Index(**known["index"], leftovers=stored.leftovers)
                 _log.info("the listing has not changed: using the run's index")
                 return Scan(source, index, None, labelling, stored.labels)
@@ -94,8 +95,7 @@ def _scanned(
 
 def _started_by_position(config: RunConfig) -> bool:
     """Return whether the run was started with this configuration and without matching names."""
-    with suppress(RunConflict):
-        if is_run(config.run):
-            spec = load_spec(open_store(config.run))
-            return spec.config_hash == config.hash() and spec.labels is None
+    with suppress(FlowatlasError):  # there is no run yet
+        spec = load_spec(open_store(config.run))
+        return spec.config_hash == config.hash() and spec.labels is None
     return False
