@@ -94,7 +94,7 @@ def _client() -> "ClientConfig":
 
 
 def repeated(work: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Retry what obstore does not retry itself: conditional creates and deletes.
+    """Retry what obstore does not retry itself: conditional creates, deletes, broken listings.
 
     Without a response it is unknown whether the operation took effect, and not every program may
     repeat it. This one may: a caller that finds the object already there compares its content.

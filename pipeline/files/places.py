@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError, InvalidPathError
 
 from pipeline.errors import DatasetError, first_line
-from pipeline.files.object_store import Objects, open_url
+from pipeline.files.object_store import Objects, open_url, repeated
 from pipeline.files.ranged_file import RangedFile
 from pipeline.files.urls import is_remote, local
 
@@ -114,7 +114,7 @@ def top_of(folder: str) -> tuple[list[str], list[str]]:
             raise DatasetError(f"cannot list the folder {folder}: {error.strerror}") from error
         return [n for n, inner in found if inner], [n for n, inner in found if not inner]
     try:
-        listed = obstore.list_with_delimiter(open_url(folder))
+        listed = repeated(obstore.list_with_delimiter)(open_url(folder))
     except (BaseError, OSError) as error:
         raise DatasetError(f"cannot list {folder}: {first_line(error)}") from error
     folders = [posixpath.basename(path) for path in listed["common_prefixes"]]

@@ -102,6 +102,7 @@ def delete(store: ObjectStore, path: str) -> None:
 def sizes(store: ObjectStore, *prefixes: str) -> dict[str, int]:
     """Return path → size in bytes of every object under the prefixes, each listed in a thread."""
 
+    @repeated  # a response may break off in the middle of a listing
     def listed(prefix: str) -> dict[str, int]:
         batches = obstore.list(store, prefix=prefix)
         return {item["path"]: item["size"] for batch in batches for item in batch}
