@@ -21,7 +21,7 @@ from tests.engine.trees import tree
 
 
 class Interrupted(BaseException):
-    """The driver is told to stop."""
+    """The driver is asked to stop."""
 
 
 class RunMachine(RuleBasedStateMachine):

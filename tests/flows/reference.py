@@ -2,7 +2,7 @@
 
 Shares nothing with ``pipeline.flows``: attention runs unfused and its matrices are taken where
 the model's own code applies them, values are computed again from each attention's weights, which
-rows are read is told by the model's configuration, and gradients are of everything.
+rows are read follows from the configuration of the model, and gradients are of everything.
 """
 
 import copy

@@ -40,7 +40,7 @@ def test_columns_of_layers_are_read_last():
 
 
 @pytest.mark.parametrize(
-    ("value", "control", "shift", "told"),
+    ("value", "control", "shift", "differ"),
     [
         (1.0, 2.0, 0.9, True),
         (2.0, 1.0, -0.9, True),
@@ -50,5 +50,5 @@ def test_columns_of_layers_are_read_last():
         (0.0, 0.0, 0.0, False),
     ],
 )
-def test_means_are_quoted_only_where_they_tell_it(value, control, shift, told):
-    assert bool(means_differ(value, control, np.float64(shift))) is told
+def test_means_are_quoted_only_where_they_show_the_difference(value, control, shift, differ):
+    assert bool(means_differ(value, control, np.float64(shift))) is differ
