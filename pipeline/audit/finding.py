@@ -26,7 +26,7 @@ SEVERITIES = ("high", "medium", "low")
 SHOWN = 16
 """Images of evidence per finding."""
 
-_NUMBERS = ("value", "control", "effect", "z", "q", "images", "layer")
+_NUMBERS = ("value", "control", "effect", "z", "q", "images", "carriers", "elsewhere", "layer")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Finding:
         fact needs no test.
     images
         Images that ``value`` rests on.
+    carriers, elsewhere
+        Of a place: images of the class that look there, and the share in [0, 1] of the images of
+        all other classes that do; None where nothing was counted.
     layer
         None where a finding is about the flow accumulated over all layers.
     columns
@@ -79,6 +82,8 @@ class Finding:
     supporting: tuple[str, ...] = ()
     evidence: tuple[tuple[int, float], ...] = ()
     number: int = -1
+    carriers: int | None = None
+    elsewhere: float | None = None
 
     @property
     def numbers(self) -> tuple[tuple[str, float], ...]:

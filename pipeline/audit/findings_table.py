@@ -33,6 +33,8 @@ FINDINGS_SCHEMA = pa.schema(
         pa.field("z", pa.float64()),
         pa.field("q", pa.float64()),
         pa.field("images", pa.int64(), nullable=False),
+        pa.field("carriers", pa.int64()),
+        pa.field("elsewhere", pa.float64()),
         pa.field("severity", pa.string(), nullable=False),
         pa.field("supporting", pa.list_(pa.string()), nullable=False),
         pa.field("sentence", pa.string(), nullable=False),

@@ -21,6 +21,7 @@ from pipeline.audit.patterns.cluster_findings import clusters_table, find_cluste
 from pipeline.audit.patterns.clustering import cluster_classes
 from pipeline.audit.patterns.outliers import find_outliers, outliers_table
 from pipeline.audit.patterns.wrong_versus_right import compare_wrong, find_wrong, wrong_table
+from pipeline.audit.shortcuts.carriers import Carriers, count_carriers
 from pipeline.audit.shortcuts.detection import Shortcut, find_shortcuts
 from pipeline.audit.shortcuts.evidence import Evidence, extreme_images
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_table
@@ -102,10 +103,15 @@ def add_leads(run: Run, leads: Sequence[Finding]) -> int:
 def _shortcuts(run: Run, atlas: Atlas, estimates: Sequence[Estimates]) -> list[Finding]:
     found = find_shortcuts(estimates)
     shown = extreme_images(run, atlas.table, [shortcut.headline for shortcut in found])
-    return [_finding(*pair, atlas.names) for pair in zip(found, shown, strict=True)]
+    return [
+        _finding(shortcut, evidence, count_carriers(atlas, shortcut.headline), atlas.names)
+        for shortcut, evidence in zip(found, shown, strict=True)
+    ]
 
 
-def _finding(shortcut: Shortcut, evidence: Evidence, names: Sequence[str]) -> Finding:
+def _finding(
+    shortcut: Shortcut, evidence: Evidence, carriers: Carriers | None, names: Sequence[str]
+) -> Finding:
     signal = shortcut.headline
     return Finding(
         kind=shortcut.kind,
@@ -120,8 +126,10 @@ def _finding(shortcut: Shortcut, evidence: Evidence, names: Sequence[str]) -> Fi
         z=signal.z,
         q=signal.q,
         images=signal.images,
+        carriers=carriers.images if carriers else None,
+        elsewhere=carriers.elsewhere if carriers else None,
         severity=shortcut.severity,
         supporting=tuple(item.statistic.name for item in shortcut.supporting),
-        sentence=sentence(shortcut, names),
+        sentence=sentence(shortcut, names, carriers),
         evidence=evidence,
     )

@@ -68,30 +68,50 @@ def _row(confirmation: Confirmation, finding: int | None, name: str) -> dict[str
 
 
 _VERDICTS = {
-    "used": "The model uses the {place} of {name}",
-    "seen": "The model sees the {place} of {name} but does not use it",
-    "undecided": "Whether the model uses the {place} of {name} is undecided",
+    "used": "The model uses the {place} of {name}.",
+    "seen": "The model sees the {place} of {name} but does not use it.",
+    "undecided": "Whether the model uses the {place} of {name} is undecided.",
 }
 
 
 def verdict_sentence(confirmation: Confirmation, name: str) -> str:
-    """Return the verdict with the numbers it rests on, all of them in the confirmation's row."""
+    """Return the verdict and what pasting and erasing did; intervals are in the same row."""
     name, place = quote(name), PLACES[confirmation.suspect.place]
-    pasted, erased = confirmation.pasted, confirmation.erased
+    verdict = _VERDICTS[confirmation.verdict].format(place=place, name=name)
+    return f"{verdict} {_pasting(confirmation, name)} {_erasing(confirmation)}"
+
+
+def _pasting(confirmation: Confirmation, name: str) -> str:
+    pasted = confirmation.pasted
+    if not pasted.images:
+        return "There was nothing to paste."
     cells = len(confirmation.suspect.cells)
+    patch = f"this patch ({cells} {'cell' if cells == 1 else 'cells'})"
+    controls = [rate for rate in (confirmation.mirrored, confirmation.random) if rate.images]
+    if not controls:
+        control = "there was no control patch to compare with"
+    elif not any(rate.value for rate in controls):
+        control = "control patches turned none"
+    else:
+        control = f"control patches turned {' and '.join(percent(r.value) for r in controls)}"
     return (
-        f"{_VERDICTS[confirmation.verdict].format(place=place, name=name)}: its {cells} focus "
-        f"{'cell' if cells == 1 else 'cells'}, pasted from images that look there onto "
-        f"{pasted.images} images of other classes, make {_interval(pasted)} of them {name}, the "
-        f"cells on the other side {_interval(confirmation.mirrored)}, the same cells of random "
-        f"images {_interval(confirmation.random)}; of {erased.images} images that look there "
-        f"{_interval(erased)} lose the class once the cells are erased, of "
-        f"{confirmation.plain.images} others {_interval(confirmation.plain)}."
+        f"Pasting {patch} onto {pasted.images:,} other images turned {_share(pasted)} of them "
+        f"into {name}; {control}."
     )
 
 
-def _interval(rate: Rate) -> str:
-    if not rate.images:
-        return "not tested"
-    low, high = (percent(end) for end in rate.interval)
-    return f"{percent(rate.value)} ({low} to {high})"
+def _erasing(confirmation: Confirmation) -> str:
+    erased, plain = confirmation.erased, confirmation.plain
+    if not erased.images:
+        return "There was no image to erase it from."
+    control = ""
+    if plain.images:
+        control = f", and {_share(plain)} of {plain.images:,} images that do not look there"
+    return (
+        f"Erasing it changed the answer of {_share(erased)} of {erased.images:,} images that look "
+        f"there{control}."
+    )
+
+
+def _share(rate: Rate) -> str:
+    return percent(rate.value) if rate.value else "none"

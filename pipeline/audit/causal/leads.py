@@ -18,7 +18,7 @@ from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.shortcuts.evidence import Evidence
 from pipeline.audit.stats.beta_binomial import contrast_shares
 from pipeline.audit.stats.estimates import corner_statistics, estimate
-from pipeline.audit.text.numbers import percent, rate
+from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
 
 LEADS = 16
@@ -79,22 +79,22 @@ def lead_finding(lead: Signal, tested: Confirmation, name: str, evidence: Eviden
         effect=lead.effect,
         z=lead.z,
         images=lead.images,
+        carriers=round(lead.value * lead.images),
         severity="medium" if tested.verdict == "used" else "low",
         sentence=_SENTENCE.format(
             name=quote(name),
             place=PLACES[place] if place else "",
-            share=percent(lead.value),
+            carriers=round(lead.value * lead.images),
             images=lead.images,
             expected=percent(lead.control),
-            effect=rate(lead.effect),
         ),
         evidence=evidence[: round(lead.value * lead.images)],
     )
 
 
 _SENTENCE = (
-    "{name} has a few images that look at the {place}: {share} of {images} have a quarter of their "
-    "flow there or more, where {expected} would be expected ({effect} times more). Too few to "
-    "prove by counting, but what several of them have there, pasted onto other images, makes these "
-    "{name}; look at the images to see whether it is the object itself."
+    "{carriers} of {images} images of {name} look at the {place}: a quarter of their flow or more "
+    "is there, where {expected} would be expected. Too few to prove by counting, but pasting what "
+    "several of them have there makes other images {name}; look at the images to see whether it is "
+    "the object itself."
 )

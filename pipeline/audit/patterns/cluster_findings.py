@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline.audit.finding import Finding
 from pipeline.audit.patterns.clustering import Cluster, ClusteredClass
 from pipeline.audit.shortcuts.detection import Q_LIMIT
-from pipeline.audit.text.numbers import percent, rate
+from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
 
 LEAST_IMAGES = 8
@@ -62,9 +62,9 @@ def _finding(own: ClusteredClass, cluster: Cluster, name: str) -> Finding:
         q=cluster.q,
         images=cluster.images,
         severity="medium",
-        sentence=f"{quote(name)} has a cluster of images that are often wrong: {percent(inside)} "
-        f"of its {cluster.images} images are wrong, {percent(outside)} of the other images of the "
-        f"class (q = {rate(cluster.q)}).",
+        sentence=f"{round(inside * cluster.images)} of {cluster.images} images of {quote(name)} "
+        f"that are looked at alike are wrong, {percent(outside)} of the other images of the "
+        "class.",
         evidence=tuple((row, 1.0) for row in cluster.rows),
     )
 

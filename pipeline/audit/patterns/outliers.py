@@ -54,7 +54,7 @@ def _finding(own: ClusteredClass, far: NDArray[np.int64], name: str) -> Finding:
         severity="medium",
         sentence=f"{len(far)} images of {quote(name)} are looked at unlike any other: their "
         f"distance to the class is at least {figure(nearest)} (1 is the largest possible), its "
-        f"median is {figure(middle)} (z = {z:.1f}).",
+        f"median {figure(middle)}.",
         evidence=tuple((int(own.rows[i]), float(own.distances[i])) for i in far),
     )
 

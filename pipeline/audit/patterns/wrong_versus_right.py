@@ -22,7 +22,7 @@ from pipeline.audit.explained_class import explained_table
 from pipeline.audit.finding import SHOWN, Finding
 from pipeline.audit.stats.contrast import benjamini_hochberg, contrast
 from pipeline.audit.stats.estimates import Estimates, Statistic
-from pipeline.audit.text.numbers import figure, rate
+from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
 from pipeline.store import Run, Status
 
@@ -154,10 +154,9 @@ def _finding(
         q=q,
         images=gap.wrong + gap.right,
         severity="medium",
-        sentence=f"{quote(names[gap.class_id])} goes wrong where {gap.column} is {higher}: it "
-        f"separates wrong from right images with an AUROC of {figure(auroc)}, in other classes "
-        f"of {figure(control)} (Hedges g {rate(abs(gap.g))}, z = {z:.1f}, q = {rate(q)}, "
-        f"{gap.wrong + gap.right} images).",
+        sentence=f"{quote(names[gap.class_id])} goes wrong where {gap.column} is {higher}: of a "
+        f"wrong and a right image the wrong one has the {higher} value in {percent(auroc)} of all "
+        f"pairs, in other classes in {percent(control)}.",
         evidence=_evidence(run, gap),
     )
 

@@ -1,27 +1,42 @@
-"""Sentences of shortcuts: every number in them is one of the finding's own columns."""
+"""Sentences of shortcuts: one statement each, whose numbers are columns of the finding.
+
+The count of images that carry a shortcut comes first where there is one; effect, z and q are for
+the page of the finding.
+"""
 
 from collections.abc import Sequence
 
 from pipeline.audit.places import PLACES
-from pipeline.audit.shortcuts.detection import Shortcut, Signal
-from pipeline.audit.text.numbers import figure, percent, rate
+from pipeline.audit.shortcuts.carriers import Carriers
+from pipeline.audit.shortcuts.detection import Shortcut
+from pipeline.audit.stats.estimates import FAR, LOOKING
+from pipeline.audit.text.numbers import figure, percent
 from pipeline.audit.text.quoting import quote
 
+_COUNTED = {
+    FAR: "{carriers} of {of} images of {name} look almost only at the {place}: half of their flow "
+    "or more is there, as in {elsewhere} of all other images.",
+    LOOKING: "{carriers} of {of} images of {name} look at the {place}: a quarter of their flow or "
+    "more is there, as in {elsewhere} of all other images.",
+}
+_AT_THE_BORDER = (
+    "{carriers} of {of} images of {name} look at the {place}: at least twice the flow of a uniform "
+    "map is there, as in {elsewhere} of all other images."
+)
+
 _TEMPLATES = {
-    ("corner", "level"): "{name} looks at the {place}: a lift of {value} there, where the other "
-    "classes have {control} (effect {effect}, {proof}).",
-    ("corner", "tail"): "{name} has many images that look at the {place}: one in ten has a lift "
-    "of at least {value} there, where other classes reach {control} (effect {effect}, {proof}).",
-    ("corner", "share"): "{name} has some images that look almost only at the {place}: {share} of "
-    "them have half of their flow there or more, where {expected} would be expected "
-    "({effect} times more; {proof}).",
-    ("mass", "level"): "{name} needs little evidence: where the model is confident the flow has a "
-    "mass of {value}, where the other classes have {control} ({effect} times less; {proof}).",
-    ("mass", "tail"): "{name} has many images with little evidence: where the model is confident "
-    "one in ten has a mass below {value}, in the other classes below {control} ({effect} times "
-    "less; {proof}).",
-    ("depth", "level"): "{name} converges early: its flow has converged at layer {value}, that "
-    "of the other classes at {control} ({effect} layers earlier; {proof}).",
+    ("corner", "level"): "{name} looks at the {place} more than other classes do: {value} times "
+    "the flow of a uniform map is there, in the other classes {control} times.",
+    ("corner", "tail"): "One in ten images of {name} looks at the {place}: at least {value} times "
+    "the flow of a uniform map is there, in the other classes {control} times.",
+    ("corner", "share"): "Some images of {name} look almost only at the {place}: {share} have half "
+    "of their flow or more there, where {expected} would be expected.",
+    ("mass", "level"): "{name} needs little evidence: where the model is confident its flow has a "
+    "mass of {value}, in the other classes {control}.",
+    ("mass", "tail"): "One in ten images of {name} needs little evidence: where the model is "
+    "confident its flow has a mass below {value}, in the other classes below {control}.",
+    ("depth", "level"): "{name} is settled early: its flow has converged at layer {value}, that of "
+    "the other classes at layer {control}.",
 }
 
 
@@ -31,22 +46,30 @@ _ECHO = (
 )
 
 
-def sentence(shortcut: Shortcut, names: Sequence[str]) -> str:
-    """Return the sentence of a shortcut; ``names`` are those of all classes."""
-    signal, place, source = shortcut.headline, shortcut.headline.statistic.place, shortcut.source
+def sentence(shortcut: Shortcut, names: Sequence[str], carriers: Carriers | None = None) -> str:
+    """Return the sentence of a shortcut; ``names`` are those of all classes.
+
+    With ``carriers`` of the headline, their number leads.
+    """
+    signal, place = shortcut.headline, shortcut.headline.statistic.place
     kind = "corner" if signal.statistic.kind == "border" else signal.statistic.kind
-    text = _TEMPLATES[kind, signal.statistic.aspect].format(
+    template = _TEMPLATES[kind, signal.statistic.aspect]
+    counted = {}
+    if carriers is not None:
+        template = _COUNTED.get(carriers.lift, _AT_THE_BORDER)
+        counted = {
+            "carriers": f"{carriers.images:,}",
+            "of": f"{carriers.of:,}",
+            "elsewhere": percent(carriers.elsewhere),
+        }
+    text = template.format(
         name=quote(names[signal.class_id]),
         place=PLACES[place] if place else "",
         value=figure(signal.value),
         control=figure(signal.control),
         share=percent(signal.value),
         expected=percent(signal.control),
-        effect=rate(signal.effect),
-        proof=_proof(signal),
+        **counted,
     )
+    source = shortcut.source
     return text if source is None else text + _ECHO.format(source=quote(names[source]))
-
-
-def _proof(signal: Signal) -> str:
-    return f"z = {signal.z:.1f}, q = {rate(signal.q)}, {signal.images} images"

@@ -24,9 +24,25 @@ def test_a_test_without_images_has_no_rate_and_a_lead_that_is_not_proven_no_find
     assert (row["mirrored_low"], row["mirrored_high"]) == (0.0, 1.0)
 
 
-def test_the_sentence_names_the_place_and_counts_the_cells():
+def test_the_sentence_says_what_pasting_and_erasing_did():
     sentence = verdict_sentence(CONFIRMATION, "dog\x1b")
-    assert sentence.startswith("The model uses the border of “dog\\x1b”: its 1 focus cell, pasted")
-    assert "not tested" in sentence
+    assert sentence == (
+        "The model uses the border of “dog\\x1b”. Pasting this patch (1 cell) onto 200 other images "
+        "turned 90 % of them into “dog\\x1b”; control patches turned 1 %. Erasing it changed the "
+        "answer of 75 % of 40 images that look there, and 2 % of 200 images that do not look there."
+    )
     two = replace(CONFIRMATION, suspect=replace(SUSPECT, cells=(7, 8)))
-    assert "2 focus cells" in verdict_sentence(two, "dog")
+    assert "(2 cells)" in verdict_sentence(two, "dog")
+
+
+def test_controls_that_did_nothing_turned_none():
+    nothing = replace(CONFIRMATION, random=Rate(0, 200, LEVEL), plain=Rate(0, 200, LEVEL))
+    sentence = verdict_sentence(nothing, "dog")
+    assert "control patches turned none." in sentence
+    assert "and none of 200 images" in sentence
+
+
+def test_what_was_not_tested_is_said():
+    none = Rate(0, 0, LEVEL)
+    sentence = verdict_sentence(replace(CONFIRMATION, pasted=none, erased=none), "dog")
+    assert "There was nothing to paste. There was no image to erase it from." in sentence

@@ -21,7 +21,7 @@ def test_a_cluster_that_is_mostly_wrong_is_found():
     (found,) = find_clusters([group([good, bad])], NAMES)
     assert (found.kind, found.class_id, found.images) == ("cluster", 1, 40)
     assert (found.value, found.control) == (0.75, 0.03)
-    assert "75 % of its 40 images" in found.sentence
+    assert "30 of 40 images" in found.sentence
     assert [row for row, _ in found.evidence] == list(range(30))
 
 
