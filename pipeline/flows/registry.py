@@ -15,6 +15,7 @@ from pipeline.flows.methods.fam import Fam
 from pipeline.flows.methods.gradcam import GradCam, HiResCam, LayerCam
 from pipeline.flows.methods.input_gradient import InputGradient
 from pipeline.flows.methods.naflow import NaFlow
+from pipeline.flows.methods.occlusion import Occlusion
 from pipeline.flows.methods.projection import Projection
 from pipeline.flows.methods.relevance import Relevance
 from pipeline.flows.methods.rollout import Rollout
@@ -27,6 +28,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "hirescam": HiResCam,
     "layercam": LayerCam,
     "input_gradient": InputGradient,
+    "occlusion": Occlusion,
     "attention": AttentionRows,
     "rollout": Rollout,
     "relevance": Relevance,

@@ -66,3 +66,26 @@ def input_gradient(model: nn.Module, image: Tensor) -> list[Tensor]:
     pixels = torch.stack([image, image]).requires_grad_()
     model(pixels).amax(dim=1).sum().backward()
     return [sum(channel.abs() for channel in pixels.grad[0])]
+
+
+def occlusion(model: nn.Module, image: Tensor, fill: str = "mean") -> list[Tensor]:
+    """One pass of one image for every patch, or for every cell of 16 × 16 pixels."""
+    height, width = image.shape[1:]
+    rows, columns = -(-height // 16), -(-width // 16)
+    if hasattr(model, "blocks") and hasattr(model.patch_embed, "dynamic_feat_size"):
+        rows, columns = model.patch_embed.dynamic_feat_size((height, width))
+    with torch.no_grad():
+        logits = model(image[None])[0]
+        found = torch.zeros(rows, columns)
+        for row in range(rows):
+            for column in range(columns):
+                down = torch.tensor([_meet(row, rows, y, height) for y in range(height)])
+                across = torch.tensor([_meet(column, columns, x, width) for x in range(width)])
+                hidden = image.masked_fill(down[:, None] & across, 0)
+                found[row, column] = logits.max() - model(hidden[None])[0, logits.argmax()]
+    return [found.clamp(min=0)]
+
+
+def _meet(cell: int, cells: int, pixel: int, pixels: int) -> bool:
+    """Whether a pixel and one of ``cells`` equal parts of a side of ``pixels`` overlap."""
+    return pixel * cells < (cell + 1) * pixels and cell * pixels < (pixel + 1) * cells

@@ -126,6 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("hirescam", "hirescam", partial(cams.cam, "hirescam"), tolerance=1e-3, often_zero=True),
     Column("layercam", "layercam", partial(cams.cam, "layercam"), tolerance=1e-3, often_zero=True),
     Column("input_gradient", "input_gradient", cams.input_gradient),
+    Column("occlusion", "occlusion", cams.occlusion),
     Column("projection", "projection", projecting.projection),
     Column("activation", "activation", activation),
     Column("fam, sfam", "fam", similarity.fam, _given(similarity.references_of)),
