@@ -46,7 +46,8 @@ def test_the_map_is_what_each_cell_adds_to_the_logit():
         seen, other = flow(images), flow(images, torch.tensor([1, 1]))
     sums = images[:, 0, :4, :6].reshape(2, 2, 2, 2, 3).sum((2, 4))
     assert_same(seen.maps[:, 0, :2, :2], sums)
-    assert not seen.maps[:, 0, 2:].any() and not seen.maps[:, 0, :, 2:].any()
+    assert not seen.maps[:, 0, 2:].any()
+    assert not seen.maps[:, 0, :, 2:].any()
     assert not other.maps.any()  # Hiding a cell raises this logit.
 
 
