@@ -61,6 +61,9 @@ class DatasetConfig(_Section):
     label_column: str | None = None
     """Column with the labels (of archives: .json field or kind of member); ``label``, ``class``,
     ``target`` and the like if not given."""
+    exclude: tuple[str, ...] | None = None
+    """Patterns of files in a folder or an archive that are not images of the dataset:
+    ``*_mask.png``, ``masks/**``. With ``[]`` all are, even those named like masks of others."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
     """Significant bits of 16-bit images whose files do not record them: with 12, 0 is black and
     4,095 is white. Without it, images that seem to use fewer than 16 are quarantined."""
@@ -218,8 +221,9 @@ class RunConfig(_Section):
         """
         content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
         content["max_pixels"] = self.limits.max_pixels
-        if self.dataset.bit_depth is None:  # added later; older runs must resume
-            del content["dataset"]["bit_depth"]
+        for name in ("bit_depth", "exclude"):  # added later; older runs must resume
+            if content["dataset"][name] is None:
+                del content["dataset"][name]
         # Fields added later are left out if they have their default, so that older runs resume.
         for name in _LATER:
             if content["model"][name] == ModelConfig.model_fields[name].default:

@@ -129,10 +129,13 @@ def test_a_glob_is_not_a_query() -> None:
 
 
 def test_an_unset_option_does_not_change_the_hash_of_older_runs() -> None:
-    """Runs from before ``bit_depth`` are resumed; where it is set, it decides what images show."""
+    """Runs from before these options are resumed; where one is set, it decides the results."""
     content = {"run": "r", "dataset": {"source": "a"}, "model": {"name": "m"}}
     plain = RunConfig.model_validate(content)
     assert "bit_depth" not in plain.identity()["dataset"]
     deep = RunConfig.model_validate({**content, "dataset": {"source": "a", "bit_depth": 12}})
     assert deep.identity()["dataset"]["bit_depth"] == 12
     assert deep.hash() != plain.hash()
+    assert "exclude" not in plain.identity()["dataset"]
+    chosen = RunConfig.model_validate({**content, "dataset": {"source": "a", "exclude": []}})
+    assert chosen.identity()["dataset"]["exclude"] == []

@@ -47,6 +47,8 @@ class Labelling:
         images = f"{index.labelled:,} of {index.rows:,} images labelled"
         matched = sum(output is not None for output in self.classes.values())
         count = f"{matched:,} of {len(self.classes):,} classes"
+        if self.by == "index" and not self.outputs.count:
+            return f"{images} by index, 0 … {index.highest_label}: the model has no outputs"
         if self.by == "index":
             return f"{images} by index, 0 … {index.highest_label} of {self.outputs.count:,} outputs"
         if self.by == "dataset":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import obstore
 
-from pipeline.errors import DatasetError, first_line
+from pipeline.errors import ConfigError, DatasetError, first_line
 from pipeline.files.braces import expand
 from pipeline.files.object_store import open_url
 from pipeline.files.urls import absolute, is_remote, local
@@ -58,7 +58,7 @@ def find_files(
         return root, [there[name] for name in names]
     if pattern:
         root = _fixed(source)
-        wanted = _regex(source[len(root) + 1 :])
+        wanted = path_pattern(source[len(root) + 1 :])
         found = [file for file in list_files(root) if wanted.fullmatch(file.uri)]
     elif is_file(source, suffixes):
         root, _, name = source.rpartition("/")
@@ -128,10 +128,21 @@ def _fixed(source: str) -> str:
     return folder or ("/" if source.startswith("/") else ".")
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def path_pattern(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of paths: ``*`` and ``?`` within a folder, ``**`` across folders.
+
+    Raises
+    ------
+    ConfigError
+        Brackets in it are not a valid range of characters.
+    """
     translated = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
     translated = translated.replace(r"\?", "[^/]")
-    return re.compile(re.sub(r"\\\[(.*?)\\\]", r"[\1]", translated).replace(r"\-", "-"))
+    translated = re.sub(r"\\\[(.*?)\\\]", r"[\1]", translated).replace(r"\-", "-")
+    try:
+        return re.compile(translated)
+    except re.error as error:
+        raise ConfigError(f"the pattern {pattern!r} is not valid: {error}") from error
 
 
 def _local_files(folder: str, only: str) -> Iterator[File]:

@@ -1,16 +1,20 @@
 """A folder with one subfolder of images per class."""
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.errors import DatasetError
+from pipeline.files.places import top_of
 from pipeline.files.root import Root
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.contents import contents_below
+from pipeline.images.sources.exclusion import ALL, EXCLUDED, Exclusion
 from pipeline.images.sources.image_files import images_below, is_image
 from pipeline.images.sources.image_folders import ImageFolders, find_image_folders
 from pipeline.images.sources.labels import Labels, class_names, folder_labels
 from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.masks import MaskFiles
 from pipeline.images.sources.source import Entry
 
 
@@ -28,6 +32,7 @@ class FolderSource:
     labels: dict[str, int | None]
     folders: ImageFolders
     boxes: Boxes = field(repr=False)
+    exclusion: Exclusion = ALL
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -46,12 +51,18 @@ class FolderSource:
         """Yield the images in order of their relative posix paths."""
         for folder in self.folders.empty:
             leftovers.add("folders without images", folder)
+        masks = MaskFiles(lambda folder: top_of(posixpath.join(self.root, folder))[1])
         empty = True
         for uri, size in images_below(self.root, is_image, leftovers):
             parts = uri.split("/")
             if parts[0] in self.folders.strays and len(parts) > 1:
                 leftovers.add("images in folders beside the splits", uri)
                 continue
+            if self.exclusion(uri):
+                leftovers.add(EXCLUDED, uri)
+                continue
+            if not self.exclusion.chosen:
+                masks.check(uri)
             empty = False
             split = parts[0] if len(parts) > 1 and parts[0] in self.folders.splits else None
             classes = parts[1:-1] if split else parts[:-1]
@@ -65,7 +76,9 @@ class FolderSource:
         self.boxes.check_all_used()
 
 
-def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> FolderSource:
+def open_folder(
+    path: str, labels: Labels | None, boxes: Boxes = NO_BOXES, *, exclusion: Exclusion = ALL
+) -> FolderSource:
     """Find the class folders of a dataset.
 
     Raises
@@ -74,5 +87,5 @@ def open_folder(path: str, labels: Labels | None, boxes: Boxes = NO_BOXES) -> Fo
         The folder cannot be listed, or ``labels`` lacks a class folder.
     """
     root = Root(path).path
-    found = find_image_folders(root, is_image)
-    return FolderSource(root, folder_labels(found.classes, labels), found, boxes)
+    found = find_image_folders(root, is_image, exclusion)
+    return FolderSource(root, folder_labels(found.classes, labels), found, boxes, exclusion)

@@ -11,6 +11,7 @@ from pipeline.files.root import Root
 from pipeline.files.tabular import SUFFIXES as TABLES
 from pipeline.files.urls import plain
 from pipeline.images.sources.boxes import read_boxes
+from pipeline.images.sources.exclusion import Exclusion
 from pipeline.images.sources.folder import FolderSource, open_folder
 from pipeline.images.sources.labels import Labels, read_labels
 from pipeline.images.sources.layout import kind_of
@@ -45,6 +46,11 @@ def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
             "dataset.image_column and label_column are for tables, archives and Parquet files; "
             "the labels of a folder are the names of its subfolders: remove these options"
         )
+    if kind in ("table", "parquet") and dataset.exclude is not None:
+        raise ConfigError(
+            f"dataset.exclude is for folders and archives, not for a {kind} dataset, whose rows "
+            "are its images; remove it"
+        )
     root = _root(dataset, source, kind)
     opened = _open(dataset, source, kind, root, labels)
     if not dataset.boxes:
@@ -57,12 +63,13 @@ def _open(
 ) -> FolderSource | TableSource | WebDatasetSource | ParquetSource:
     image, label = dataset.image_column, dataset.label_column
     if kind == "folder":
-        return open_folder(source, labels)
+        return open_folder(source, labels, exclusion=Exclusion(dataset.exclude))
     if kind == "table":
         own = dataset.root is None
         return open_table(source, root, labels, image=image, label=label, own_folders=own)
     if kind == "webdataset":
-        return open_webdataset(source, labels, image=image, label=label)
+        exclusion = Exclusion(dataset.exclude)
+        return open_webdataset(source, labels, image=image, label=label, exclusion=exclusion)
     return open_parquet(source, labels, image=image, label=label)
 
 

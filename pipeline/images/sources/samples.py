@@ -9,8 +9,10 @@ from typing import Any
 
 from pipeline.errors import DatasetError
 from pipeline.images.sources.columns import NOT_ONE_LABEL, find_label
+from pipeline.images.sources.exclusion import ALL, EXCLUDED, Exclusion
 from pipeline.images.sources.image_files import SUFFIXES, is_image
 from pipeline.images.sources.leftovers import Leftovers
+from pipeline.images.sources.masks import of_image, refuse
 from pipeline.images.sources.tar import Member, Windowed, tar_members
 
 LABEL_MEMBERS = ("cls", "json", "label", "class", "index")
@@ -30,6 +32,7 @@ class Choice:
 
     image: str | None = None
     label: str | None = None
+    exclusion: Exclusion = ALL
 
 
 @dataclass
@@ -69,11 +72,15 @@ def archive_samples(
             continue
         if not samples or samples[-1].key != f"{folder}/{stem}":
             samples.append(_Sample(f"{folder}/{stem}"))
-        if is_image(name):
+        if is_image(name) and choice.exclusion(member.name):
+            leftovers.add(EXCLUDED, f"{uri}#{member.name}")
+        elif is_image(name):
             samples[-1].images.append((member, kind.lower()))
         elif not _read_label(samples[-1], file, member, kind.lower(), uri, choice):
             leftovers.add("members that are neither images nor labels", f"{uri}#{member.name}")
     _join(samples, uri, leftovers)
+    if not choice.exclusion.chosen:
+        _refuse_masks(samples, uri)
     found: list[Found] = []
     for sample in samples:
         for member, kind in _chosen(sample, uri, choice, leftovers):
@@ -141,6 +148,18 @@ def _join(samples: list[_Sample], uri: str, leftovers: Leftovers) -> None:
                 other.labels = sample.labels
             else:
                 leftovers.add("labels in archives without an image", f"{uri}#{sample.named}")
+
+
+def _refuse_masks(samples: list[_Sample], uri: str) -> None:
+    """Refuse a sample that by its name is the mask of another (``x_mask.png`` of ``x.jpg``)."""
+    images = {sample.key: sample for sample in samples if sample.images}
+    for key, sample in images.items():
+        folder, stem = posixpath.split(key)
+        image = of_image(stem)
+        if image is not None and (other := images.get(f"{folder}/{image}")):
+            (mask, kind), (shown, _) = sample.images[0], other.images[0]
+            pattern = f"*{stem[len(image) :]}.{kind}"
+            refuse(f"{uri}#{mask.name}", f"{uri}#{shown.name}", pattern)
 
 
 def _chosen(

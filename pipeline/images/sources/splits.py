@@ -1,11 +1,18 @@
 """Splits and configurations of a dataset, from the names of its folders and files."""
 
+import re
 from collections.abc import Collection
 
 from pipeline.errors import ConfigError
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
 """Names of splits, in lower case."""
+
+_FOLDER = re.compile(
+    rf"(?:{'|'.join(sorted(SPLITS, key=len, reverse=True))})"
+    r"(?:[-_ ]?(?:set|split|data|images?|imgs?))*(?:[-_ ]?\d{1,5})?"
+)
+"""A folder of a split, in lower case: ``train``, ``val2017``, ``train_images``."""
 
 _PARTIAL = "partial-"
 """Prefix of a split's folder where Hugging Face has converted the dataset only partially."""
@@ -27,7 +34,7 @@ def split_of(uri: str) -> str | None:
 def folder_split(name: str) -> str | None:
     """Return the split that a folder is named after, or None."""
     plain = name.lower().removeprefix(_PARTIAL)
-    return plain if plain in SPLITS else None
+    return plain if _FOLDER.fullmatch(plain) else None
 
 
 def refuse_several_configs(source: str, uris: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from pipeline.files.read_ahead import ahead
 from pipeline.files.root import MARK, location
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
 from pipeline.images.sources.class_folders import ClassFolders, class_folders, folders_of
+from pipeline.images.sources.exclusion import ALL, Exclusion
 from pipeline.images.sources.image_files import is_image
 from pipeline.images.sources.labels import Labels, class_names, table_labels
 from pipeline.images.sources.leftovers import Leftover, Leftovers
@@ -100,6 +101,7 @@ def open_webdataset(
     *,
     image: str | None = None,
     label: str | None = None,
+    exclusion: Exclusion = ALL,
 ) -> WebDatasetSource:
     """Find the archives of a file, folder, prefix, glob or brace expression.
 
@@ -114,8 +116,9 @@ def open_webdataset(
     left = Leftovers()
     root, files = find_files(source, SUFFIXES, lambda uri: left.add(OTHERS, uri))
     check_names(files)
-    folders = None if label else _folders(root, files, labels)
-    return WebDatasetSource(root, files, labels, boxes, Choice(image, label), folders, left.found)
+    folders = None if label else _folders(root, files, labels, exclusion)
+    choice = Choice(image, label, exclusion)
+    return WebDatasetSource(root, files, labels, boxes, choice, folders, left.found)
 
 
 def check_names(files: Sequence[File]) -> None:
@@ -124,7 +127,9 @@ def check_names(files: Sequence[File]) -> None:
         raise DatasetError(f"the name {marked[0]!r} contains a {MARK}; rename the file")
 
 
-def _folders(root: str, files: Sequence[File], labels: Labels | None) -> ClassFolders | None:
+def _folders(
+    root: str, files: Sequence[File], labels: Labels | None, exclusion: Exclusion
+) -> ClassFolders | None:
     """Return the class folders of archives that have no other labels, None if they have some.
 
     The start of the first archive usually decides; if not, the headers of all are read.
@@ -132,11 +137,11 @@ def _folders(root: str, files: Sequence[File], labels: Labels | None) -> ClassFo
     if not _in_folders(root, files[0]):
         return None
     paths: set[tuple[str, ...]] = set()
-    for some in ahead(partial(_paths, root), files):
+    for some in ahead(partial(_paths, root, exclusion), files):
         if some is None:
             return None
         paths |= some
-    return class_folders(paths, labels)
+    return class_folders(paths, labels, exclusion.chosen)
 
 
 def _in_folders(root: str, file: File) -> bool:
@@ -150,14 +155,14 @@ def _in_folders(root: str, file: File) -> bool:
     return some
 
 
-def _paths(root: str, file: File) -> set[tuple[str, ...]] | None:
+def _paths(root: str, exclusion: Exclusion, file: File) -> set[tuple[str, ...]] | None:
     """Return the folders of an archive's images; None if it has members with labels."""
     paths: set[tuple[str, ...]] = set()
     with _opened(root, file) as window:
         for member in tar_members(window, file.size, file.uri, Leftovers()):
             if _is_label(member.name):
                 return None
-            if is_image(member.name):
+            if is_image(member.name) and not exclusion(member.name):
                 paths.add(folders_of(member.name))
     return paths
 

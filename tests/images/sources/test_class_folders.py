@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import DatasetError
 from pipeline.images.sources.class_folders import class_folders, folders_of
 
 
@@ -43,3 +44,10 @@ def test_any_archive_has_a_label_for_each_of_its_folders(paths: set[tuple[str, .
     if folders is not None:
         found = {folders.of("/".join((*path, "x.jpg")))[0] for path in paths}
         assert set(folders.labels.values()) <= found
+
+
+def test_folders_of_images_and_masks_are_no_classes() -> None:
+    paths = {("set", "images"), ("set", "masks")}
+    with pytest.raises(DatasetError, match="images and masks of them, not classes"):
+        class_folders(paths, None)
+    assert class_folders(paths, None, chosen=True) is not None

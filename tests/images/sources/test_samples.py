@@ -6,6 +6,7 @@ import json
 import pytest
 
 from pipeline.errors import DatasetError
+from pipeline.images.sources.exclusion import Exclusion
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.samples import Choice, archive_samples
 from pipeline.images.sources.tar import Windowed
@@ -95,3 +96,14 @@ def test_an_image_of_another_kind_than_chosen_is_left_over(read) -> None:
     found, left = read([("x.jpg", 0), ("y.png", 0)], image="jpg")
     assert found == [("x.jpg", None)]
     assert list(left.values()) == [(1, ("a.tar#y.png",))]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_mask_with_a_name_of_its_own_is_refused_until_the_user_chooses(read, order: int) -> None:
+    members = [("a/x.jpg", 0), ("a/x.cls", b"1"), ("a/x_mask.png", 0), ("b/y_mask.png", 0)][::order]
+    with pytest.raises(DatasetError, match=r"'a.tar#a/x_mask.png' is a mask of 'a.tar#a/x.jpg'"):
+        read(members)
+    found, left = read(members, exclusion=Exclusion(("*/x_mask.png",)))
+    assert sorted(found, key=str) == [("a/x.jpg", "1"), ("b/y_mask.png", None)]
+    assert left == {"left out by dataset.exclude": (1, ("a.tar#a/x_mask.png",))}
+    assert len(read(members, exclusion=Exclusion(()))[0]) == 3

@@ -14,7 +14,9 @@ from pipeline.images.sources.splits import folder_split, refuse_several_configs,
         ("default/train/0000.parquet", "train"),
         ("en/partial-train/0000.parquet", "train"),
         ("train/val-0.tar", "val"),
-        ("training_set/0.tar", None),
+        ("training_set/0.tar", "training_set"),
+        ("val2017/0.tar", "val2017"),
+        ("trainer/0.tar", None),
         ("trainer-0.tar", None),
         ("0.tar", None),
     ],
@@ -26,6 +28,16 @@ def test_the_name_says_more_than_the_folder(uri: str, split: str | None) -> None
 def test_folders_in_any_case() -> None:
     assert folder_split("Validation") == "validation"
     assert folder_split("cat") is None
+
+
+@pytest.mark.parametrize("name", ["val2017", "train_images", "test-set", "train_1", "TestData"])
+def test_folders_with_a_year_a_number_or_a_noun(name: str) -> None:
+    assert folder_split(name) == name.lower()
+
+
+@pytest.mark.parametrize("name", ["trainer", "testbed", "train station", "valley", "devil", "2017"])
+def test_words_that_begin_like_a_split_are_none(name: str) -> None:
+    assert folder_split(name) is None
 
 
 @pytest.mark.parametrize(
