@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.flows import create_flow
+from pipeline.models.structure.tokens import has_tokens
 
 
 def weigh(method, activation, gradient):
@@ -72,7 +73,7 @@ def occlusion(model: nn.Module, image: Tensor, fill: str = "mean") -> list[Tenso
     """One pass of one image for every patch, or for every cell of 16 × 16 pixels."""
     height, width = image.shape[1:]
     rows, columns = -(-height // 16), -(-width // 16)
-    if hasattr(model, "blocks") and hasattr(model.patch_embed, "dynamic_feat_size"):
+    if has_tokens(model):
         rows, columns = model.patch_embed.dynamic_feat_size((height, width))
     with torch.no_grad():
         logits = model(image[None])[0]

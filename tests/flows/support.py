@@ -126,7 +126,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("hirescam", "hirescam", partial(cams.cam, "hirescam"), tolerance=1e-3, often_zero=True),
     Column("layercam", "layercam", partial(cams.cam, "layercam"), tolerance=1e-3, often_zero=True),
     Column("input_gradient", "input_gradient", cams.input_gradient),
-    Column("occlusion", "occlusion", cams.occlusion),
+    # A drop is the difference of two logits that are nearly equal, so rounding weighs more.
+    Column("occlusion", "occlusion", cams.occlusion, tolerance=1e-2, often_zero=True),
     Column("projection", "projection", projecting.projection),
     Column("activation", "activation", activation),
     Column("fam, sfam", "fam", similarity.fam, _given(similarity.references_of)),
