@@ -17,8 +17,11 @@ BORDER = 2.0
 
 @dataclass(frozen=True)
 class Carriers:
-    """``images`` of ``of`` in the class look at the place, as do a share ``elsewhere`` in [0, 1]
-    of the images of all other classes; ``lift`` is from where an image counts."""
+    """How many images of a class look at a place.
+
+    ``images`` of ``of`` do, and a share ``elsewhere`` in [0, 1] of the images of all other classes;
+    ``lift`` is from where an image counts.
+    """
 
     images: int
     of: int
