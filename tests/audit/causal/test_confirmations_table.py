@@ -29,7 +29,8 @@ def test_the_sentence_says_what_pasting_and_erasing_did():
     assert sentence == (
         "The model uses the border of “dog\\x1b”. Pasting this patch (1 cell) onto 200 other "
         "images turned 90 % of them into “dog\\x1b”; control patches turned 1 %. Erasing it "
-        "changed the answer of 75 % of 40 images that look there, and 2 % of 200 images that do not look there."
+        "changed the answer of 75 % of 40 images that look there, and 2 % of 200 images that do "
+        "not look there."
     )
     two = replace(CONFIRMATION, suspect=replace(SUSPECT, cells=(7, 8)))
     assert "(2 cells)" in verdict_sentence(two, "dog")
