@@ -81,6 +81,9 @@ class InputConfig(_Section):
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
     crop_pct: float | None = Field(default=None, gt=0, le=1)
     crop_mode: Literal["center", "squash", "border"] | None = None
+    resize: Literal["pillow", "torch"] | None = None
+    """``torch``, the default of new runs, is several times faster than Pillow; of 8-bit values 4
+    in 1,000 differ by one level, 4 in a million by two. A run keeps what it was started with."""
 
 
 class ModelConfig(_Section):
@@ -224,6 +227,8 @@ class RunConfig(_Section):
         for name in ("bit_depth", "exclude"):  # added later; older runs must resume
             if content["dataset"][name] is None:
                 del content["dataset"][name]
+        if self.model.input.resize is None:
+            del content["model"]["input"]["resize"]
         # Fields added later are left out if they have their default, so that older runs resume.
         for name in _LATER:
             if content["model"][name] == ModelConfig.model_fields[name].default:

@@ -1,7 +1,7 @@
 """``prepare``: everything that can be checked before a worker starts."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import timm
 import torch
@@ -52,6 +52,7 @@ def prepare(config: RunConfig) -> Prepared:
     config, tried, transform = try_method(config, source, loaded, compared)
     scanned = scan(config, source, outputs_of(config, loaded, tried, compared))
     index = scanned.index
+    begun = _begun(config)
     names = class_names_of(config, scanned, tried, compared)
     check_target(config, index, tried, names)
     both = config.flow.target == "both"
@@ -73,9 +74,9 @@ def prepare(config: RunConfig) -> Prepared:
         unit_rows=unit_rows,
         layers=tried.layers,
         grid=tried.grid,
-        input=transform.to_dict(),
+        input=_input(config, transform, begun),
         classes=names,
-        columns=_begun_with(config, measured | PIXEL_COLUMNS),
+        columns=_columns(begun, measured | PIXEL_COLUMNS),
         dtype=config.flow.store,
         label_maps=both,
         channels=tried.channels,
@@ -88,21 +89,38 @@ def prepare(config: RunConfig) -> Prepared:
     return Prepared(spec, index, scanned.parts, scanned.labelling, notes=notes)
 
 
-def _begun_with(config: RunConfig, measured: dict[str, str]) -> tuple[Column, ...]:
-    """Return the columns to write: of a run that an earlier version began, those it began with."""
-    wanted = tuple(Column(name, kind) for name, kind in measured.items())
+def _begun(config: RunConfig) -> RunSpec | None:
+    """Return what is stored of this run, perhaps by an earlier version; None if it is new."""
     with suppress(FlowatlasError):  # there is no run yet
         stored = load_spec(open_store(config.run))
-        kept = tuple(column for column in wanted if column in stored.columns)
-        if stored.config_hash == config.hash() and kept == stored.columns:
+        if stored.config_hash == config.hash():
+            return stored
+    return None
+
+
+def _columns(begun: RunSpec | None, measured: dict[str, str]) -> tuple[Column, ...]:
+    """Return the columns to write: of a run that an earlier version began, those it began with."""
+    wanted = tuple(Column(name, kind) for name, kind in measured.items())
+    if begun is not None:
+        kept = tuple(column for column in wanted if column in begun.columns)
+        if kept == begun.columns:
             return kept
     return wanted
 
 
-def _input(config: RunConfig, loaded: LoadedModel) -> dict[str, object]:
+def _input(
+    config: RunConfig, transform: InputTransform, begun: RunSpec | None
+) -> dict[str, object]:
+    """Return the transform to store: an earlier version's run goes on with who resized there."""
+    if begun is not None and config.model.input.resize is None:
+        transform = replace(transform, resize=InputTransform.from_dict(begun.input).resize)
+    return transform.to_dict()
+
+
+def _transform(config: RunConfig, loaded: LoadedModel) -> InputTransform:
     """Return the model's own transform with the configuration's overrides."""
     overrides = config.model.input.model_dump(exclude_none=True, mode="json")
-    return {**loaded.input, **overrides}
+    return InputTransform.from_dict({"resize": "torch", **loaded.input, **overrides})
 
 
 def try_method(
@@ -112,7 +130,7 @@ def try_method(
 
     Also returns the configuration, with ``auto`` replaced by the chosen method.
     """
-    transform = InputTransform.from_dict(_input(config, loaded))
+    transform = _transform(config, loaded)
     references, asked = None, config.flow.references
     if compared is not None and asked is not None:
         check_references(config, compared, loaded.weights_sha256, transform.to_dict())

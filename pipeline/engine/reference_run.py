@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.files.root import location
 from pipeline.files.tabular import Table
 from pipeline.flows.registry import METHODS
+from pipeline.images import crop_alike
 from pipeline.store import Run, Status
 from pipeline.store.reader import open_run
 
@@ -87,7 +88,7 @@ def check_references(
             "model.output": mine.output == theirs.output,
             "model.transform": (mine.transform, mine.transform_options)
             == (theirs.transform, theirs.transform_options),
-            "input transform": dict(image) == dict(run.spec.input),
+            "input transform": crop_alike(image, run.spec.input),
             "flow.embedding": config.flow.embedding == run.config.flow.embedding,
         }.items()
         if not same

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.images.sources.labels import NamesNeeded, labels_json
     from pipeline.images.sources.leftovers import Leftover
     from pipeline.images.sources.source import Entry, Source
-    from pipeline.images.transform import InputTransform
+    from pipeline.images.transform import InputTransform, crop_alike
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -26,7 +26,7 @@ else:
             "sources.labels": ("NamesNeeded", "labels_json"),
             "sources.leftovers": ("Leftover",),
             "sources.source": ("Entry", "Source"),
-            "transform": ("InputTransform",),
+            "transform": ("InputTransform", "crop_alike"),
         },
     )
 
@@ -45,6 +45,7 @@ __all__ = [
     "Reason",
     "Source",
     "build_index",
+    "crop_alike",
     "decode",
     "labels_json",
     "open_source",

@@ -55,8 +55,8 @@ def _size(fetcher: Fetcher, entry: Entry) -> tuple[int, int] | None:
         content = fetcher.fetch(entry.uri, entry.offset, entry.length)
     except (OSError, Unusable, FlowatlasError):
         return None
-    image = decode(content, _MOST_PIXELS).image
-    return None if image is None else image.size
+    decoded = decode(content, _MOST_PIXELS)
+    return None if decoded.frame is None else (decoded.width, decoded.height)
 
 
 def _beyond(box: Box, size: tuple[int, int]) -> float:

@@ -70,7 +70,8 @@ class ImageReader:
             return Crop(None, verdict.reason)
         with timed("decode"):
             decoded = decode(content, self._max_pixels, self._bit_depth)
-        if decoded.image is None:
+        if decoded.frame is None:
             return Crop(None, decoded.reason, decoded.width, decoded.height)
         with timed("transform"):
-            return Crop(self.transform(decoded.image), None, *decoded.image.size)
+            pixels = self.transform(decoded.frame)
+        return Crop(pixels, None, decoded.width, decoded.height)

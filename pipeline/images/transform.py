@@ -9,12 +9,14 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import ConfigError
+from pipeline.images.resize import BY_TORCH, Pixels, resized_by_pillow, resized_by_torch
 
 if TYPE_CHECKING:
     import torch
 
 _RESAMPLING = {mode.name.lower(): mode for mode in Image.Resampling}
 _CROP_MODES = ("center", "squash", "border")
+_RESIZERS = ("pillow", "torch")
 _MOST_PIXELS = 1 << 26
 
 
@@ -37,7 +39,9 @@ class InputTransform:
 
     Parameters are timm's: ``size`` is (height, width) of the input in pixels, ``crop_pct`` the
     share of the resized edge that is kept, ``crop_mode`` center (shortest edge is resized), squash
-    (both edges) or border (longest edge; padded with the mean colour).
+    (both edges) or border (longest edge; padded with the mean colour). ``resize`` says who resizes:
+    pillow, which gives timm's very pixels, or torch (:func:`resized_by_torch`), for ``bilinear``
+    and ``bicubic``.
 
     Raises
     ------
@@ -51,12 +55,15 @@ class InputTransform:
     interpolation: str = "bicubic"
     crop_pct: float = 0.875
     crop_mode: str = "center"
+    resize: str = "pillow"
 
     def __post_init__(self) -> None:
         if self.interpolation not in _RESAMPLING:
             raise ConfigError(f"model.input.interpolation must be one of {', '.join(_RESAMPLING)}")
         if self.crop_mode not in _CROP_MODES:
             raise ConfigError(f"model.input.crop_mode must be one of {', '.join(_CROP_MODES)}")
+        if self.resize not in _RESIZERS:
+            raise ConfigError(f"model.input.resize must be one of {', '.join(_RESIZERS)}")
         if min(self.size) < 1 or self.crop_pct <= 0 or min(self.std) <= 0:
             raise ConfigError("model.input: size, crop_pct and std must be positive")
 
@@ -70,26 +77,66 @@ class InputTransform:
         return cls(**{**content, **lists})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
+        """Return plain JSON types; ``resize`` only if it is not Pillow, as in earlier versions."""
+        content = asdict(self)
+        if not self.by_torch:
+            del content["resize"]
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
+            for name, value in content.items()
         }
 
-    def __call__(self, image: Image.Image) -> np.ndarray:
-        """Return the model's input before normalisation, uint8 (3, H, W), of an RGB image."""
-        plan = self._geometry(*image.size)
-        resampling = _RESAMPLING[self.interpolation]
-        height, width = self.size
-        if plan.width * plan.height > _MOST_PIXELS:
-            image, plan = self._cut_first(image, plan)
-        elif image.size != (plan.width, plan.height):
-            image = image.resize((plan.width, plan.height), resampling)
-        if (plan.left, plan.top, *image.size) != (0, 0, width, height):
-            canvas = Image.new("RGB", (width, height), self._fill())
-            canvas.paste(image, (-plan.left, -plan.top))
-            image = canvas
-        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    @property
+    def by_torch(self) -> bool:
+        """Whether torch resizes."""
+        return self.resize == "torch" and self.interpolation in BY_TORCH
+
+    def __call__(self, image: Image.Image | Pixels) -> Pixels:
+        """Return the model's input before normalisation, uint8 (3, H, W).
+
+        ``image`` is RGB: a Pillow image, or uint8 (height, width, 3), which torch resizes faster.
+        """
+        has = image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
+        plan = self._geometry(*has)
+        window = self._window(plan)
+        kept = self._kept(image, has, plan, window)
+        if kept.shape[1:] == self.size:
+            return np.ascontiguousarray(kept)
+        padded = np.empty((3, *self.size), np.uint8)
+        padded[:] = np.array(self._fill(), np.uint8)[:, None, None]
+        x, y = window[0] - plan.left, window[1] - plan.top
+        padded[:, y : y + kept.shape[1], x : x + kept.shape[2]] = kept
+        return padded
+
+    def _window(self, plan: _Geometry) -> tuple[int, int, int, int]:
+        """Return x0, y0, x1, y1 of what the input shows of the resized image."""
+        right, bottom = plan.left + self.size[1], plan.top + self.size[0]
+        return max(plan.left, 0), max(plan.top, 0), min(right, plan.width), min(bottom, plan.height)
+
+    def _kept(
+        self,
+        image: Image.Image | Pixels,
+        has: tuple[int, int],
+        plan: _Geometry,
+        window: tuple[int, int, int, int],
+    ) -> Pixels:
+        """Return the window of the resized image, (3, rows, columns)."""
+        size, resampling = (plan.height, plan.width), _RESAMPLING[self.interpolation]
+        x0, y0, x1, y1 = window
+        sliver = plan.width * plan.height > _MOST_PIXELS
+        if self.by_torch and not sliver:
+            pixels = image if isinstance(image, np.ndarray) else np.array(image)
+            if size == has[::-1]:
+                return pixels[y0:y1, x0:x1].transpose(2, 0, 1)
+            return resized_by_torch(pixels, size, window, self.interpolation)
+        image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        if sliver:
+            # Only what is kept: an image of 1 × 60,000 pixels would exhaust the memory.
+            across, down = has[0] / plan.width, has[1] / plan.height
+            box = (x0 * across, y0 * down, x1 * across, y1 * down)
+            part = image.resize((x1 - x0, y1 - y0), resampling, box=box)
+            return np.asarray(part).transpose(2, 0, 1)
+        return resized_by_pillow(image, size, window, resampling)
 
     def normalise(self, images: "torch.Tensor") -> "torch.Tensor":
         """Return (x / 255 − mean) / std of uint8 (B, 3, H, W) as float32 on the same device."""
@@ -141,20 +188,12 @@ class InputTransform:
         )
         return _Geometry(*resized, left, top)
 
-    def _cut_first(self, image: Image.Image, plan: _Geometry) -> tuple[Image.Image, _Geometry]:
-        """Resize only what the crop keeps: an image of 1 × 60,000 pixels would exhaust the memory.
-
-        Unlike timm's, pixels at the edges of the crop then do not depend on pixels outside it.
-        """
-        x0, y0 = max(plan.left, 0), max(plan.top, 0)
-        x1 = min(plan.left + self.size[1], plan.width)
-        y1 = min(plan.top + self.size[0], plan.height)
-        across, down = image.width / plan.width, image.height / plan.height
-        box = (x0 * across, y0 * down, x1 * across, y1 * down)
-        part = image.resize((x1 - x0, y1 - y0), _RESAMPLING[self.interpolation], box=box)
-        return part, _Geometry(*part.size, plan.left - x0, plan.top - y0)
-
 
 def _corner(have: int, need: int) -> int:
     """Return where a centred window of ``need`` pixels starts; negative where it is padded."""
     return -((need - have) // 2) if need > have else round((have - need) / 2)
+
+
+def crop_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two transforms, as JSON, differ at most in who resizes: by a level or two."""
+    return {**one, "resize": ""} == {**other, "resize": ""}

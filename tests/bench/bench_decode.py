@@ -1,4 +1,4 @@
-"""The strict JPEG path beside Pillow's, and what reading an image costs from each kind of source.
+"""Reading an image beside Pillow's way, and what it costs from each kind of source.
 
     python -m tests.bench.bench_decode [FOLDER OF JPEG FILES]
 
@@ -11,11 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageOps
 
-from pipeline.images import build_index
+from pipeline.images import InputTransform, build_index
 from pipeline.images.decoding.decode import decode
 from pipeline.images.fetch import Fetcher
 from pipeline.images.sources.parquet import open_parquet
@@ -47,6 +49,32 @@ def seconds(work: Callable[[bytes], object], contents: list[bytes]) -> float:
     for content in contents:
         work(content)
     return time.process_time() - start
+
+
+def reading(contents: list[bytes]) -> None:
+    """Print what an image costs from bytes to input, resized by Pillow and by torch."""
+    torch.set_num_threads(1)
+    by_pillow = InputTransform((224, 224), (0.5,) * 3, (0.5,) * 3, "bicubic", 0.9)
+    by_torch = replace(by_pillow, resize="torch")
+
+    def before(content: bytes) -> object:
+        image = strictly(content)
+        assert image is not None
+        return by_pillow(image)
+
+    def after(content: bytes) -> object:
+        frame = decode(content, 100_000_000).frame
+        assert frame is not None
+        return by_torch(frame)
+
+    works = {"resized by Pillow": before, "resized by torch": after, "decoding alone": strictly}
+    for work in works.values():
+        seconds(work, contents[:8])
+    rounds = [[seconds(work, contents) for work in works.values()] for _ in range(_ROUNDS)]
+    for name, times in zip(works, zip(*rounds, strict=True), strict=True):
+        each = statistics.median(times) / len(contents)
+        print(f"{name}: {each * 1e3:.2f} ms, {1 / each:,.0f} images/s a core")
+    print(f"ratio: {statistics.median(one / other for one, other, _ in rounds):.2f}")
 
 
 def decoding(contents: list[bytes]) -> None:
@@ -89,13 +117,14 @@ def fetching(contents: list[bytes]) -> None:
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure all."""
     if len(sys.argv) > 1:
         files = sorted(p for p in Path(sys.argv[1]).rglob("*") if p.suffix.lower() in SUFFIXES)
         contents = [path.read_bytes() for path in files[:_IMAGES]]
     else:
         contents = [encode(picture(500, 375, n), "JPEG", quality=92) for n in range(_IMAGES)]
     decoding(contents)
+    reading(contents)
     fetching(contents)
 
 

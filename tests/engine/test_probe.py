@@ -5,13 +5,13 @@ import timm
 from safetensors.torch import save_file
 from torch import nn
 
-from pipeline.config import RunConfig
+from pipeline.config import InputConfig, RunConfig
 from pipeline.engine import prepare
 from pipeline.engine.context import load_configured
 from pipeline.engine.probe import Probe, choose_method, probe
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.models import LoadedModel
-from pipeline.store import create_run, open_store
+from pipeline.store import create_run, open_run, open_store
 from tests.engine.datasets import MODEL, small_config, write_images, write_model
 
 
@@ -59,6 +59,18 @@ def test_only_an_inversion_has_columns_of_its_residual(tmp_path, mode, extras) -
     old = replace(spec, columns=tuple(c for c in spec.columns if "residual" not in c.name))
     create_run(open_store(config.run, create=True), old, None)
     assert prepare(config).spec.hash == old.hash
+
+
+def test_a_run_goes_on_with_who_resized_its_images(tmp_path) -> None:
+    config = small_config(tmp_path)
+    spec = prepare(config).spec
+    assert spec.input["resize"] == "torch"
+    old = replace(spec, input={key: v for key, v in spec.input.items() if key != "resize"})
+    create_run(open_store(config.run, create=True), old, None)
+    assert prepare(config).spec.hash == old.hash
+    assert open_run(config.run).spec.input == old.input
+    wanted = config.model.model_copy(update={"input": InputConfig(size=(32, 32), resize="torch")})
+    assert prepare(config.model_copy(update={"model": wanted})).spec.input["resize"] == "torch"
 
 
 def test_a_model_without_a_head_has_no_outputs(tmp_path) -> None:

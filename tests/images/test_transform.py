@@ -1,6 +1,7 @@
 """Pixels and boxes go through the transform that the model was evaluated with."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from pipeline.errors import ConfigError
-from pipeline.images import InputTransform
+from pipeline.images import InputTransform, crop_alike
 from tests.images.gallery import picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -88,9 +89,53 @@ def test_a_cut_before_resizing_is_nearly_the_cut_after(monkeypatch: pytest.Monke
     transform = _transform((32, 32))
     whole = transform(image).astype(int)
     monkeypatch.setattr("pipeline.images.transform._MOST_PIXELS", 0)
-    cut = transform(image).astype(int)
-    assert np.abs(whole - cut)[:, :, 2:-2].max() <= 1
-    assert np.abs(whole - cut).max() <= 8
+    for resize in ("pillow", "torch"):
+        cut = replace(transform, resize=resize)(image).astype(int)
+        assert np.abs(whole - cut)[:, :, 2:-2].max() <= 1
+        assert np.abs(whole - cut).max() <= 8
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([(32, 32), (24, 40), (33, 17)]),
+    st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    st.sampled_from([0.5, 0.875, 0.9, 1.0]),
+    st.sampled_from(["center", "squash", "border"]),
+    st.tuples(st.integers(4, 90), st.integers(4, 90)),
+    st.integers(0, 99),
+)
+def test_whoever_resizes_sees_the_same_image(
+    size: tuple[int, int],
+    interpolation: str,
+    crop_pct: float,
+    crop_mode: str,
+    image_size: tuple[int, int],
+    seed: int,
+) -> None:
+    by_pillow = _transform(size, interpolation, crop_pct, crop_mode)
+    by_torch = replace(by_pillow, resize="torch")
+    noise = np.random.default_rng(seed).integers(0, 256, (*image_size, 3), dtype=np.uint8)
+    expected, found = by_pillow(noise), by_torch(noise)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    most = {"bilinear": 1, "bicubic": 2}.get(interpolation, 0)
+    assert np.abs(found.astype(int) - expected).max() <= most
+    for transform, pixels in ((by_pillow, expected), (by_torch, found)):
+        assert np.array_equal(transform(Image.fromarray(noise)), pixels)
+
+
+def test_only_a_transform_that_torch_computes_says_so() -> None:
+    transform = replace(_transform(), resize="torch")
+    assert transform.to_dict()["resize"] == "torch"
+    assert InputTransform.from_dict(transform.to_dict()) == transform
+    for other in (_transform(), replace(transform, interpolation="lanczos")):
+        assert "resize" not in other.to_dict()
+        assert not other.by_torch
+
+
+def test_transforms_that_crop_alike_may_resize_by_other_means() -> None:
+    one = _transform()
+    assert crop_alike(one.to_dict(), replace(one, resize="torch").to_dict())
+    assert not crop_alike(one.to_dict(), replace(one, crop_pct=1.0).to_dict())
 
 
 @settings(max_examples=150, deadline=None)
@@ -153,6 +198,7 @@ def test_a_transform_survives_json() -> None:
     [
         ({"interpolation": "random"}, "interpolation must be one of"),
         ({"crop_mode": "middle"}, "crop_mode must be one of"),
+        ({"resize": "opencv"}, "resize must be one of"),
         ({"size": [0, 4]}, "must be positive"),
         ({"crop_pct": 0.0}, "must be positive"),
         ({"std": [0, 1, 1]}, "must be positive"),

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from pipeline.audit.compare.grids import coarsen, common_grid
 from pipeline.audit.faults.near_duplicates import BITS
+from pipeline.images import crop_alike
 from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
@@ -47,7 +48,7 @@ def pair(one: Run, other: Run) -> Pairs:
     rows, other_rows = _shared(one, other)
     parts = [_answers(run, wanted) for run, wanted in ((one, rows), (other, other_rows))]
     fine = (parts[0]["status"] == Status.OK) & (parts[1]["status"] == Status.OK)
-    fine &= _same_pixels(*parts, seen_alike=one.spec.input == other.spec.input)
+    fine &= _same_pixels(*parts, seen_alike=crop_alike(one.spec.input, other.spec.input))
     grid = common_grid(one.spec.grid, other.spec.grid)
     jsd, correlation = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     for lo in range(0, len(rows), _BLOCK):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -93,14 +94,25 @@ _TIFF_TAGS = range(254, 533)
 _MOST_SCANS = 500  # a progressive JPEG of a few kB can ask for days of decoding
 
 
+_Frame = Image.Image | NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class Decoded:
-    """An upright RGB image or a reason, never both; width and height in pixels, 0 if unknown."""
+    """An upright RGB image or a reason, never both; width and height in pixels, 0 if unknown.
 
-    image: Image.Image | None
+    ``frame`` is the image as its decoder gives it: Pillow's, or uint8 (height, width, 3).
+    """
+
+    frame: _Frame | None
     reason: Reason | None
     width: int
     height: int
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The image as Pillow's."""
+        return Image.fromarray(self.frame) if isinstance(self.frame, np.ndarray) else self.frame
 
 
 def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decoded:
@@ -116,14 +128,19 @@ def decode(data: bytes, max_pixels: int, bit_depth: int | None = None) -> Decode
     files beyond twice Pillow's ``MAX_IMAGE_PIXELS`` are bombs whatever the limit.
     """
     try:
-        image = _decode(data, max_pixels, bit_depth)
+        frame = _decode(data, max_pixels, bit_depth)
     except Unusable as verdict:
         return Decoded(None, verdict.reason, verdict.width, verdict.height)
     except (Image.DecompressionBombError, MemoryError):
         return Decoded(None, Reason.BOMB, 0, 0)
     except Exception as error:  # decoders raise anything on hostile bytes
         return Decoded(None, _verdict(error), 0, 0)
-    return Decoded(image, None, *image.size)
+    width, height = _size(frame)
+    return Decoded(frame, None, width, height)
+
+
+def _size(frame: _Frame) -> tuple[int, int]:
+    return (frame.shape[1], frame.shape[0]) if isinstance(frame, np.ndarray) else frame.size
 
 
 def _verdict(error: Exception) -> Reason:
@@ -134,7 +151,7 @@ def _verdict(error: Exception) -> Reason:
     return Reason.UNSUPPORTED if _UNREADABLE.search(message) else Reason.CORRUPT
 
 
-def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
+def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> _Frame:
     if not data:
         raise Unusable(Reason.EMPTY)
     kind = sniff(data)
@@ -154,7 +171,7 @@ def _decode(data: bytes, max_pixels: int, bit_depth: int | None) -> Image.Image:
     return _with_pillow(data, kind, max_pixels, bit_depth)
 
 
-def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
+def _jpeg(data: bytes, max_pixels: int) -> _Frame:
     """Decode strictly with libjpeg-turbo; leave to Pillow what that does not support."""
     ended = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
     broken = Reason.CORRUPT if ended else Reason.TRUNCATED
@@ -172,9 +189,10 @@ def _jpeg(data: bytes, max_pixels: int) -> Image.Image:
         if "unsupported" in str(error).lower():
             return _rare_jpeg(data, max_pixels, Reason.UNSUPPORTED)
         raise Unusable(broken, width, height) from error
-    # Pillow knows which writers invert the inks.
-    image = _with_pillow(sound, "jpeg", max_pixels, None) if four else Image.fromarray(pixels)
-    return _upright(image, jpeg_exif(data))
+    exif = jpeg_exif(data)
+    if four:  # Pillow knows which writers invert the inks
+        return _upright(_with_pillow(sound, "jpeg", max_pixels, None), exif)
+    return pixels if orientation(exif) == 1 else _upright(Image.fromarray(pixels), exif)
 
 
 def _strictly(data: bytes, colours: str) -> tuple[np.ndarray, bytes]:
