@@ -42,6 +42,7 @@ def explain(settings: RunConfig) -> None:
     """Run the steps after the flows; print each outcome, the first finding and its verdict."""
     from pipeline.audit.findings_table import CONFIRMATIONS
     from pipeline.engine.run import open_engine
+    from pipeline.report.report import ANSWER
     from pipeline.steps import explain_run
     from pipeline.store.reader import open_run
 
@@ -57,6 +58,8 @@ def explain(settings: RunConfig) -> None:
     if opened.exists(CONFIRMATIONS):
         for sentence in opened.table(CONFIRMATIONS)["sentence"].to_pylist()[:1]:
             say(f"put to the test: {sentence}")
+    say(opened.read(ANSWER).decode())
+    say(f"open {opened.uri.rstrip('/')}/report/index.html")
 
 
 def _configuration(given: str, model: str | None, weights: str | None, output: Path | None) -> Path:

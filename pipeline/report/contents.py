@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import read_findings
+from pipeline.audit.text.names import short_names
 from pipeline.images.reasons import explain
-from pipeline.report.pages.classes import ClassFacts, rank_classes
+from pipeline.report.opening.confusions import Answers, read_answers
+from pipeline.report.opening.shared import Shared, find_shared
+from pipeline.report.pages.classes import ClassFacts, rank_classes, with_folders
 from pipeline.report.pages.clusters import ClassClusters, read_clusters
 from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
@@ -22,6 +25,8 @@ from pipeline.store import Run
 
 SHOWN = 6
 """Typical, untypical and wrong images of a class; images of a finding except on its own page."""
+CONFUSIONS = 12
+"""Confusions, and images of which the model is sure and wrong, on the first page."""
 FINDINGS = 40
 """Findings with a page of their own; the page of a class has all of its findings."""
 
@@ -53,6 +58,10 @@ class Volume:
     """By class id."""
     outcomes: Atlas | None
     """Statistics of the right and the wrong images of every label; None without labels."""
+    answers: Answers
+    sure: tuple[int, ...]
+    """Wrong images, those of which the model is surest first."""
+    shared: Shared | None
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -69,6 +78,8 @@ class Volume:
             "explain": explain,
             "verdicts": self.verdicts,
             "paged": {fact.id for fact in self.classes},
+            "short": short_names(self.run.spec.classes),
+            "shared": self.shared,
         }
 
 
@@ -85,27 +96,36 @@ def gather(run: Run) -> Volume:
     typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
+    answers = read_answers(run, CONFUSIONS)
+    wrong = [image for images in mistakes.values() for image in images]
+    sure = tuple(row for row, _ in sorted(wrong, key=lambda image: (-image[1], image[0])))
     own = read_rows(run, atlas, findings[:FINDINGS])
     rows = {row for finding in findings for row in finding.rows}
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}
+    rows |= {row for confusion in answers.confusions for row in confusion.rows}
+    captions = read_captions(run, rows)
+    uris = {number: [captions[row].uri for row, _ in images] for number, images in typical.items()}
     return Volume(
         run=run,
         atlas=atlas,
         facts=read_facts(run),
-        classes=classes,
+        classes=with_folders(classes, uris),
         findings=findings,
         depths=read_depths(atlas),
         typical=typical,
         untypical=untypical,
         mistakes=mistakes,
         pictures=draw_pictures(run, rows, large=own),
-        captions=read_captions(run, rows),
+        captions=captions,
         rows=own,
         verdicts=read_verdicts(run),
         comparisons=read_comparisons(run),
         clusters=read_clusters(run),
         outcomes=open_outcomes(run, atlas.table),
+        answers=answers,
+        sure=sure[:CONFUSIONS],
+        shared=find_shared(atlas),
     )
 
 

@@ -5,6 +5,8 @@ from collections import Counter
 from pipeline.audit.finding import Finding
 from pipeline.report.contents import FINDINGS, Volume, gather
 from pipeline.report.json_data import write_data
+from pipeline.report.opening.answer import as_text
+from pipeline.report.opening.scatter import class_scatter
 from pipeline.report.pages.checks import read_checks
 from pipeline.report.pages.depth import class_charts, run_charts
 from pipeline.report.pages.outcomes import CHANCE, read_outcome
@@ -24,7 +26,11 @@ from pipeline.report.pages.verdicts import state_of
 from pipeline.report.pictures.animation import animate
 from pipeline.report.pictures.film_strips import class_strips, run_strip, thumbnails
 from pipeline.report.pictures.overlays import heat_film
+from pipeline.report.statements import read_statements
 from pipeline.store import Run
+
+ANSWER = "report/data/answer.txt"
+"""The sentences of the first screen."""
 
 
 def write_report(run: Run) -> str:
@@ -63,6 +69,8 @@ def _write_index(volume: Volume) -> None:
     run.write("report/assets/classes.webp", thumbs.content)
     run.write("report/assets/run.webp", film.content)
     listed = volume.findings[:FINDINGS]
+    statements = read_statements(volume)
+    run.write(ANSWER, as_text(statements).encode("utf-8", "replace"))
     contents = volume.common() | {
         "thumbs": thumbs,
         "film": film,
@@ -78,6 +86,10 @@ def _write_index(volume: Volume) -> None:
         "severities": Counter(finding.severity for finding in listed),
         "quarantine": read_quarantine(run),
         "comparisons": volume.comparisons,
+        "statements": statements,
+        "scatter": class_scatter(atlas, volume.classes),
+        "confusions": volume.answers.confusions,
+        "sure": volume.sure,
         "checks": read_checks(run, volume.facts, volume.classes),
     }
     _write(run, INDEX, contents)

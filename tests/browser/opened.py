@@ -50,7 +50,7 @@ def layer(driver):
     top, left, height, width = driver.execute_script(
         "const heat = document.querySelector('.heat');"
         "const inner = heat.getBoundingClientRect();"
-        "const outer = heat.parentElement.getBoundingClientRect();"
+        "const outer = heat.closest('.stack').getBoundingClientRect();"
         "return [(outer.top - inner.top) / outer.height, (outer.left - inner.left) / outer.width,"
         " inner.height / outer.height, inner.width / outer.width];"
     )

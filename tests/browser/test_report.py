@@ -101,7 +101,9 @@ def test_a_picture_without_its_flow_is_a_key_or_a_tap_away(look, page, scripts):
     assert first.accessible_name.endswith("without its flow")
     first.send_keys(" ")
     assert strength(flow) == whole
-    assert first.rect == pytest.approx(driver.find_element("css selector", ".stack").rect, abs=1)
+    assert first.rect == pytest.approx(
+        driver.find_element("css selector", ".shot .stack").rect, abs=1
+    )
     other.click()
     assert other.is_selected()
     assert (strength(flow), strength(beside)) == (whole, 0)
@@ -205,7 +207,7 @@ def test_findings_are_filtered_by_kind_and_severity(look, run):
 
 def test_a_finding_has_its_own_page_with_a_layer_slider(look):
     driver = look("index.html")
-    link = css(driver, ".finding .more a")[0]
+    link = css(driver, ".finding h3 a")[0]
     driver.execute_script("arguments[0].click()", link)
     assert driver.current_url.endswith("findings/0.html")
     assert layer(driver) == 3

@@ -47,6 +47,18 @@ function overlay() {
   show();
 }
 
+// What is searched, sorted and filtered stands in the address, so that Back finds it again.
+const remembered = {
+  get: (key) => new URLSearchParams(location.search).get(key),
+  set(key, value) {
+    const all = new URLSearchParams(location.search);
+    if (value) all.set(key, value);
+    else all.delete(key);
+    const query = all.toString();
+    history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  },
+};
+
 function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -78,27 +90,35 @@ function sortable(table) {
     head.append(button);
     button.addEventListener("click", () => {
       const now = head.getAttribute("aria-sort");
-      const other = now === "ascending" ? "descending" : "ascending";
-      sort(head, now ? other : head.dataset.first);
+      const order = now === "ascending" ? "descending" : now ? "ascending" : head.dataset.first;
+      sort(head, order);
+      remembered.set("sort", `${head.dataset.key} ${order}`);
     });
   }
+  const [wanted, order] = (remembered.get("sort") ?? "").split(" ");
+  const head = heads.find((cell) => cell.dataset.kind && cell.dataset.key === wanted);
+  if (head && ["ascending", "descending"].includes(order)) sort(head, order);
 }
 
 function findable() {
   const field = document.getElementById("find");
   if (!field) return;
   const rows = [...document.querySelectorAll("table.classes tbody tr")];
-  const names = rows.map((row) => row.querySelector("th a").textContent.toLowerCase());
+  const plain = (text) => text.toLowerCase().replaceAll("_", " ");
+  const names = rows.map((row) => plain(row.dataset.find));
   const found = document.getElementById("found");
-  field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
+  const apply = () => {
+    const wanted = plain(field.value.trim());
     let count = 0;
     rows.forEach((row, index) => {
       row.hidden = !names[index].includes(wanted);
       count += row.hidden ? 0 : 1;
     });
     found.textContent = wanted ? `${count} of ${rows.length}` : "";
-  });
+  };
+  field.addEventListener("input", () => { apply(); remembered.set("find", field.value.trim()); });
+  field.value = remembered.get("find") ?? "";
+  apply();
 }
 
 function filterable() {
@@ -113,7 +133,12 @@ function filterable() {
     }
     left.textContent = count < findings.length ? `${count} of ${findings.length}` : "";
   };
-  for (const choice of choices) choice.addEventListener("change", apply);
+  for (const choice of choices) {
+    const wanted = remembered.get(choice.id);
+    if ([...choice.options].some(({ value }) => value === wanted)) choice.value = wanted;
+    choice.addEventListener("change", () => { apply(); remembered.set(choice.id, choice.value); });
+  }
+  if (choices.length) apply();
 }
 
 overlay();

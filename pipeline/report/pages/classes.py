@@ -1,8 +1,9 @@
 """The classes of a run in numbers, ranked by risk."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from pipeline.audit.finding import Finding
 from pipeline.audit.places import CORNERS, LIFT_COLUMNS
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.stats.intervals import Rate
+from pipeline.audit.text.names import short_names
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class ClassFacts:
     position: int
     """In the atlas."""
     name: str
+    short: str
+    """The first of its synonyms, where that is the name of no other class."""
+    folder: str
+    """The folder that its images lie in; empty if they lie in several, or it is shared."""
     images: int
     no_mass: int
     """Images whose maps are zero: they count, but have no mean map."""
@@ -72,13 +78,15 @@ def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts
     ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
     labelled, level = atlas.n_labelled, 1 - 0.05 / max(int(np.count_nonzero(count)), 1)
     corner = np.max([atlas.column_mean(LIFT_COLUMNS[corner]) for corner in CORNERS], axis=0)
-    mass = atlas.quantile("mass_flow", 0.5)
+    mass, short = atlas.quantile("mass_flow", 0.5), short_names(atlas.names)
     depth = atlas.column_mean("convergence_depth")
     return [
         ClassFacts(
             id=int(ids[position]),
             position=int(position),
             name=atlas.names[position],
+            short=short[position],
+            folder="",
             images=int(count[position]),
             no_mass=int(no_mass[position]),
             accuracy=float(accuracy[position]),
@@ -99,3 +107,18 @@ def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts
 def _ends(accuracy: float, labelled: int, level: float) -> tuple[float, float]:
     right = round(accuracy * labelled) if labelled else 0
     return Rate(int(right), int(labelled), level).interval
+
+
+def with_folders(
+    classes: Sequence[ClassFacts], uris: Mapping[int, Sequence[str]]
+) -> tuple[ClassFacts, ...]:
+    """Return the classes with the folders of their images; ``uris`` are some of each, by class."""
+    found = {}
+    for fact in classes:
+        folders = {PurePosixPath(uri).parent.name for uri in uris.get(fact.id, ())}
+        found[fact.id] = folders.pop() if len(folders) == 1 else ""
+    several = Counter(found.values())
+    return tuple(
+        replace(fact, folder=found[fact.id] if several[found[fact.id]] == 1 else "")
+        for fact in classes
+    )

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.audit.text import numbers
 from pipeline.report.pages.verdicts import LEAD_RULE, RULE, STATES, state_of
 
-ASSETS = ("report.css", "pictures.css", "report.js")
+ASSETS = ("report.css", "pictures.css", "opening.css", "report.js", "opening.js")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def _environment() -> Environment:
         "class_path": lambda class_id: class_page(class_id).path,
         "finding_path": lambda rank: finding_page(rank).path,
         "row_path": lambda row: row_page(row).path,
+        "styles": [name for name in ASSETS if name.endswith(".css")],
+        "scripts": [name for name in ASSETS if name.endswith(".js")],
         "state_of": state_of,
         "state_words": STATES,
         "rule": RULE,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from pipeline.audit.text.names import short_names
 from pipeline.store import Run
 
 
@@ -25,7 +26,7 @@ class Caption:
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     """Return the captions of ``rows``, by row."""
-    names, wanted = run.spec.classes, sorted(set(rows))
+    names, wanted = short_names(run.spec.classes), sorted(set(rows))
     uris = dict(zip(wanted, run.index_take(wanted)["uri"].to_pylist(), strict=True))
     columns = {name: pc.field(name) for name in ("row", "label", "pred", "confidence", "correct")}
     if run.spec.label_maps:

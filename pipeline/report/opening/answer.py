@@ -1,0 +1,145 @@
+"""The answer in ten seconds: plain sentences on a run, every number read from its data."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.atlas import Atlas
+from pipeline.audit.finding import SEVERITIES, Finding
+from pipeline.audit.text.numbers import percent
+from pipeline.audit.text.quoting import visible
+from pipeline.report.opening.confusions import Answers
+from pipeline.report.pages.verdicts import Verdict, state_of
+
+NAMED = 3
+"""Confusions that are named."""
+_AGREEMENT = ((0.8, "works well"), (0.5, "works for most images"), (0.2, "is often wrong"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a sentence; one that names a class or a finding leads to its page."""
+
+    text: str
+    class_id: int | None = None
+    finding: int | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One answer: ``question`` in a word or two, and its sentences."""
+
+    question: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer without its links."""
+        return "".join(part.text for part in self.parts)
+
+
+def works(answers: Answers, names: Sequence[str]) -> Statement:
+    """Say whether the model works here: its accuracy against chance, its worst confusions."""
+    if not answers.images:
+        return Statement("Does it work?", (Part("Unknown: no image has a label."),))
+    accuracy, chance = answers.right / answers.images, answers.chance
+    kappa = (accuracy - chance) / (1 - chance) if chance < 1 else 1.0
+    word = next(
+        (word for least, word in _AGREEMENT if kappa >= least), "is hardly better than chance"
+    )
+    parts = [
+        Part(
+            f"The model {word}: {percent(accuracy)} of {answers.images:,} images are right; "
+            f"answers of the same frequencies, given at random, would be right in "
+            f"{percent(chance)}. "
+        )
+    ]
+    worst = answers.confusions[:NAMED]
+    if not worst:
+        parts.append(Part("No two classes are confused often."))
+    for place, item in enumerate(worst):
+        start = "" if place else "Most often "
+        end = "." if place == len(worst) - 1 else (" and " if place == len(worst) - 2 else ", ")
+        parts += [
+            Part(f"{start}{item.images:,} of {item.of:,} images of "),
+            Part(f"“{visible(names[item.label])}”", class_id=item.label),
+            Part(f" are called “{visible(names[item.answer])}”{end}"),
+        ]
+    return Statement("Does it work?", tuple(parts))
+
+
+def looks(atlas: Atlas, grid: tuple[int, int]) -> Statement:
+    """Say where the flow is: the middle, the border, the objects, each against a uniform map."""
+    high, wide = grid
+    ring = 1 - max(high - 2, 0) * max(wide - 2, 0) / (high * wide)
+    centre, border = (_mean(atlas, f"{name}_flow") for name in ("centre", "border"))
+    if not np.isfinite([centre, border]).all():
+        return Statement("Where does it look?", (Part("Unknown: no image has a flow."),))
+    more = "mostly at the middle" if centre >= 1.1 and centre > border else "all over the image"
+    if border >= 1.1 and border > centre:
+        more = "more at the border than at the middle"
+    text = (
+        f"It looks {more}: {percent(centre / 4)} of the flow is in the middle quarter of the "
+        f"frame and {percent(border * ring)} in the outermost ring of cells, where a uniform map "
+        f"has 25 % and {percent(ring)}."
+    )
+    if "box_energy_flow" in atlas.columns:
+        inside, area = _mean(atlas, "box_energy_flow"), _mean(atlas, "box_area")
+        if np.isfinite([inside, area]).all():
+            text += (
+                f" Inside the objects' boxes is {percent(inside)} of it; the boxes cover "
+                f"{percent(area)} of the frame."
+            )
+    return Statement("Where does it look?", (Part(text),))
+
+
+def suspicion(findings: Sequence[Finding], verdicts: Mapping[int, Verdict]) -> Statement:
+    """Say what the audit found, by severity, and what of it was put to the test."""
+    question = "What is suspicious?"
+    if not findings:
+        return Statement(question, (Part("Nothing stood out in the audit."),))
+    severities = Counter(found.severity for found in findings)
+    shares = [f"{severities[name]:,} {name}" for name in SEVERITIES if severities[name]]
+    first = findings[0]
+    many = f"{len(findings):,} finding{'s' * (len(findings) != 1)} ({', '.join(shares)}"
+    states = Counter(state_of(found, verdicts.get(found.number)) for found in findings)
+    tested = [
+        f"{states[key]:,} {words}"
+        for key, words in (
+            ("used", "proven to be used"),
+            ("seen", "seen but not used"),
+            ("undecided", "tested without a decision"),
+            ("untested", "not tested yet"),
+        )
+        if states[key]
+    ]
+    return Statement(
+        question,
+        (
+            Part(f"{'; '.join([many, *tested])}). First: "),
+            Part(visible(first.sentence), finding=first.number),
+        ),
+    )
+
+
+def unexamined(gaps: Iterable[str]) -> Statement:
+    """Say what was not looked for, and why."""
+    found = list(gaps)
+    text = " ".join(found) if found else "Nothing that this audit can look for was left out."
+    return Statement("What was not looked for?", (Part(text),))
+
+
+def _mean(atlas: Atlas, column: str) -> float:
+    """Return the mean of a column over all images; NaN where it is defined for none."""
+    if column not in atlas.columns:
+        return float("nan")
+    mean, _, images = atlas.column_moments(column)
+    total = int(images.sum())
+    return float(np.nansum(mean * images) / total) if total else float("nan")
+
+
+def as_text(statements: Iterable[Statement]) -> str:
+    """Return the statements as lines for a terminal."""
+    return "\n".join(f"{item.question} {item.text}" for item in statements)
