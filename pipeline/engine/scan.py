@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from pipeline.config import RunConfig
+from pipeline.engine.dataset_names import names_in
 from pipeline.engine.labelling import Labelling, LabelsUnclear, label_classes
 from pipeline.errors import FlowatlasError
 from pipeline.images import Index, NamesNeeded, Source, build_index, open_source
@@ -56,18 +57,24 @@ def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
         why = f"matching by {labelling.by} gives other labels; choose another run folder to use it"
         return _scanned(config, source, Labelling("earlier", outputs, {}, why), None)
     if moved:
-        known = {name: output for name, output in labelling.classes.items() if output is not None}
-        vocabulary = Vocabulary(outputs, known)
-        return _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
+        return _named(config, labelling)
     try:
         return _scanned(config, source, labelling, None)
     except NamesNeeded:
+        # Archives and Parquet files name their classes row by row.
         if outputs.names is None:
-            raise
+            return _named(config, label_classes(names_in(config.dataset), outputs))
     vocabulary = Vocabulary(outputs)
     found = _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
     classes = found.names or {}
     return replace(found, labelling=Labelling("name", outputs, classes))
+
+
+def _named(config: RunConfig, labelling: Labelling) -> Scan:
+    """List the images with the labels that their classes' names have been assigned."""
+    known = {name: output for name, output in labelling.classes.items() if output is not None}
+    vocabulary = Vocabulary(labelling.outputs, known)
+    return _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
 
 
 def _scanned(

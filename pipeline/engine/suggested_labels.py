@@ -1,15 +1,16 @@
 """``suggest_labels``: a mapping to complete by hand where labels are ambiguous."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.config import RunConfig
 from pipeline.engine.class_names import outputs_of
 from pipeline.engine.context import load_configured
+from pipeline.engine.dataset_names import names_in
 from pipeline.engine.preparation import try_method
 from pipeline.engine.reference_run import reference_run
 from pipeline.errors import ConfigError
-from pipeline.images import build_index, labels_json, open_source
+from pipeline.images import labels_json, open_source
 from pipeline.models import Matching, Vocabulary, number_in
 
 
@@ -44,7 +45,7 @@ def suggest_labels(config: RunConfig, by: str = "name") -> SuggestedLabels:
     dataset = config.dataset.model_copy(update={"labels": None})
     config = config.model_copy(update={"dataset": dataset})
     source = open_source(dataset)
-    names = list(dict.fromkeys(source.class_names.values())) or _scanned_names(config)
+    names = list(dict.fromkeys(source.class_names.values())) or names_in(dataset)
     if not names:
         raise ConfigError(
             "the dataset gives class indices, not names, so there is nothing to match; "
@@ -73,26 +74,3 @@ def _assigned(names: Sequence[str], by: str, matching: Matching, count: int) -> 
         return {name: place for place, name in enumerate(names[:count])}
     numbers = {name: number_in(name) for name in names}
     return {name: n for name, n in numbers.items() if n is not None and n < count}
-
-
-def _scanned_names(config: RunConfig) -> list[str]:
-    """Return the names that only a scan of the dataset finds; none if they are all numbers."""
-    seen = _SeenNames()
-    build_index(open_source(config.dataset, seen), lambda part, rows, boxes: None)
-    return sorted(seen.names) if any(number_in(name) is None for name in seen.names) else []
-
-
-class _SeenNames(Mapping[str, None]):
-    """A mapping that labels nothing and records the names that are looked up."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> None:
-        self.names.add(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0

@@ -1,16 +1,20 @@
 """Labels of whole datasets, from the images on disk to run.json."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import RunConfig
 from pipeline.engine import Prepared, prepare, scan
+from pipeline.engine.scan import scan as scanned
 from pipeline.errors import ConfigError
 from pipeline.images import open_source
+from pipeline.models import Outputs
 from pipeline.store import create_run, open_store
 from pipeline.store.index import index_parts
 from tests.engine.datasets import created_run, small_config
@@ -74,6 +78,61 @@ def test_archives_are_matched_while_they_are_scanned(folder: Path) -> None:
     tar_of(folder / "a.tar", [*members, ("3.png", PICTURE), ("3.cls", b"wasp")])
     with pytest.raises(ConfigError, match="'wasp'"):
         prepare(replace_run(config, "other"))
+
+
+def _archive(folder: Path, *names: str) -> str:
+    members = [
+        (f"{i}.{kind}", x)
+        for i, n in enumerate(names)
+        for kind, x in (("png", PICTURE), ("cls", n.encode()))
+    ]
+    tar_of(folder / "n.tar", members)
+    return "n.tar"
+
+
+def _parquet(folder: Path, *names: str) -> str:
+    table = pa.table(
+        {"image": [{"bytes": PICTURE, "path": n} for n in names], "label": list(names)}
+    )
+    pq.write_table(table, folder / "n.parquet")
+    return "n.parquet"
+
+
+def _table(folder: Path, *names: str) -> str:
+    rows = [f"{i}.png,{name}" for i, name in enumerate(names)]
+    (folder / "0.png").write_bytes(PICTURE)
+    (folder / "n.csv").write_text("\n".join(["uri,label", *rows]))
+    return "n.csv"
+
+
+def _folder(folder: Path, *names: str) -> str:
+    for i, name in enumerate(names):
+        (folder / "n" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "n" / name / f"{i}.png").write_bytes(PICTURE)
+    return "n"
+
+
+@pytest.mark.parametrize("kind", [_archive, _parquet, _table, _folder])
+@pytest.mark.parametrize(("outputs", "by"), [(0, "dataset"), (2, "position")])
+def test_every_kind_of_dataset_numbers_its_own_names_alike(
+    tmp_path: Path, kind: Callable[..., str], outputs: int, by: str
+) -> None:
+    source = kind(tmp_path, "dog", "cat", "dog")
+    config = small_config(tmp_path, dataset={"source": str(tmp_path / source)})
+    found = scanned(config, open_source(config.dataset), Outputs("the model", outputs))
+    assert found.labelling.by == by
+    assert dict(found.labelling.classes) == {"cat": 0, "dog": 1}
+    assert (found.index.labelled, found.index.highest_label) == (3, 1)
+    assert found.source.class_names == {0: "cat", 1: "dog"}
+
+
+@pytest.mark.parametrize("kind", [_archive, _parquet, _table, _folder])
+def test_every_kind_of_dataset_is_refused_alike(tmp_path: Path, kind: Callable[..., str]) -> None:
+    config = small_config(
+        tmp_path, dataset={"source": str(tmp_path / kind(tmp_path, "dog", "cat"))}
+    )
+    with pytest.raises(ConfigError, match=r"2 classes .* but the model has 5 outputs"):
+        scanned(config, open_source(config.dataset), Outputs("the model", 5))
 
 
 def test_class_labels_of_parquet_are_names(folder: Path) -> None:
