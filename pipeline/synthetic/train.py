@@ -136,7 +136,7 @@ def train_vit(
         (another kind of processor may round differently), and on a busy machine several threads
         take longer over so small a model than one.
     """
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         classes = int(labels.max()) + 1
         model = _create(recipe, classes).train()
@@ -172,7 +172,8 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: the same sums for any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
