@@ -11,6 +11,7 @@ from jobs.export import export
 from jobs.flows import flows
 from jobs.labels import labels
 from jobs.plan import plan
+from jobs.probe import probe
 from jobs.report import report
 from jobs.run import run
 from jobs.submit import submit
@@ -34,6 +35,7 @@ for command in (
     aggregate,
     audit,
     confirm,
+    probe,
     compare,
     report,
     export,
