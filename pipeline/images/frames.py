@@ -14,6 +14,10 @@ LOOKED_AT = 16
 
 _MOST_PIXELS = 100_000_000
 _TOLERANCE = 1.0
+_ENOUGH = 5
+"""Boxes: fewer may all lie in the upper left corner of their images by chance."""
+_MANY_PIXELS = 150
+_MOST_OF_A_SIDE = 70
 _FAR = 0.05
 """Fraction of a side: a box that reaches further out was not drawn on this image."""
 
@@ -27,13 +31,19 @@ def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> N
     Raises
     ------
     DatasetError
-        Most boxes reach far beyond their images: they are not two corners in pixels of these.
+        Most boxes reach far beyond their images, or all look like percentages of their sides: they
+        are not two corners in pixels of these.
     """
     fetcher = Fetcher(root)
     boxes = far = 0
+    seen: list[Box] = []
+    sides: list[int] = []
     example = ""
     for entry in entries:
         size = _size(fetcher, entry)
+        if size and entry.boxes:
+            seen += entry.boxes
+            sides.append(min(size))
         for box in entry.boxes if size else ():
             assert size is not None
             out = _beyond(box, size)
@@ -43,6 +53,12 @@ def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> N
             if out > _TOLERANCE + _FAR * max(size):
                 far += 1
                 example = example or f"{box} in {size[0]}×{size[1]} pixels of {entry.uri[:80]!r}"
+    if len(seen) >= _ENOUGH and min(sides) > _MANY_PIXELS and _percentages(seen):
+        raise DatasetError(
+            f"no corner of the first {boxes} boxes exceeds 100, though the images have at least "
+            f"{min(sides)} pixels a side, so these look like percentages; multiply x by the width "
+            "and y by the height of each image, divided by 100: boxes must be in pixels"
+        )
     if 2 * far > boxes:
         raise DatasetError(
             f"{far} of the first {boxes} boxes reach far beyond their images, e.g. {example}; "
@@ -57,6 +73,13 @@ def _size(fetcher: Fetcher, entry: Entry) -> tuple[int, int] | None:
         return None
     decoded = decode(content, _MOST_PIXELS)
     return None if decoded.frame is None else (decoded.width, decoded.height)
+
+
+def _percentages(boxes: Sequence[Box]) -> bool:
+    """Return whether all boxes lie within [0, 100], and reach over most of it on both axes."""
+    highest = [max(box[axis] for box in boxes) for axis in (2, 3)]
+    lowest = min(min(box) for box in boxes)
+    return lowest >= 0 and all(_MOST_OF_A_SIDE <= high <= 100 for high in highest)
 
 
 def _beyond(box: Box, size: tuple[int, int]) -> float:

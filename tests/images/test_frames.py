@@ -31,3 +31,31 @@ def test_boxes_that_reach_beyond_are_counted(tmp_path: Path) -> None:
 def test_boxes_of_other_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"2 of the first 3 boxes .*48×32 pixels of 'a\.png'"):
         check(tmp_path, (0, 0, 480, 320), (0, 0, 96, 64), (1, 1, 9, 9))
+
+
+def in_large_image(folder: Path, boxes: list[Box]) -> None:
+    (folder / "a.png").write_bytes(encode(picture(400, 200), "PNG"))
+    check_frames(str(folder), [Entry("a.png", boxes=tuple(boxes))], Leftovers())
+
+
+PERCENT: list[Box] = [
+    (0, 0, 50, 100),
+    (10, 10, 98.5, 70),
+    (5, 5, 20, 20),
+    (0, 1, 2, 3),
+    (9, 9, 30, 40),
+]
+
+
+def test_percentages_are_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="look like percentages; multiply"):
+        in_large_image(tmp_path, PERCENT)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [PERCENT[:4], [*PERCENT, (0, 0, 101, 3)], [(0, 0, 50, 50)] * 9],
+    ids=["few", "one beyond 100", "all in one corner"],
+)
+def test_pixels_are_not_taken_for_percentages(tmp_path: Path, boxes: list[Box]) -> None:
+    in_large_image(tmp_path, boxes)

@@ -10,6 +10,7 @@ from pipeline.files.root import Root
 from pipeline.files.tabular import Table
 from pipeline.files.urls import shown
 from pipeline.images.sources.labels import Labels, quoted, table_labels
+from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Box
 
 _CORNERS = {
@@ -23,6 +24,7 @@ _FRACTIONS = 2.0
 """Corners up to this and not all integers are not pixels; fractions may slightly exceed 1."""
 _STRANGE = -2
 """The label of a box whose class is not one of the dataset's."""
+_OF_OTHERS = "boxes of another class than their image"
 _TRUE = {"1", "1.0", "true", "yes"}
 
 
@@ -34,7 +36,12 @@ class Boxes:
     """
 
     def __init__(
-        self, uris: list[str], ids: np.ndarray, corners: np.ndarray, labels: np.ndarray | None
+        self,
+        uris: list[str],
+        ids: np.ndarray,
+        corners: np.ndarray,
+        labels: np.ndarray | None,
+        ignored: int = 0,
     ) -> None:
         order = np.argsort(ids, kind="stable")
         bounds = np.searchsorted(ids[order], np.arange(len(uris) + 1))
@@ -44,6 +51,8 @@ class Boxes:
             uri: (int(bounds[index]), int(bounds[index + 1])) for index, uri in enumerate(uris)
         }
         self._used: set[str] = set()
+        self._ignored = ignored
+        self._of_others: dict[str, int] = {}
 
     def of(self, uri: str, label: int | None) -> tuple[Box, ...]:
         """Return the boxes of an image in order of the table."""
@@ -53,11 +62,20 @@ class Boxes:
         corners = self._corners[slice(*span)]
         if self._labels is not None and label is not None:
             own = self._labels[slice(*span)]
-            corners = corners[(own == label) | (own == -1)]
+            kept = (own == label) | (own == -1)
+            if not kept.all():
+                self._of_others[uri] = int((~kept).sum())
+            corners = corners[kept]
         return tuple(map(tuple, corners.tolist()))
 
-    def check_all_used(self) -> None:
-        """Raise an error if boxes belong to images outside the dataset, or to no known class."""
+    def finish(self, leftovers: Leftovers) -> None:
+        """Count the boxes that are left out, once all images have been listed.
+
+        Raises
+        ------
+        ConfigError, DatasetError
+            Boxes belong to images outside the dataset, or all of them to no known class.
+        """
         if self._labels is not None and len(self._labels) and (self._labels == _STRANGE).all():
             raise ConfigError(
                 "no label of dataset.boxes is a class index, one of the dataset's own classes or "
@@ -70,6 +88,11 @@ class Boxes:
                 f"{count} boxes belong to {len(strangers)} files that are not in the dataset: "
                 f"{quoted(strangers)}; the URIs of dataset.boxes must be those of dataset.source"
             )
+        if self._ignored:
+            leftovers.add("boxes marked ignore", count=self._ignored)
+        for uri, count in self._of_others.items():
+            leftovers.add(_OF_OTHERS, uri)
+            leftovers.add(_OF_OTHERS, count=count - 1)
 
 
 NO_BOXES = Boxes([], np.empty(0, np.int64), np.empty((0, 4), np.float32), None)
@@ -110,7 +133,7 @@ def read_boxes(
         flags = content.column(ignore).to_pylist()
         kept = np.array([str(flag).lower() not in _TRUE for flag in flags], bool)
     codes = _codes(content.column(label), labels, classes or {})[kept] if label else None
-    return Boxes(names, ids[kept], values[kept].astype(np.float32), codes)
+    return Boxes(names, ids[kept], values[kept].astype(np.float32), codes, int((~kept).sum()))
 
 
 def _placed(column: pa.ChunkedArray, root: Root, path: str) -> tuple[list[str], np.ndarray]:

@@ -73,7 +73,7 @@ class FolderSource:
             raise DatasetError(
                 f"there are no images below {self.root}, but {contents}{contents.advice}"
             )
-        self.boxes.check_all_used()
+        self.boxes.finish(leftovers)
 
 
 def open_folder(

@@ -102,7 +102,7 @@ class ParquetSource:
                 f"column {self.columns.image} of {self.root} holds no bytes in any row, perhaps "
                 "only the paths of the images; store the images themselves in it"
             )
-        self.boxes.check_all_used()
+        self.boxes.finish(leftovers)
 
     def _label(self, value: Any, names: tuple[str, ...], file: File) -> int | None:
         """Return the label of a value in a file whose ClassLabel has ``names``.

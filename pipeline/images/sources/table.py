@@ -105,7 +105,7 @@ class TableSource:
                 f"none of the {rows} files of {paths} exists below {self.root}{why}; "
                 "set dataset.root to the folder that its URIs are relative to"
             )
-        self.boxes.check_all_used()
+        self.boxes.finish(leftovers)
 
     def _placed(self, part: Part, uri: str, row: int) -> tuple[str, int | None]:
         """Return the URI as the index spells it, and its size in bytes."""

@@ -91,7 +91,7 @@ class WebDatasetSource:
                 uri = f"{file.uri}{MARK}{member.name}"
                 boxes = self.boxes.of(uri, label)
                 yield Entry(uri, member.offset, member.length, label, split, boxes)
-        self.boxes.check_all_used()
+        self.boxes.finish(leftovers)
 
 
 def open_webdataset(

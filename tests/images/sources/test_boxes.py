@@ -7,6 +7,7 @@ import pytest
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.files.root import Root
 from pipeline.images.sources.boxes import NO_BOXES, Boxes, read_boxes
+from pipeline.images.sources.leftovers import Leftovers
 
 
 def _boxes(folder: Path, text: str, labels: dict[str, int | None] | None = None) -> Boxes:
@@ -23,7 +24,10 @@ def test_boxes_are_grouped_by_image_in_order_of_the_table(tmp_path: Path) -> Non
 
 def test_boxes_to_ignore_are_left_out(tmp_path: Path) -> None:
     text = "file,x0,y0,x1,y1,ignore\na,1,2,3,4,1\na,5,6,7,8,0\na,5,6,7,9,\na,1,1,2,2,True\n"
-    assert _boxes(tmp_path, text).of("a", None) == ((5, 6, 7, 8), (5, 6, 7, 9))
+    boxes, left = _boxes(tmp_path, text), Leftovers()
+    assert boxes.of("a", None) == ((5, 6, 7, 8), (5, 6, 7, 9))
+    boxes.finish(left)
+    assert [str(one) for one in left.found] == ["boxes marked ignore: 2"]
 
 
 def test_boxes_of_another_class_are_left_out(tmp_path: Path) -> None:
@@ -31,21 +35,26 @@ def test_boxes_of_another_class_are_left_out(tmp_path: Path) -> None:
     boxes = _boxes(tmp_path, text, {"cat": 3, "dog": 4})
     assert boxes.of("a", 3) == ((1, 2, 3, 4), (0, 0, 1, 1))
     assert len(boxes.of("a", None)) == 4
+    left = Leftovers()
+    boxes.finish(left)
+    assert [str(one) for one in left.found] == [
+        "boxes of another class than their image: 2 ('a', …)"
+    ]
 
 
 def test_labels_that_mean_nothing_at_all_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no label of dataset\.boxes"):
-        _boxes(tmp_path, "file,label,x0,y0,x1,y1\na,cat,1,2,3,4\n").check_all_used()
+        _boxes(tmp_path, "file,label,x0,y0,x1,y1\na,cat,1,2,3,4\n").finish(Leftovers())
 
 
 def test_boxes_of_unknown_files_are_counted(tmp_path: Path) -> None:
     boxes = _boxes(tmp_path, "file,x0,y0,x1,y1\nb,1,2,3,4\na,5,6,7,8\nb,0,0,9,9\nc,0,0,9,9\n")
     boxes.of("a", None)
     with pytest.raises(DatasetError, match=r"3 boxes belong to 2 files .*'b', 'c'"):
-        boxes.check_all_used()
+        boxes.finish(Leftovers())
     boxes.of("b", None)
     boxes.of("c", None)
-    boxes.check_all_used()
+    boxes.finish(Leftovers())
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,7 @@ def test_a_table_without_corners_says_which(tmp_path: Path) -> None:
 
 def test_no_boxes_is_nothing_for_anybody() -> None:
     assert NO_BOXES.of("a", 1) == ()
-    NO_BOXES.check_all_used()
+    NO_BOXES.finish(Leftovers())
 
 
 def test_fractions_are_no_pixels(tmp_path: Path) -> None:
