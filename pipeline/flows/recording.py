@@ -1,8 +1,6 @@
 """The attention of every layer, recorded where it is computed.
 
-Inside a block the call of ``scaled_dot_product_attention`` has everything: queries and keys after
-their norms and rotations, values, bias and scale, and its result is the weighted sum of values.
-So that call is intercepted, and no code of a model family has to be reimplemented.
+See :mod:`pipeline.models.structure.attention_calls`.
 """
 
 import math
@@ -13,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from pipeline.errors import UnsupportedModel
 from pipeline.models import Anatomy, Layer
 from pipeline.models.sharing import of_this_thread
+from pipeline.models.structure.anatomy import Rows
+from pipeline.models.structure.attention_calls import AttentionCalls, Call
 
 SLAB = 2**23  # elements of attention in memory at a time on a CPU: 32 MiB of float32
 
@@ -34,7 +32,7 @@ class Attention:
 
     ``query`` (B, H, Q, d), ``key`` and ``value`` (B, H, N, d) without gradients; ``mask``
     broadcastable to (B, H, Q, N) or None; ``output`` (B, H, Q, d) is Σ_j a[q, j]·value[j], a node
-    of the graph.
+    of the graph. Where the model takes the softmax itself, a is ``weights`` (B, H, Q, N).
     """
 
     query: Tensor
@@ -43,13 +41,16 @@ class Attention:
     mask: Tensor | None
     scale: float
     output: Tensor
+    weights: Tensor | None = None
 
-    def rows(self, tokens: slice) -> Tensor:
+    def rows(self, tokens: Rows) -> Tensor:
         """Return the attention weights of R of the queries, (B, H, R, N).
 
         The softmax is taken in float32, or float64 where the model computes in it.
         """
         exact = torch.promote_types(self.query.dtype, torch.float32)
+        if self.weights is not None:
+            return self.weights[:, :, tokens].to(exact)
         query = self.query[:, :, tokens].to(exact) * self.scale
         if query.shape[2] == 1:
             # Keys on the left: transposing one query copies less than transposing the keys.
@@ -69,16 +70,22 @@ class Attention:
         if mask is not None and mask.ndim == 4 and len(mask) == len(self.query):
             mask = mask[images]
         query, key, value = self.query[images], self.key[images], self.value[images]
-        return Attention(query, key, value, mask, self.scale, self.output.detach()[images])
+        weights = None if self.weights is None else self.weights[images]
+        output = self.output.detach()[images]
+        return Attention(query, key, value, mask, self.scale, output, weights)
 
-    def slabs(self, tokens: slice, size: int | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the attention weights of some queries, a few at a time: slice and (B, H, r, N).
+    def slabs(self, tokens: Rows, size: int | None = None) -> Iterator[tuple[Rows, Tensor]]:
+        """Yield the attention weights of some queries, a few at a time: which, and (B, H, r, N).
 
         A slab has at most ``size`` elements (see :func:`slab`), or one query.
         """
         images, heads, queries, _ = self.query.shape
-        first, last, _ = tokens.indices(queries)
         step = max(1, (size or slab(self.key.device)) // max(1, images * heads * self.key.shape[2]))
+        if isinstance(tokens, list):
+            for start in range(0, len(tokens), step):
+                yield tokens[start : start + step], self.rows(tokens[start : start + step])
+            return
+        first, last, _ = tokens.indices(queries)
         for start in range(first, last, step):
             part = slice(start, min(start + step, last))
             yield part, self.rows(part)
@@ -88,18 +95,19 @@ class Attention:
 class Recording:
     """A forward pass: its ``result``, the attention of every layer, the last block's ``tokens``.
 
-    ``tokens`` (B, N, C) may begin with prefix tokens; ``grid`` is rows and columns of patches.
+    ``tokens`` (B, N, C) may begin with prefix tokens, and is None where no block puts them out;
+    ``grid`` is rows and columns of patches. ``result`` is what the model returned.
     """
 
-    result: Tensor
+    result: Any
     attentions: tuple[Attention, ...]
-    tokens: Tensor
+    tokens: Tensor | None
     grid: tuple[int, int]
 
 
 def record(
     anatomy: Anatomy,
-    forward: Callable[[Tensor], Tensor],
+    forward: Callable[[Tensor], Any],
     images: Tensor,
     verify: bool,
     graph: bool = True,
@@ -119,7 +127,7 @@ def record(
     UnsupportedModel
         A layer did not attend exactly once, to all tokens, by a plain weighted sum of values.
     """
-    recorder = _Recorder(graph)
+    recorder = _Recorder(anatomy, len(images), graph)
     with ExitStack() as hooks:
         for layer in anatomy.layers:
             enter, leave = of_this_thread(recorder.enter), of_this_thread(recorder.leave)
@@ -129,12 +137,14 @@ def record(
                 projection = layer.attention.get_submodule("proj")
                 compare = of_this_thread(recorder.compare)
                 hooks.callback(projection.register_forward_pre_hook(compare).remove)
-        keep_tokens = of_this_thread(recorder.keep_tokens)
-        hooks.callback(anatomy.last.register_forward_hook(keep_tokens).remove)
+        if anatomy.last is not None:
+            keep_tokens = of_this_thread(recorder.keep_tokens)
+            hooks.callback(anatomy.last.register_forward_hook(keep_tokens).remove)
         with recorder:
             result = forward(images)
     grid = anatomy.grid(*images.shape[-2:])
-    if len(recorder.attentions) != len(anatomy.layers) or recorder.tokens is None:
+    tokens = recorder.tokens
+    if len(recorder.attentions) != len(anatomy.layers) or (anatomy.last and tokens is None):
         raise UnsupportedModel(
             f"{anatomy.name} ran {len(recorder.attentions)} of its {len(anatomy.layers)} layers; "
             "use a model that runs every block once"
@@ -144,7 +154,8 @@ def record(
         if verify:
             rows = slice(0, None) if every_row else layer.rows
             _check_sum(anatomy.name, layer.name, attention, rows)
-    return Recording(result, tuple(recorder.attentions), recorder.tokens.detach(), grid)
+    tokens = None if tokens is None else tokens.detach()
+    return Recording(result, tuple(recorder.attentions), tokens, grid)
 
 
 def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int, int]) -> None:
@@ -157,7 +168,7 @@ def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int
         )
 
 
-def _check_sum(name: str, layer: str, attention: Attention, rows: slice) -> None:
+def _check_sum(name: str, layer: str, attention: Attention, rows: Rows) -> None:
     """Refuse rows whose weighted values are not the output of the model's attention."""
     kept = attention.output.detach()
     value = attention.value.to(torch.promote_types(kept.dtype, torch.float32))
@@ -172,35 +183,35 @@ def _check_sum(name: str, layer: str, attention: Attention, rows: slice) -> None
                 )
 
 
-class _Recorder(TorchFunctionMode):
-    """Intercepts the call of attention; hooks track whether a layer is running."""
+class _Recorder(AttentionCalls):
+    """Keeps the calls of attention; hooks track whether a layer is running."""
 
-    def __init__(self, graph: bool) -> None:
-        super().__init__()
+    def __init__(self, anatomy: Anatomy, images: int, graph: bool) -> None:
+        super().__init__(images)
+        self._anatomy = anatomy
         self._graph = graph
         self.attentions: list[Attention] = []
         self.tokens: Tensor | None = None
         self._calls: int | None = None  # of the running layer
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        output = func(*args, **kwargs)
-        if func is not F.scaled_dot_product_attention or self._calls is None:
-            return output
-        self._calls += 1
-        query, key, value, mask, scale = _arguments(*args, **kwargs)
+    @property
+    def watching(self) -> bool:  # type: ignore[override]
+        return self._calls is not None
+
+    def see(self, call: Call, output: Tensor) -> Tensor:
+        self._calls = (self._calls or 0) + 1
         if self._graph and not self.attentions:
             output = output.detach().requires_grad_()
-        self.attentions.append(
-            Attention(query.detach(), key.detach(), value.detach(), mask, scale, output)
-        )
+        query, key, value = call.query.detach(), call.key.detach(), call.value.detach()
+        weights = None if call.weights is None else call.weights.detach()
+        self.attentions.append(Attention(query, key, value, call.mask, call.scale, output, weights))
         return output
 
     def enter(self, block: nn.Module, inputs: Any) -> None:
         if torch.is_grad_enabled():
             self._calls = 0
 
-    def leave(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
+    def leave(self, block: nn.Module, inputs: Any, output: Any) -> None:
         if self._calls is None:
             return
         if self._calls != 1:
@@ -210,8 +221,8 @@ class _Recorder(TorchFunctionMode):
             )
         self._calls = None
 
-    def keep_tokens(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
-        self.tokens = output
+    def keep_tokens(self, block: nn.Module, inputs: Any, output: Any) -> None:
+        self.tokens = self._anatomy.tokens_of(output)
 
     def compare(self, projection: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self._calls == 1:
@@ -223,22 +234,3 @@ class _Recorder(TorchFunctionMode):
                     "the model changes the attention's output before its projection, so it is not "
                     "a weighted sum of values; use flow.method input_gradient or activation"
                 )
-
-
-def _arguments(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None, float]:
-    """Return query, key, value, mask and scale of one call of the attention."""
-    if dropout_p or is_causal or enable_gqa:
-        raise UnsupportedModel(
-            "the model's attention uses dropout, a causal mask or grouped queries; "
-            "use a model with plain attention in evaluation mode"
-        )
-    return query, key, value, attn_mask, query.shape[-1] ** -0.5 if scale is None else scale

@@ -47,7 +47,7 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     name
         A key of ``METHODS``.
     model
-        A timm model in evaluation mode, every module of it; wrappers that compute the same
+        A model in evaluation mode, every module of it; wrappers that compute the same
         (``DataParallel``, ``torch.compile``, …) are removed.
     options
         The method's own options.

@@ -11,6 +11,7 @@ from pipeline.flows.recording import Recording, record
 from pipeline.flows.session import Session, fused
 from pipeline.models import Anatomy, Layer, anatomy
 from pipeline.models.structure.logits import gradients_of, logits_of
+from pipeline.models.structure.towers import found_anatomy
 
 
 class TransformerMethod(Session):
@@ -19,7 +20,8 @@ class TransformerMethod(Session):
     Parameters
     ----------
     model
-        A timm vision transformer in evaluation mode.
+        A vision transformer in evaluation mode. That of another library than timm is understood
+        at its first images (:mod:`pipeline.models.structure.towers`).
 
     Raises
     ------
@@ -29,19 +31,42 @@ class TransformerMethod(Session):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self._anatomy: Anatomy = anatomy(model)
         self._verified = False
+        self._anatomies: dict[torch.Size, Anatomy] = {}
+        self._known = self.accepted(anatomy(model)) if _is_of_timm(model) else None
 
     def prepare(self, session: ExitStack) -> None:
         """Freeze the model and switch to the attention that can be recorded."""
         super().prepare(session)
         session.enter_context(fused(self._model))
 
+    def require_open(self, images: Tensor) -> None:
+        """Check images and context, and find the anatomy of a model that is not timm's."""
+        super().require_open(images)
+        if not _is_of_timm(self._model):
+            size = images.shape[-2:]
+            if size not in self._anatomies:
+                with graphs():
+                    found = found_anatomy(self._model, images.detach())
+                self._anatomies[size] = self.accepted(found)
+            self._known = self._anatomies[size]
+
+    @property
+    def _anatomy(self) -> Anatomy:
+        """The anatomy; that of another library's model is known after its first images."""
+        assert self._known is not None
+        return self._known
+
+    def accepted(self, found: Anatomy) -> Anatomy:
+        """Return the anatomy of a model; a subclass refuses what it cannot explain."""
+        return found
+
     def require_head(self, instead: str) -> None:
         """Raise ``UnsupportedModel`` for a model without a classifier."""
-        if self._anatomy.num_classes < 1:
+        if int(getattr(self._model, "num_classes", 1)) < 1:
+            name = self._known.name if self._known else type(self._model).__name__
             raise UnsupportedModel(
-                f"{self._anatomy.name} has no classifier, so it has no logit to explain; "
+                f"{name} has no classifier, so it has no logit to explain; "
                 f"load weights with a head, or {instead}"
             )
 
@@ -111,11 +136,16 @@ class TransformerMethod(Session):
         target = logits.argmax(dim=1) if targets is None else targets.to(logits.device)
         return logits, target.long()
 
-    def token_norm(self, recording: Recording) -> Tensor:
-        """Return the L2 norms of the last block's patch tokens, (B, h, w)."""
+    def token_norm(self, recording: Recording) -> dict[str, Tensor]:
+        """Return the L2 norms (B, h, w) of the last block's patch tokens as ``token_norm``.
+
+        Nothing where the model's blocks put out no tokens.
+        """
+        if recording.tokens is None:
+            return {}
         patches = recording.tokens[:, self._anatomy.num_prefix_tokens :].float()
         norms: Tensor = patches.norm(dim=-1).view(len(patches), *recording.grid)
-        return norms
+        return {"token_norm": norms}
 
     def _check_unread(self, layer: Layer, gradient: Tensor) -> None:
         """Refuse a gradient after the last block on anything but its readout rows."""
@@ -128,6 +158,11 @@ class TransformerMethod(Session):
                 f"{self._anatomy.name} reads tokens other than its readout tokens; "
                 "use flow.method input_gradient or activation"
             )
+
+
+def _is_of_timm(model: nn.Module) -> bool:
+    """Return whether a model has timm's interface, so that its anatomy is read from its modules."""
+    return hasattr(model, "forward_features") and hasattr(model, "forward_head")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from pipeline.flows import create_flow
 from pipeline.models.structure.tokens import has_tokens
+from tests.flows.towers import logits_in
 
 
 def weigh(method, activation, gradient):
@@ -65,7 +66,7 @@ def cam(method: str, model: nn.Module, image: Tensor, **options: str) -> list[Te
 def input_gradient(model: nn.Module, image: Tensor) -> list[Tensor]:
     # Beside a copy of itself: torch differentiates XCiT wrongly for a batch of one.
     pixels = torch.stack([image, image]).requires_grad_()
-    model(pixels).amax(dim=1).sum().backward()
+    logits_in(model(pixels)).amax(dim=1).sum().backward()
     return [sum(channel.abs() for channel in pixels.grad[0])]
 
 
@@ -76,14 +77,15 @@ def occlusion(model: nn.Module, image: Tensor, fill: str = "mean") -> list[Tenso
     if has_tokens(model):
         rows, columns = model.patch_embed.dynamic_feat_size((height, width))
     with torch.no_grad():
-        logits = model(image[None])[0]
+        logits = logits_in(model(image[None]))[0]
         found = torch.zeros(rows, columns)
         for row in range(rows):
             for column in range(columns):
                 down = torch.tensor([_meet(row, rows, y, height) for y in range(height)])
                 across = torch.tensor([_meet(column, columns, x, width) for x in range(width)])
                 hidden = image.masked_fill(down[:, None] & across, 0)
-                found[row, column] = logits.max() - model(hidden[None])[0, logits.argmax()]
+                dimmed = logits_in(model(hidden[None]))[0]
+                found[row, column] = logits.max() - dimmed[logits.argmax()]
     return [found.clamp(min=0)]
 
 

@@ -4,6 +4,7 @@ To add a family, append to ``FAMILIES``: a name, the timm model and its options.
 ``small`` make transformers small; models of other kinds bring a builder of their own.
 """
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,19 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.flows import towers
 from tests.flows.convolutional import BUILDERS, build
 from tests.flows.reference import photographs_like, small
 
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """``size`` (H, W) is the images' size in pixels, the model's own if None."""
+    """``size`` (H, W) is the images' size in pixels, the model's own if None.
+
+    ``library`` is what the model needs to be installed.
+    """
 
     name: str
     model: str
     options: dict[str, Any] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     builder: Callable[..., nn.Module] = small
+    library: str = "timm"
+
+    @property
+    def available(self) -> bool:
+        return importlib.util.find_spec(self.library) is not None
 
     def build(self) -> nn.Module:
         return self.builder(self.model, **self.options)
@@ -49,6 +59,12 @@ def convolutional(name: str) -> Family:
     """A family of ``tests.flows.convolutional``, in float64: its maps are sums that cancel."""
     size = BUILDERS[name][1]
     return Family(name, name, size=(size, size), builder=lambda model: build(model).double())
+
+
+def tower(name: str) -> Family:
+    """A transformer of another library, of ``tests.flows.towers``."""
+    library = towers.TOWERS[name].library
+    return Family(name, name, size=towers.SIZE, builder=towers.build, library=library)
 
 
 VIT, EVA02 = "vit_tiny_patch16_224", "eva02_tiny_patch14_224"
@@ -113,4 +129,5 @@ FAMILIES: tuple[Family, ...] = (
         builder=plain,
     ),
     Family("MLP-Mixer", "mixer_s32_224", {"img_size": 64}, size=(64, 64), builder=plain),
+    *(tower(name) for name in towers.TOWERS),
 )

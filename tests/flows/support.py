@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
-from tests.flows import cams, inversion, projecting, reference, similarity
+from tests.flows import cams, inversion, projecting, reference, similarity, towers
 from tests.flows.families import FAMILIES, Family
 
 PATH = Path(__file__).parents[2] / "pipeline/flows/SUPPORT.md"
@@ -46,7 +46,7 @@ class Column:
 def reference_bank(model: nn.Module) -> dict[str, Any]:
     """A bank of 40 random features of the model's own width, 4 labels."""
     generator = torch.Generator().manual_seed(3)
-    width = getattr(model, "head_hidden_size", None) or model.num_features
+    width = getattr(model, "head_hidden_size", None) or getattr(model, "num_features", 4)
     return {
         "bank": torch.randn(40, width, generator=generator),
         "bank_labels": torch.arange(40) % 4,
@@ -56,7 +56,8 @@ def reference_bank(model: nn.Module) -> dict[str, Any]:
 @lru_cache(maxsize=4)  # the definitions of one family share it
 def explained(model: nn.Module, image: Tensor) -> reference.Seeing:
     """The definition's view of an image, for the class that the model predicts."""
-    return reference.see(model, image)
+    see = reference.see if hasattr(model, "forward_features") else towers.see
+    return see(model, image)
 
 
 def activation(model: nn.Module, image: Tensor) -> list[Tensor]:

@@ -3,12 +3,14 @@
 The smallest models of each module are built with random weights and explained by every kind of
 method, each in a process and a time of its own. A cell says that the method ran, with how many
 layers, or with which sentence it refused; anything else is a crash. The layers that are kept go
-through the corner test (:mod:`tests.flows.corners`). The results are written as JSON lines, and
-of all files given to ``--table`` a table is made in pipeline/flows/MODELS.md.
+through the corner test (:mod:`tests.flows.corners`). The results are appended to a file of JSON
+lines, in which a model that is there already is not tried again, and of all files given to
+``--table`` a table is made in pipeline/flows/MODELS.md.
 """
 
 import argparse
 import json
+import math
 import multiprocessing
 import re
 import resource
@@ -50,8 +52,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def smallest(count: int) -> dict[str, list[tuple[int, str]]]:
-    """Return parameters and names of the ``count`` smallest models of each module of timm."""
+def by_size() -> dict[str, list[tuple[int, str]]]:
+    """Return parameters and names of the models of each module of timm, the smallest first."""
     found = {}
     for module in list_modules():
         sizes = []
@@ -64,7 +66,7 @@ def smallest(count: int) -> dict[str, list[tuple[int, str]]]:
                     continue
             sizes.append((sum(p.numel() for p in model.parameters()), name))
         names = timm.list_models(module=module)
-        found[module] = sorted(sizes)[:count] or [(0, name) for name in names[:1]]
+        found[module] = sorted(sizes) or [(0, name) for name in names[:1]]
     return found
 
 
@@ -292,6 +294,10 @@ def _kind_of(reason: str, model: str) -> str:
     return re.sub(r"\b\w*[a-z]\w*[A-Z]\w*\b|\bXcit\b|\bTNT\b", "the model", reason)
 
 
+def _lines(paths: Sequence[Path]) -> list[str]:
+    return [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
@@ -299,21 +305,25 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=3, help="models of each module")
     parser.add_argument("--seconds", type=float, default=120, help="for one model")
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="this of so many parts")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no model after it")
     parser.add_argument("--table", action="store_true", help="only write the table of the files")
     given = parser.parse_args()
     if given.table:
-        lines = [line for path in given.out for line in path.read_text("utf-8").splitlines()]
-        rows = {item["model"]: item for item in map(json.loads, lines)}
+        rows = {item["model"]: item for item in map(json.loads, _lines(given.out))}
         PATH.write_text(table(list(rows.values())), encoding="utf-8")
         return
     out = given.out[0]
     listed = Path(f"{out}.sizes")
     if not listed.exists():
-        listed.write_text(json.dumps(smallest(given.each)), encoding="utf-8")
+        listed.write_text(json.dumps(by_size()), encoding="utf-8")
     modules = json.loads(listed.read_text(encoding="utf-8"))
-    names = [(module, size, name) for module, items in modules.items() for size, name in items]
+    names = [(m, size, name) for m, items in modules.items() for size, name in items[: given.each]]
+    done = {json.loads(line)["model"] for line in _lines([out])} if out.exists() else set()
+    end = monotonic() + 60 * given.minutes
     with out.open("a", encoding="utf-8") as stream:
         for module, size, name in islice(names, given.part[0], None, given.part[1]):
+            if name in done or monotonic() > end:
+                continue
             too_large = {"skipped": f"{size / 1e6:.0f} M parameters"}
             cells = (
                 dict.fromkeys(METHODS, too_large)

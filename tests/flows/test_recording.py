@@ -70,9 +70,25 @@ def test_a_call_outside_the_blocks_is_not_recorded():
 
 def test_a_block_that_does_not_attend_is_refused():
     model = small().requires_grad_(False)
-    model.blocks[1].attn.fused_attn = False
+    model.blocks[1].attn.forward = lambda x, **kwargs: x
     with pytest.raises(UnsupportedModel, match="0 times"):
         record(anatomy(model), model, photographs_like(model, 1), verify=False)
+
+
+def test_an_attention_that_is_not_fused_is_recorded_alike():
+    model = small().requires_grad_(False)
+    images = photographs_like(model, 2)
+    fused = record(anatomy(model), model, images, verify=True)
+    for block in model.blocks:
+        block.attn.fused_attn = False
+    found = record(anatomy(model), model, images, verify=True, every_row=True)
+    for one, other in zip(found.attentions, fused.attentions, strict=True):
+        for rows in (slice(0, None), slice(1, 4), [0, 3]):
+            assert torch.allclose(one.rows(rows), other.rows(rows), atol=1e-6)
+        assert torch.allclose(
+            one.of(slice(1, 2)).rows(slice(0, None)), one.rows(slice(0, None))[1:]
+        )
+        assert torch.allclose(one.output, other.output, atol=1e-5)
 
 
 @pytest.mark.parametrize("option", [{"is_causal": True}, {"dropout_p": 0.1}])
@@ -116,6 +132,14 @@ def test_slabs_are_the_rows_a_few_at_a_time(kind, size):
     assert torch.allclose(torch.cat([paid for _, paid in parts], dim=2), it.rows(slice(1, None)))
     assert [part.start for part, _ in parts] == [1, *(part.stop for part, _ in parts[:-1])]
     assert all(paid.numel() <= max(size, 2 * 3 * 6) for _, paid in parts)
+
+
+@pytest.mark.parametrize("size", [1, 50, 10**6])
+def test_slabs_of_rows_that_are_no_range(size):
+    it, rows = attention(), [0, 2, 3, 5]
+    parts = list(it.slabs(rows, size))
+    assert torch.allclose(torch.cat([paid for _, paid in parts], dim=2), it.rows(rows))
+    assert [row for part, _ in parts for row in part] == rows
 
 
 @pytest.mark.parametrize("kind", masks())

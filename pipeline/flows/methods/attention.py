@@ -21,7 +21,7 @@ class AttentionRows(TransformerMethod):
     Parameters
     ----------
     model
-        A timm vision transformer in evaluation mode.
+        A vision transformer in evaluation mode, of timm or any other library.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class AttentionRows(TransformerMethod):
                 target=target,
                 extras={
                     "prefix_mass": torch.stack([kept for _, kept in found], dim=1),
-                    "token_norm": self.token_norm(recording),
+                    **self.token_norm(recording),
                 },
             )
 

@@ -40,7 +40,7 @@ class Daam(TransformerMethod):
     Parameters
     ----------
     model
-        A timm vision transformer in evaluation mode.
+        A vision transformer in evaluation mode, of timm or any other library.
     bank, bank_labels
         (M, C) features of M reference images and (M,) their integer labels. With them the model
         needs no head: the score is ⟨f, w⟩ of the embedding f with the constant
@@ -161,7 +161,7 @@ class Daam(TransformerMethod):
             target=target,
             extras={
                 "prefix_mass": torch.stack([kept for _, kept in found], dim=1),
-                "token_norm": self.token_norm(recording),
+                **self.token_norm(recording),
             },
         )
 

@@ -61,11 +61,12 @@ class Projection(TransformerMethod):
         if value not in ("rank", "logit"):
             raise ConfigError(f"flow.options: value must be rank or logit, not {value!r}")
         self.require_head("use flow.method attention or activation")
-        pool = getattr(model, "global_pool", None)
-        single = self._anatomy.readout in ("token", "patches") and pool not in ("max", "avgmax")
-        if not single or not hasattr(model, "forward_head"):
+        pool, known = getattr(model, "global_pool", None), self._known
+        single = known is not None and known.readout in ("token", "patches")
+        if not single or pool in ("max", "avgmax"):
+            name = known.name if known else type(model).__name__
             raise UnsupportedModel(
-                f"{self._anatomy.name} does not classify single tokens or their mean, so its "
+                f"{name} does not classify single tokens or their mean, so its "
                 "classifier says nothing about one patch; use flow.method daam or attention"
             )
         self._value = value

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.recording import Recording, slab
 from pipeline.flows.transformer import TransformerMethod, graphs
+from pipeline.models import Anatomy
 
 
 class Product(TransformerMethod):
@@ -19,7 +20,7 @@ class Product(TransformerMethod):
     Parameters
     ----------
     model
-        A timm vision transformer in evaluation mode that reads a token or its patches' mean.
+        A vision transformer in evaluation mode that reads a token or its patches' mean.
 
     Raises
     ------
@@ -28,19 +29,20 @@ class Product(TransformerMethod):
         that its layers are no square matrices over the same tokens.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
-        if self._anatomy.readout in ("pool", "class attention"):
+    def accepted(self, found: Anatomy) -> Anatomy:
+        """Return the anatomy of a model whose readout is no attention of its own."""
+        if found.readout in ("pool", "class attention"):
             raise UnsupportedModel(
-                f"{self._anatomy.name} reads its patches through an attention with a query of its "
+                f"{found.name} reads its patches through an attention with a query of its "
                 "own, which is no matrix over one set of tokens to be multiplied with the others; "
                 "use flow.method daam or attention"
             )
+        return found
 
     def parts(self, recording: Recording) -> Iterator[slice]:
         """Yield the images a few at a time, so that all heads' N × N matrices fit a slab."""
         images, heads, tokens, _ = recording.attentions[0].query.shape
-        step = max(1, slab(recording.tokens.device) // (heads * tokens * tokens))
+        step = max(1, slab(recording.attentions[0].key.device) // (heads * tokens * tokens))
         for start in range(0, images, step):
             yield slice(start, start + step)
 
@@ -57,7 +59,7 @@ class Product(TransformerMethod):
             layers=self._anatomy.names,
             logits=logits.detach().float(),
             target=target,
-            extras={"token_norm": self.token_norm(recording)},
+            extras=self.token_norm(recording),
         )
 
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.models.loading.checkpoint import first_line, read_checkpoint
-from pipeline.models.loading.load import LoadedModel, fill, input_of, tensors_sha256
+from pipeline.models.loading.load import LoadedModel, fill, tensors_sha256
 from pipeline.models.loading.preconditions import unwrapped
-from pipeline.models.structure.logits import logits_of
+from pipeline.models.loading.preprocessing import input_beside, input_within, plain
+from pipeline.models.structure.logits import is_embedding, logits_of
 
 _NEEDED = ("size", "mean", "std")
 _USUAL = {"interpolation": "bilinear", "crop_pct": 0.875, "crop_mode": "center"}
@@ -38,7 +39,8 @@ def load_factory(
     factory
         ``package.module:function``, importable here and on every worker. It is called with
         ``options`` and returns an ``nn.Module``, or a pair of one and its input: a dictionary of
-        size ``[H, W]``, mean, std, and optionally interpolation, crop_pct and crop_mode.
+        size ``[H, W]``, mean, std, and optionally interpolation, crop_pct and crop_mode; the
+        ``transforms()`` of torchvision's weights; or an image processor of transformers.
     weights
         ``pretrained``: as the function returns them; or a file.
     given
@@ -84,10 +86,11 @@ def load_factory(
         sha256 = tensors_sha256(model.state_dict())
     model.eval().requires_grad_(False)
     image, assumed = _input(factory, model, known, dict(given or {}))
-    classes = _outputs(model, image["size"])
+    output, classes = _outputs(model, image["size"])
     model.num_classes = classes  # type: ignore[assignment]
     identity = hashlib.sha256(f"{sha256} {source}".encode()).hexdigest()
-    return LoadedModel(model, identity, image, classes, (*notes, *assumed))
+    embeds = is_embedding(output) or isinstance(getattr(model, "preprocess_cfg", None), Mapping)
+    return LoadedModel(model, identity, image, classes, (*notes, *assumed), embeds=embeds)
 
 
 def _imported(factory: str) -> tuple[Any, str]:
@@ -119,10 +122,13 @@ def _input(
     factory: str, model: nn.Module, known: object, given: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return a model's input, and sentences on which of its fields were assumed."""
-    if known is not None and not isinstance(known, Mapping):
-        raise ConfigError(f"model.factory: {factory} returns an input that is not a dictionary")
-    found = dict(known) if known is not None else _read_input(model)
-    found = {name: _plain(value) for name, value in found.items()}
+    found = input_within(model) if known is None else input_beside(known)
+    if found is None:
+        raise ConfigError(
+            f"model.factory: {factory} returns a {type(known).__name__} with the model; return a "
+            "dictionary of size, mean and std, torchvision's transforms or an image processor"
+        )
+    given = {name: plain(value) for name, value in given.items()}
     whole = found | given
     if missing := [name for name in _NEEDED if name not in whole]:
         raise ConfigError(
@@ -135,32 +141,9 @@ def _input(
     return {**assumed, **whole}, (f"input of {factory} assumed: {note}",) if note else ()
 
 
-def _read_input(model: nn.Module) -> dict[str, Any]:
-    """Return the input that models of timm and image towers of open_clip declare."""
-    if getattr(model, "pretrained_cfg", None):
-        return input_of(model)
-    config: Any = getattr(model, "preprocess_cfg", None)
-    if isinstance(config, Mapping) and {"size", "mean", "std"} <= config.keys():
-        size = config["size"]
-        crop = "squash" if config.get("resize_mode") == "squash" else "center"
-        return {
-            "size": [size, size] if isinstance(size, int) else list(size),
-            "mean": list(config["mean"]),
-            "std": list(config["std"]),
-            "interpolation": str(config.get("interpolation", "bicubic")),
-            "crop_pct": 1.0,
-            "crop_mode": crop,
-        }
-    return {}
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
 @torch.no_grad()
-def _outputs(model: nn.Module, size: Sequence[int]) -> int:
-    """Return how many outputs a model has, by running it on a blank image of ``size`` (H, W)."""
+def _outputs(model: nn.Module, size: Sequence[int]) -> tuple[Any, int]:
+    """Return what a model returns for a blank image of ``size`` (H, W), and how many outputs."""
     weight = next(model.parameters(), None)
     images: Tensor = torch.zeros(1, 3, int(size[0]), int(size[1]))
     if weight is not None:
@@ -177,4 +160,4 @@ def _outputs(model: nn.Module, size: Sequence[int]) -> int:
             f"{type(model).__name__} does not take an image (1, 3, {size[0]}, {size[1]}): "
             f"{first_line(error)}; check model.input.size, or wrap the model"
         ) from error
-    return logits_of(output, model).shape[1]
+    return output, logits_of(output, model).shape[1]

@@ -26,7 +26,8 @@ class LoadedModel:
     ``model`` is in evaluation mode and its parameters require no gradients. ``input`` is the
     model's own evaluation transform: size ``[H, W]`` in pixels, mean, std, interpolation,
     crop_pct, crop_mode, all plain JSON types. ``independent``: every output is a separate label
-    with a sigmoid. ``notes`` are sentences on what was assumed.
+    with a sigmoid. ``embeds``: the outputs are an image embedding by what the model says of them.
+    ``notes`` are sentences on what was assumed.
     """
 
     model: nn.Module
@@ -35,6 +36,7 @@ class LoadedModel:
     num_classes: int
     notes: tuple[str, ...] = ()
     independent: bool = False
+    embeds: bool = False
 
 
 def load_model(

@@ -66,7 +66,8 @@ def with_outputs(
         ``softmax``: one class of K. ``sigmoid``: K independent outputs, or the two classes of a
         single one. ``embedding``: not classes, for example the projections of CLIP. ``auto``: two
         classes for one output, an embedding where timm knows outputs of this number as a
-        projection, else a softmax.
+        projection or the model says so (open_clip's towers, ``image_embeds`` of transformers'),
+        else a softmax.
     class_embeddings
         A file of class embeddings; see
         :func:`pipeline.models.outputs.class_embeddings.read_class_embeddings`.
@@ -79,7 +80,7 @@ def with_outputs(
     if class_embeddings is not None:
         return _zero_shot(loaded, output, read_class_embeddings(Path(class_embeddings)))
     width = loaded.num_classes
-    if output == "auto" and width > 1 and _is_projection(name, width):
+    if output == "auto" and width > 1 and (loaded.embeds or _is_projection(name, width)):
         note = (
             f"the {width} outputs of {name} are an image embedding (CLIP), not classes; "
             "model.class_embeddings names classes, model.output: softmax overrides"

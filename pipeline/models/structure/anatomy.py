@@ -7,17 +7,24 @@ attention). In each case, the attention rows (queries) that it reads from are it
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from timm.layers import AttentionPoolLatent, DiffAttention
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.models.structure.alternatives import instead
 
 Readout = Literal["token", "patches", "pool", "class attention"]
 
+Rows = slice | list[int]
+"""Rows of an attention matrix, by the numbers of their tokens."""
+
 _ELSEWHERE = "use flow.method input_gradient or activation"
+
+
+def _itself(output: Any) -> Any:
+    return output
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Layer:
     name: str
     block: nn.Module
     attention: nn.Module
-    rows: slice
+    rows: Rows
     prefix: int
     direct: bool
 
@@ -42,17 +49,19 @@ class Layer:
 class Anatomy:
     """The layers of a vision transformer in order of depth, and what it reads.
 
-    ``last`` is the last block of all tokens; ``num_prefix_tokens`` of them (class, distillation,
-    registers) come before the patches in its output. ``num_classes`` is 0 without a head.
+    ``last`` is the last block of all tokens, None if it is no module; ``tokens_of`` takes the
+    tokens (B, N, C) out of its output. ``num_prefix_tokens`` of them (class, distillation,
+    registers) come before the patches. ``num_classes`` is 0 without a head.
     """
 
     name: str
     layers: tuple[Layer, ...]
     readout: Readout
-    last: nn.Module
+    last: nn.Module | None
     num_prefix_tokens: int
     num_classes: int
     feature_size: Callable[[tuple[int, int]], tuple[int, int]]
+    tokens_of: Callable[[Any], Tensor] = _itself
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -230,7 +230,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options:
 def _multi_head(
     query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any
 ) -> tuple[Tensor, None]:
-    parts = [_known_mean(query, ()), _known_mean(key, 0), _known_mean(value, 0)]
+    parts = [_known_mean(query, ()), _known_mean(key, (0, -1)), _known_mean(value, (0, -1))]
     return _parts(parts).expand(*query.shape).contiguous(), None
 
 

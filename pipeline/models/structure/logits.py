@@ -15,6 +15,7 @@ _SHAPES = {
     3: "logits of every token; give model.options a global_pool (token or avg), or pool them",
     4: "logits of every pixel; methods explain one class per image: use a classifier, or pool them",
 }
+_NAMED = ("logits", "image_embeds")
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
@@ -41,19 +42,30 @@ def logits_of(output: Any, model: nn.Module) -> Tensor:
 def tensor_of(output: Any, model: nn.Module) -> Tensor:
     """Return the one tensor that a model returned, or the one named ``logits``.
 
+    A tower of transformers that names none has an image embedding, ``image_embeds``.
+
     Raises
     ------
     UnsupportedModel
         There are several, or none.
     """
-    found = output
-    if isinstance(output, Mapping):
-        found = output.get("logits", output)
-    elif not isinstance(output, Tensor):
-        found = getattr(output, "logits", output)
+    named = [_field(output, name) for name in _NAMED]
+    found = next((value for value in named if isinstance(value, Tensor)), output)
     if not isinstance(found, Tensor):
         raise UnsupportedModel(f"{type(model).__name__} returns {_described(output)}; {_WRAP}")
     return found
+
+
+def is_embedding(output: Any) -> bool:
+    """Return whether what a model returned names its outputs an image embedding, and no logits."""
+    logits, embedding = (isinstance(_field(output, name), Tensor) for name in _NAMED)
+    return embedding and not logits
+
+
+def _field(output: Any, name: str) -> Any:
+    if isinstance(output, Tensor):
+        return None
+    return output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
 
 
 def gradients_of(score: Tensor, points: Sequence[Tensor], model: nn.Module) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows import create_flow
-from pipeline.models import load_factory
+from pipeline.models import load_factory, with_outputs
 
 INPUT = {"size": [64, 64], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
@@ -30,6 +30,30 @@ def plain(classes=3):
 
 def with_input():
     return plain(), {"size": (32, 48), "mean": (0, 0, 0), "std": (1, 1, 1), "crop_pct": 1.0}
+
+def tower(num_classes=3):
+    from torchvision.models import VisionTransformer, ViT_B_16_Weights
+    torch.manual_seed(0)
+    model = VisionTransformer(224, 32, 2, 3, 24, 32, num_classes=num_classes)
+    nn.init.normal_(model.heads.head.weight)
+    return model, ViT_B_16_Weights.DEFAULT.transforms()
+
+class Outputs(nn.Module):
+    def __init__(self, wrap):
+        super().__init__()
+        self.inner, self.wrap = plain(), wrap
+
+    def forward(self, images):
+        return self.wrap(self.inner(images))
+
+def embeds():
+    return Outputs(lambda out: {"image_embeds": out, "last_hidden_state": out[:, None]})
+
+def classifier():
+    return Outputs(lambda out: {"loss": None, "logits": out, "image_embeds": out[:, :1]})
+
+def beside():
+    return plain(), "an image processor"
 
 def nothing():
     return 3
@@ -82,6 +106,34 @@ def test_the_input_comes_with_the_model_or_is_read_from_it(module: str) -> None:
         load_factory(f"{module}:plain")
 
 
+def test_a_tower_of_torchvision_with_its_transforms(module: str) -> None:
+    found = load_factory(f"{module}:tower")
+    assert not found.notes
+    assert found.input["size"] == [224, 224]
+    assert found.input["crop_pct"] == 224 / 256
+    images = torch.randn(2, 3, 224, 224)
+    with create_flow("daam", found.model) as flow:
+        result = flow(images)
+    assert result.maps.shape == (2, 2, 7, 7)
+    assert result.maps.amax() > 0
+    assert torch.allclose(result.logits, found.model(images), atol=1e-5)
+
+
+def test_the_logits_of_an_output_with_names(module: str) -> None:
+    found = load_factory(f"{module}:classifier", given=INPUT)
+    assert (found.num_classes, found.embeds) == (3, False)
+
+
+def test_an_image_embedding_is_no_classes_unless_that_is_wanted(module: str) -> None:
+    found = load_factory(f"{module}:embeds", given=INPUT)
+    assert (found.num_classes, found.embeds) == (3, True)
+    plain = with_outputs(found, f"{module}:embeds")
+    assert plain.num_classes == 0
+    assert "are an image embedding" in plain.notes[-1]
+    again = with_outputs(load_factory(f"{module}:embeds", given=INPUT), "x", "softmax")
+    assert again.num_classes == 3
+
+
 def test_weights_and_code_are_the_identity(module: str, tmp_path) -> None:
     first = load_factory(f"{module}:resnet")
     assert load_factory(f"{module}:resnet").weights_sha256 == first.weights_sha256
@@ -99,6 +151,7 @@ def test_weights_and_code_are_the_identity(module: str, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
+        ("beside", ConfigError, "returns a str with the model; return a dictionary of size"),
         ("nothing", UnsupportedModel, "returns a int; return an nn.Module"),
         ("tokens", UnsupportedModel, r"returns \(B, 4, 8, 8\)"),
         ("half", UnsupportedModel, r"are torch\.float16; return model\.float"),
