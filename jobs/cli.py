@@ -7,6 +7,7 @@ from jobs.audit import audit
 from jobs.compare import compare
 from jobs.confirm import confirm
 from jobs.demo import demo
+from jobs.evaluate import evaluate
 from jobs.export import export
 from jobs.flows import flows
 from jobs.labels import labels
@@ -36,6 +37,7 @@ for command in (
     audit,
     confirm,
     probe,
+    evaluate,
     compare,
     report,
     export,

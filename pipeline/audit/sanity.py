@@ -7,23 +7,20 @@ centre prior, and the edges in the pixels.
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
+from pipeline.audit.baselines import centre, edges
 from pipeline.audit.compare.shared_images import rank_correlation
+from pipeline.audit.sample import Sample, draw
 from pipeline.audit.text.numbers import figure
-from pipeline.engine.batch import indexed_images, load_image
-from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context, load_configured, open_context, open_method
 from pipeline.errors import FlowatlasError
-from pipeline.measures.boxes import coverage
-from pipeline.store import Run, Status
+from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 
 SANITY = "audit/sanity.parquet"
@@ -52,16 +49,6 @@ boxes over their area, ``flow_box_lift`` that of the flow. ``passed`` only of sh
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Sampled images: inputs (n, 3, H, W) uint8, flows (n, cells), box cover (n, cells)."""
-
-    pixels: Tensor
-    targets: Tensor | None
-    flows: Float
-    cover: Float
-
-
 def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
     """Compare a sample of a run's flows with its baselines; write ``audit/sanity.parquet``.
 
@@ -73,7 +60,7 @@ def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
         The model or the images are not at hand.
     """
     with open_context(run.uri, threads=threads) as context:
-        sample = _draw(context, images)
+        sample = draw(context, images)
         if not len(sample.flows):
             raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
         grid = run.spec.grid
@@ -90,7 +77,7 @@ def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
     return table
 
 
-def _row(name: str, maps: Float, sample: _Sample, flow_lift: float | None) -> dict[str, object]:
+def _row(name: str, maps: Float, sample: Sample, flow_lift: float | None) -> dict[str, object]:
     found = rank_correlation(sample.flows, maps)
     known = np.isfinite(found)
     correlation = float(found[known].mean()) if known.any() else None
@@ -135,55 +122,7 @@ def shuffle_weights(model: nn.Module) -> None:
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
-def edges(pixels: Tensor, grid: tuple[int, int]) -> Float:
-    """Return the mean slope of the luma in every cell, (n, cells), of images (n, 3, H, W)."""
-    grey = functional.pad(pixels.double().mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    across = (grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]) / 2
-    down = (grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]) / 2
-    slope = (across * across + down * down).sqrt()
-    return np.asarray(functional.adaptive_avg_pool2d(slope, grid).flatten(1).numpy())
-
-
-def centre(grid: tuple[int, int]) -> Float:
-    """Return a Gaussian about the centre, a quarter of the frame wide, (cells,)."""
-    axes = [np.exp(-8 * (((np.arange(side) + 0.5) / side) - 0.5) ** 2) for side in grid]
-    return np.outer(*axes).reshape(-1)
-
-
-def _draw(context: Context, images: int) -> _Sample:
-    run = context.run
-    table = run.summary().to_table(columns=["row", "status", "target", "mass_flow"]).sort_by("row")
-    fine = (table["status"].to_numpy() == Status.OK) & (
-        np.nan_to_num(table["mass_flow"].to_numpy()) > 0
-    )
-    chosen = np.random.default_rng(_SEED).permutation(np.flatnonzero(fine))[:images]
-    targets = table["target"].fill_null(-1).to_numpy()[chosen]
-    cells = run.spec.grid[0] * run.spec.grid[1]
-    pixels, flows, cover, kept = [], [], [], []
-    for row, target in zip(table["row"].to_numpy()[chosen].tolist(), targets, strict=True):
-        (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
-        loaded = load_image(image, context.images, (), Clock())
-        if loaded.pixels is None:
-            continue
-        boxes = torch.from_numpy(np.asarray(loaded.boxes, np.float32).reshape(1, -1, 4))
-        pixels.append(torch.from_numpy(loaded.pixels))
-        flows.append(run.read_maps(row, row + 1).sum(axis=(0, 1), dtype=np.float64).reshape(-1))
-        covered = coverage(boxes, run.spec.grid)[0] if boxes.shape[1] else torch.zeros(cells)
-        cover.append(covered.double().numpy())
-        kept.append(int(target))
-    known = all(target >= 0 for target in kept) and bool(kept)
-    height, width = run.spec.input["size"]
-    return _Sample(
-        pixels=torch.stack(pixels) if pixels else torch.empty(0, 3, height, width),
-        targets=torch.tensor(kept) if known else None,
-        flows=np.stack(flows) if flows else np.empty((0, cells)),
-        cover=np.stack([np.broadcast_to(c, cells) for c in cover])
-        if cover
-        else np.empty((0, cells)),
-    )
-
-
-def _shuffled_flows(sample: _Sample, context: Context) -> Float:
+def _shuffled_flows(sample: Sample, context: Context) -> Float:
     """Return the accumulated flows (n, cells) of the run's method on shuffled weights."""
     config = context.run.config
     loaded = load_configured(config.model)

@@ -6,9 +6,7 @@ from torch import nn
 from pipeline.audit.sanity import (
     SANITY,
     SANITY_SCHEMA,
-    centre,
     check_sanity,
-    edges,
     shuffle_weights,
 )
 from pipeline.errors import FlowatlasError
@@ -36,21 +34,6 @@ def test_shuffling_keeps_every_entry_and_no_place():
     shuffle_weights(layer)
     assert torch.equal(layer.weight.flatten().sort().values, before.flatten().sort().values)
     assert (layer.weight == before).float().mean() < 0.01
-
-
-def test_edges_are_where_the_pixels_change():
-    pixels = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    pixels[:, :, 18:, 18:] = 255
-    found = edges(pixels, (4, 4)).reshape(4, 4)
-    assert found[2, 2] == found.max()
-    assert found[:2, :].max() == found[:, :2].max() == 0
-    assert found[3, 3] == 0
-
-
-def test_the_centre_prior_is_highest_in_the_middle_and_symmetric():
-    found = centre((5, 7)).reshape(5, 7)
-    assert found.argmax() == 17
-    np.testing.assert_allclose(found, found[::-1, ::-1])
 
 
 def test_a_run_whose_maps_are_not_the_models_fails(trained, tmp_path, monkeypatch):

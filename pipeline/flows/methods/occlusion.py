@@ -4,16 +4,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from pipeline.errors import ConfigError
 from pipeline.flows.flow import Flow
+from pipeline.flows.hiding import FILLS, blocks, filling
 from pipeline.flows.layers import LayerMethod, answer_of
 from pipeline.flows.resample import default_grid
 from pipeline.models.structure.logits import logits_of
 from pipeline.models.structure.tokens import has_tokens
-
-_FILLS = ("mean", "blur")
 
 
 class Occlusion(LayerMethod):
@@ -33,9 +31,8 @@ class Occlusion(LayerMethod):
         one cell for every 16 × 16 pixels. A cell is the smallest block of whole pixels that
         contains its share of the image.
     fill
-        What replaces a cell's pixels. ``mean``: 0 in the normalised image, the mean colour of the
-        images that the model was trained on. ``blur``: the image averaged over cells and
-        interpolated, which keeps the colours and leaves hardly an edge.
+        What replaces a cell's pixels, ``mean`` or ``blur``; see
+        :data:`pipeline.flows.hiding.Fill`.
 
     Raises
     ------
@@ -52,8 +49,8 @@ class Occlusion(LayerMethod):
         self, model: nn.Module, grid: Sequence[int] | None = None, fill: str = "mean"
     ) -> None:
         super().__init__(model, grid)
-        if fill not in _FILLS:
-            raise ConfigError(f"flow.options.fill: {fill!r} is not one of {', '.join(_FILLS)}")
+        if fill not in FILLS:
+            raise ConfigError(f"flow.options.fill: {fill!r} is not one of {', '.join(FILLS)}")
         self._fill = fill
 
     @torch.no_grad()
@@ -64,11 +61,11 @@ class Occlusion(LayerMethod):
         answer = answer_of(logits_of(self._model(images), self._model), targets)
         size = (images.shape[-2], images.shape[-1])
         rows, columns = self._grid or self._cells(size)
-        filling = self._filling(images, (rows, columns))
+        filled = filling(images, (rows, columns), self._fill)
         drops = [
-            self._drop(images, filling, answer.target, answer.logits, (down, across))
-            for down in _blocks(rows, size[0])
-            for across in _blocks(columns, size[1])
+            self._drop(images, filled, answer.target, answer.logits, (down, across))
+            for down in blocks(rows, size[0])
+            for across in blocks(columns, size[1])
         ]
         return Flow(
             maps=torch.stack(drops, dim=1).clamp(min=0).view(-1, 1, rows, columns),
@@ -83,27 +80,16 @@ class Occlusion(LayerMethod):
         rows, columns = self._model.patch_embed.dynamic_feat_size(size)  # type: ignore[operator, union-attr]
         return int(rows), int(columns)
 
-    def _filling(self, images: Tensor, cells: tuple[int, int]) -> Tensor:
-        if self._fill == "mean":
-            return torch.zeros_like(images)
-        coarse = adaptive_avg_pool2d(images, cells)
-        return interpolate(coarse, images.shape[-2:], mode="bilinear", align_corners=False)
-
     def _drop(
         self,
         images: Tensor,
-        filling: Tensor,
+        filled: Tensor,
         target: Tensor,
         logits: Tensor,
         cell: tuple[slice, slice],
     ) -> Tensor:
         """Return how far the target's logit (B,) falls when one cell of every image is hidden."""
         hidden = images.clone()
-        hidden[..., *cell] = filling[..., *cell]
+        hidden[..., *cell] = filled[..., *cell]
         left = logits_of(self._model(hidden), self._model).float()
         return (logits - left).gather(1, target[:, None])[:, 0]
-
-
-def _blocks(cells: int, pixels: int) -> list[slice]:
-    """Return the pixels of each of ``cells`` equal parts of a side, whole pixels, none empty."""
-    return [slice(i * pixels // cells, -(-(i + 1) * pixels // cells)) for i in range(cells)]
