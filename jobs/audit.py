@@ -33,6 +33,13 @@ def audit(
             "(shortcut includes rare ones and confirmed leads; any: all kinds)."
         ),
     ] = "",
+    properties: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Images of each class to read for brightness, compression and the like; 0: none.",
+        ),
+    ] = 48,
     sanity: Annotated[
         int, typer.Option(min=0, help="Images for the baselines, which need the model; 0: none.")
     ] = 32,
@@ -47,7 +54,7 @@ def audit(
     with usage("--fail-on"):
         gate = Gate.of(fail_on, AUDITED)
     opened = open_run(run)
-    findings = find(opened)
+    findings = find(opened, properties)
     say(FORMATS[output](findings))
     typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
     if sanity:

@@ -12,6 +12,7 @@ KINDS = (
     "outlier",
     "wrong_vs_right",
     "fault",
+    "property",
     "labels",
     "drift",
 )

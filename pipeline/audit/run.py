@@ -9,6 +9,12 @@ from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.explained_class import explained_atlas
 from pipeline.audit.faults.detection import find_faults
 from pipeline.audit.faults.labels import find_label_faults
+from pipeline.audit.faults.properties import EACH, measure_properties
+from pipeline.audit.faults.property_findings import (
+    compare_properties,
+    find_properties,
+    properties_table,
+)
 from pipeline.audit.finding import SEVERITIES, Finding
 from pipeline.audit.findings_table import (
     CONFIRMATIONS,
@@ -34,9 +40,10 @@ from pipeline.store.reader import FINDINGS
 CLUSTERS = "audit/clusters.parquet"
 OUTLIERS = "audit/outliers.parquet"
 WRONG = "audit/wrong_vs_right.parquet"
+PROPERTIES = "audit/properties.parquet"
 
 
-def audit(run: Run) -> pa.Table:
+def audit(run: Run, properties: int = EACH) -> pa.Table:
     """Write ``audit/findings.parquet`` and what it rests on; return the findings.
 
     Labels that do not look like the model's outputs come first of all, for nothing else can be
@@ -47,6 +54,9 @@ def audit(run: Run) -> pa.Table:
     layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has
     added, verdicts and proven leads, stays if the findings are still the same, else it is removed.
 
+    Of each class up to ``properties`` images are read for what gives the label away beside what
+    they show, none if it is 0; all else is known from the run.
+
     Raises
     ------
     RunIncomplete
@@ -54,6 +64,8 @@ def audit(run: Run) -> pa.Table:
     """
     atlas, names = choose_atlas(run), run.spec.classes
     estimates = estimate_all(atlas)
+    measured = measure_properties(run, atlas.table, properties)
+    betraying = compare_properties(measured)
     clustered, gaps = cluster_classes(run, explained_atlas(run, atlas)), compare_wrong(run)
     found = [
         *_shortcuts(run, atlas, estimates),
@@ -61,6 +73,7 @@ def audit(run: Run) -> pa.Table:
         *find_outliers(clustered, names),
         *find_wrong(run, gaps, names),
         *find_faults(run),
+        *find_properties(measured, betraying, atlas.names),
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     findings = numbered([*find_label_faults(run), *found])
@@ -69,6 +82,7 @@ def audit(run: Run) -> pa.Table:
     run.write(CLUSTERS, parquet_bytes(clusters_table(clustered, names)))
     run.write(OUTLIERS, parquet_bytes(outliers_table(clustered, names)))
     run.write(WRONG, parquet_bytes(wrong_table(gaps, names)))
+    run.write(PROPERTIES, parquet_bytes(properties_table(betraying, atlas.names)))
     if run.exists(FINDINGS):
         before = run.findings()
         if before.filter(pc.field("kind") != "lead").equals(table):

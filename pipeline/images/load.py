@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.images.decoding.decode import decode
+from pipeline.images.decoding.jpeg_quality import jpeg_quality
 from pipeline.images.fetch import Fetcher
 from pipeline.images.reasons import Reason, Unusable
 from pipeline.images.transform import InputTransform
@@ -33,13 +34,14 @@ class Crop:
     """The model's input, or the reason why there is none; never both.
 
     ``pixels`` is uint8 (3, H, W) before normalisation; ``width`` and ``height`` are those of the
-    upright image, 0 or None where they are not known.
+    upright image, 0 or None where they are not known; ``quality`` is that of a JPEG file.
     """
 
     pixels: NDArray[np.uint8] | None
     reason: Reason | None
     width: int | None = None
     height: int | None = None
+    quality: int | None = None
 
 
 class ImageReader:
@@ -74,4 +76,4 @@ class ImageReader:
             return Crop(None, decoded.reason, decoded.width, decoded.height)
         with timed("transform"):
             pixels = self.transform(decoded.frame)
-        return Crop(pixels, None, decoded.width, decoded.height)
+        return Crop(pixels, None, decoded.width, decoded.height, jpeg_quality(content))

@@ -23,7 +23,7 @@ LEAST_CLASSES = 4
 """Classes with an estimate below which there is nothing to compare with."""
 
 _MAD_TO_SIGMA = 1.4826
-_MAD_EFFICIENCY = 0.37
+MAD_EFFICIENCY = 0.37
 """Of a MAD, against a standard deviation of as many normal values: 37 % of the degrees count."""
 _MEDIAN_VARIANCE = 1.57
 """Variance of the median of n normal values, times n."""
@@ -78,7 +78,7 @@ def _judge(found: Sequence[Contrast], class_id: int, others: NDArray[np.bool_]) 
         if total == 0:  # all classes are exactly the same: a single layer converges at once
             item.z[class_id], item.p[class_id] = 0.0, 1.0
             continue
-        common_freedom = max(1.0, _MAD_EFFICIENCY * freedom)
+        common_freedom = max(1.0, MAD_EFFICIENCY * freedom)
         own_freedom = max(1, int(item.estimates.images[class_id]) - 1)
         degrees = total**2 / (common**2 / common_freedom + own**2 / own_freedom)
         gap = float(item.estimates.score[class_id] - medians[i, 0])
