@@ -4,24 +4,33 @@
 
 PHOTOGRAPHS is any folder of classes of photographs, WEIGHTS a .safetensors file of the timm vision
 transformer ``--model``. Every case is a model fine-tuned on some of them: on artefacts of several
-kinds, each in a class of its own, or on one (``single``); the other classes are clean. Truth is
-never assumed: it is how many held-out images of other classes the artefact turns into the class.
-Kinds, looks, classes, shares and opacities change with the seed. The rules of the audit were made
-on ``DEVELOPMENT`` kinds with seeds below 1000; the other kinds and seeds are the test.
+kinds, each in a class of its own, or on one (``single``); the other classes are clean. Then come
+flows, audit, screening and verdicts, and simpler looks beside them (``scored_photographs``,
+``simple_looks``); what was done is not done again. Truth is never assumed: it is how many held-out
+images of other classes the artefact turns into the class. Kinds, looks, classes, shares and
+opacities change with the seed. The rules of the audit were made on ``DEVELOPMENT`` kinds with seeds
+below 1000; the other kinds and seeds are the test.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from numpy.random import default_rng
 
+from pipeline.audit.stats.intervals import Rate
+from pipeline.config import RunConfig, load_config
+from pipeline.engine import Engine, LocalEngine, run_flows
+from pipeline.steps import AFTER_FLOWS
+from pipeline.store import Run, open_run
 from pipeline.synthetic.artefacts import KINDS, Artefact
 from pipeline.synthetic.finetune import FineTuning
 from pipeline.synthetic.photographs import Photographs, choose_photographs
 from pipeline.synthetic.planted_truth import write_truth
 from pipeline.synthetic.planting import Planting, plant
+from tests.bench.scored_photographs import Score, score
 
 DEVELOPMENT = (
     *("plate", "text", "sticker", "mark", "frame"),
@@ -105,6 +114,104 @@ def planted(folder: Path, case: Case, photographs: Photographs, recipe: FineTuni
     return out
 
 
+STEPS = ("aggregate", "audit", "screen", "confirm")
+
+
+def audited(folder: Path) -> Run:
+    """Compute, aggregate, audit and test a planted model, or open what was done."""
+    config = load_config(folder / "config.yaml")
+    run = _computed(config)
+    for step in AFTER_FLOWS:
+        if step.name in STEPS and not run.exists(step.output):
+            print(f"  {folder.name}, {step.name}: {step.work(run, _engine)}", flush=True)
+    return run
+
+
+def with_gradcam(folder: Path) -> Run:
+    """Compute the Grad-CAM maps of a planted model, or open them."""
+    config = load_config(folder / "config.yaml")
+    flow = config.flow.model_copy(update={"method": "gradcam", "features": False})
+    return _computed(config.model_copy(update={"flow": flow, "run": f"{config.run}-gradcam"}))
+
+
+def _computed(config: RunConfig) -> Run:
+    run_flows(config, engine=LocalEngine())
+    return open_run(config.run)
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    yield LocalEngine()
+
+
+APPROACHES = ("audit", "with properties", "maps alone", "potency alone", "class means", "clusters")
+
+STRENGTHS = ((0.2, 1.01, "20 % or more"), (0.05, 0.2, "5 to 20 %"), (-0.01, 0.05, "less"))
+"""Shares of images that artefacts turn."""
+
+
+def report(scores: Sequence[Score]) -> str:
+    """Return Markdown: approaches against strengths, and every planted artefact."""
+    lines = [
+        "| approach | found, of artefacts that turn "
+        + " | ".join(words for _, _, words in STRENGTHS)
+        + " | named right, of those found | *used*, of those found | false: classes with one |",
+        "| --- " * (4 + len(STRENGTHS)) + "|",
+    ]
+    pairs = [
+        (plant, {answer.approach: answer for answer in answers})
+        for item in scores
+        for known, answers in zip(item.plants, item.answers, strict=True)
+    ]
+    for approach in APPROACHES:
+        cells = [approach]
+        for low, high, _ in STRENGTHS:
+            group = [said[approach] for plant, said in pairs if low <= known.flips < high]
+            cells.append(_rate([answer.found for answer in group]))
+        found = [said[approach] for plant, said in pairs if said[approach].found]
+        real = [
+            said[approach] for plant, said in pairs if said[approach].found and plant.flips >= 0.05
+        ]
+        cells.append(_rate([answer.right for answer in found]))
+        judged = [answer.verdict == "used" for answer in real if answer.verdict is not None]
+        cells.append(_rate(judged))
+        if approach in scores[0].false:
+            classes = sum(item.classes for item in scores)
+            wrong = sum(
+                len({name.split(" ", 2)[1] for name in item.false[approach]}) for item in scores
+            )
+            cells.append(_rate([True] * wrong + [False] * (classes - wrong)))
+        else:
+            cells.append("–")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| model | artefact | turns | carriers | audit | names it | verdict | maps alone |",
+    ]
+    lines += ["| --- " * 8 + "|"]
+    for item in scores:
+        for planted_one, answers in zip(item.plants, item.answers, strict=True):
+            said = {answer.approach: answer for answer in answers}
+            ours = said["with properties"]
+            cells = [
+                *(item.case, known.kind, f"{plant.flips:.1%}", str(len(known.rows))),
+                *("found" if ours.found else "–", "yes" if ours.right else "–"),
+                *(ours.verdict or "–", "found" if said["maps alone"].found else "–"),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    told = [
+        f"- {item.case}: {text}"
+        for item in scores
+        for text in item.false.get("with properties", [])
+    ]
+    return "\n".join([*lines, "", "Of classes without an artefact:", *(told or ["- nothing"])])
+
+
+def _rate(hits: Sequence[bool]) -> str:
+    low, high = Rate(sum(hits), len(hits)).interval
+    return f"{sum(hits)} of {len(hits)} ({low:.0%} to {high:.0%})" if hits else "–"
+
+
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,12 +225,14 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=25, help="at most so many")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(DEVELOPMENT))
+    parser.add_argument("--gradcam", action="store_true", help="cluster the maps of Grad-CAM")
+    parser.add_argument("--plant-only", action="store_true", help="judge nothing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     return parser.parse_args(arguments)
 
 
 def main() -> None:
-    """Plant all cases."""
+    """Plant and judge all cases, and print the tables."""
     asked = parsed()
     photographs = choose_photographs(
         asked.photographs,
@@ -132,10 +241,17 @@ def main() -> None:
         held_out=asked.held_out,
         classes=asked.classes,
     )
+    scores = []
     for seed in asked.seeds:
         recipe = FineTuning(asked.weights, asked.model, asked.size, seed=seed)
         for name in asked.cases:
-            planted(asked.folder, Case(name, seed, tuple(asked.kinds)), photographs, recipe)
+            case = Case(name, seed, tuple(asked.kinds))
+            out = planted(asked.folder, case, photographs, recipe)
+            if not asked.plant_only:
+                clustered = with_gradcam(out) if asked.gradcam else None
+                scores.append(score(out, audited(out), clustered))
+    if scores:
+        print(report(scores))
 
 
 if __name__ == "__main__":
