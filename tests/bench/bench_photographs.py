@@ -20,7 +20,6 @@ from pathlib import Path
 
 from numpy.random import default_rng
 
-from pipeline.audit.stats.intervals import Rate
 from pipeline.config import RunConfig, load_config
 from pipeline.engine import Engine, LocalEngine, run_flows
 from pipeline.steps import AFTER_FLOWS
@@ -30,7 +29,8 @@ from pipeline.synthetic.finetune import FineTuning
 from pipeline.synthetic.photographs import Photographs, choose_photographs
 from pipeline.synthetic.planted_truth import write_truth
 from pipeline.synthetic.planting import Planting, plant
-from tests.bench.scored_photographs import Score, score
+from tests.bench.scored_photographs import score
+from tests.bench.tabled_photographs import report
 
 DEVELOPMENT = (
     *("plate", "text", "sticker", "mark", "frame"),
@@ -142,74 +142,6 @@ def _computed(config: RunConfig) -> Run:
 @contextmanager
 def _engine() -> Iterator[Engine]:
     yield LocalEngine()
-
-
-APPROACHES = ("audit", "with properties", "maps alone", "potency alone", "class means", "clusters")
-
-STRENGTHS = ((0.2, 1.01, "20 % or more"), (0.05, 0.2, "5 to 20 %"), (-0.01, 0.05, "less"))
-"""Shares of images that artefacts turn."""
-
-
-def report(scores: Sequence[Score]) -> str:
-    """Return Markdown: approaches against strengths, and every planted artefact."""
-    lines = [
-        "| approach | found, of artefacts that turn "
-        + " | ".join(words for _, _, words in STRENGTHS)
-        + " | named right, of those found | *used*, of those found | false: classes with one |",
-        "| --- " * (4 + len(STRENGTHS)) + "|",
-    ]
-    pairs = [
-        (plant, {answer.approach: answer for answer in answers})
-        for item in scores
-        for known, answers in zip(item.plants, item.answers, strict=True)
-    ]
-    for approach in APPROACHES:
-        cells = [approach]
-        for low, high, _ in STRENGTHS:
-            group = [said[approach] for plant, said in pairs if low <= known.flips < high]
-            cells.append(_rate([answer.found for answer in group]))
-        found = [said[approach] for plant, said in pairs if said[approach].found]
-        real = [
-            said[approach] for plant, said in pairs if said[approach].found and plant.flips >= 0.05
-        ]
-        cells.append(_rate([answer.right for answer in found]))
-        judged = [answer.verdict == "used" for answer in real if answer.verdict is not None]
-        cells.append(_rate(judged))
-        if approach in scores[0].false:
-            classes = sum(item.classes for item in scores)
-            wrong = sum(
-                len({name.split(" ", 2)[1] for name in item.false[approach]}) for item in scores
-            )
-            cells.append(_rate([True] * wrong + [False] * (classes - wrong)))
-        else:
-            cells.append("–")
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "| model | artefact | turns | carriers | audit | names it | verdict | maps alone |",
-    ]
-    lines += ["| --- " * 8 + "|"]
-    for item in scores:
-        for planted_one, answers in zip(item.plants, item.answers, strict=True):
-            said = {answer.approach: answer for answer in answers}
-            ours = said["with properties"]
-            cells = [
-                *(item.case, known.kind, f"{plant.flips:.1%}", str(len(known.rows))),
-                *("found" if ours.found else "–", "yes" if ours.right else "–"),
-                *(ours.verdict or "–", "found" if said["maps alone"].found else "–"),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-    told = [
-        f"- {item.case}: {text}"
-        for item in scores
-        for text in item.false.get("with properties", [])
-    ]
-    return "\n".join([*lines, "", "Of classes without an artefact:", *(told or ["- nothing"])])
-
-
-def _rate(hits: Sequence[bool]) -> str:
-    low, high = Rate(sum(hits), len(hits)).interval
-    return f"{sum(hits)} of {len(hits)} ({low:.0%} to {high:.0%})" if hits else "–"
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:

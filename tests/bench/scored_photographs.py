@@ -57,37 +57,42 @@ class Score:
     """Of every planted artefact, in the order of ``plants``."""
     false: dict[str, list[str]]
     """Approach → what it says of classes without an artefact of their own."""
+    accused: dict[str, int]
+    """Approach → how many of these classes it says something of."""
     classes: int
-    """How many classes these are."""
+    """How many there are."""
 
 
 def score(folder: Path, run: Run, gradcam: Run | None = None) -> Score:
     """Score the audit of a planted model in ``folder``, and simple looks at its maps."""
-    plants = _plants(folder, run)
+    plants = [planted for planted in _plants(folder, run) if planted.used]
+    used = {planted.label for planted in plants}
     looks = {
         "audit": _findings(run, FOUND),
         "with properties": _findings(run, (*FOUND, "property")),
         "maps alone": _findings(run, MAPS),
         "potency alone": _potent(run),
     }
-    used = {plant.label for plant in plants if plant.used}
-    answers = tuple(
-        (
-            *(_answer(name, plant, found) for name, found in looks.items()),
-            *look(run, gradcam or run, plant, max(1, len(used))),
-        )
-        for plant in plants
-        if plant.used
-    )
-    false = {
-        name: [f"{item['kind']} {item['class_name']} {item['named']}" for item in found]
-        for name, found in (
-            (name, [item for item in found if item["class"] not in used])
-            for name, found in looks.items()
-        )
+    others = {
+        name: [item for item in found if item["class"] not in used] for name, found in looks.items()
     }
-    kept = tuple(plant for plant in plants if plant.used)
-    return Score(folder.name, kept, answers, false, len(run.spec.classes) - len(used))
+    return Score(
+        case=folder.name,
+        plants=tuple(plants),
+        answers=tuple(
+            (
+                *(_answer(name, planted, found) for name, found in looks.items()),
+                *look(run, gradcam or run, planted, len(used)),
+            )
+            for planted in plants
+        ),
+        false={
+            name: [f"{item['kind']} {item['class_name']} {item['named']}" for item in found]
+            for name, found in others.items()
+        },
+        accused={name: len({item["class"] for item in found}) for name, found in others.items()},
+        classes=len(run.spec.classes) - len(used),
+    )
 
 
 def _plants(folder: Path, run: Run) -> list[Planted]:
