@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.flows.corners import calibrated, corners, noise
+from tests.flows.corners import calibrated, corners, noise, verdict
 
 SIDE = 64
 
@@ -46,6 +46,17 @@ def test_only_cells_in_their_places_pass(network, name, cells):
         pytest.skip("needs more than two rows")
     pool = nn.AdaptiveAvgPool2d(cells)
     assert corners(lambda images: [arrange(pool(network(images)))], SIDE)[0] in verdict
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_cells_that_a_corner_does_not_reach_are_not_told_apart(swapped):
+    """Each quarter of 4 × 4 cells depends on its corner alone, a little more on the inside."""
+    upper = torch.tensor([1.0, 1.1, 0, 0])
+    sides = {"upper": upper, "lower": upper.flip(0)}
+    moved = torch.stack([r[:, None] * c for r in sides.values() for c in sides.values()])
+    moved = moved if not swapped else moved[:, [0, 2, 1, 3]]
+    moved = moved.expand(4, 4, 4, 4).double()
+    assert verdict(moved) == ("failed" if swapped else "unclear")
 
 
 def test_calibrated_activations_neither_vanish_nor_saturate(network):

@@ -63,10 +63,15 @@ class Projection(TransformerMethod):
         self.require_head("use flow.method attention or activation")
         pool, known = getattr(model, "global_pool", None), self._known
         single = known is not None and known.readout in ("token", "patches")
-        if not single or pool in ("max", "avgmax"):
-            name = known.name if known else type(model).__name__
+        if known is None:
             raise UnsupportedModel(
-                f"{name} does not classify single tokens or their mean, so its "
+                f"{type(model).__name__} has no head of its own for single tokens (timm's "
+                "forward_head); use daam or attention for a transformer, naflow or gradcam for a "
+                "convolutional network"
+            )
+        if not single or pool in ("max", "avgmax"):
+            raise UnsupportedModel(
+                f"{known.name} does not classify single tokens or their mean, so its "
                 "classifier says nothing about one patch; use flow.method daam or attention"
             )
         self._value = value

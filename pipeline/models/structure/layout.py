@@ -63,6 +63,11 @@ def _in_a_sentence(height: int, width: int) -> Iterator[None]:
         raise
     except Exception as error:  # of any model's own code
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        if first[0].startswith("RNN input dtype"):  # torch's check of a recurrent layer's input
+            raise UnsupportedModel(
+                "the model runs a recurrent layer (LSTM, GRU) over positions, which mixes those "
+                "before each, so its layers cannot be traced to the image; use input_gradient"
+            ) from error
         raise UnsupportedModel(
             f"the model does not run on images of {height} × {width} pixels, or its values "
             f"cannot be traced to positions on the image ({first[0]}); check the size of the "

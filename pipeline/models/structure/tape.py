@@ -133,7 +133,7 @@ class _Recorder(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         inputs = tuple(t for t in _tensors((args, kwargs)) if id(t) in self._active)
-        if not inputs:
+        if not inputs or _only_shaped(func):
             return func(*args, **kwargs)
         func = _out_of_place(func)
         if "inplace" in kwargs:
@@ -160,6 +160,12 @@ class _Recorder(TorchFunctionMode):
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self.ops.note(self._running.pop(), output)
+
+
+def _only_shaped(func: Any) -> bool:
+    """Return whether a function takes no more than shape and type of a tensor."""
+    name = str(getattr(func, "__name__", ""))
+    return name.startswith("new_") or name.endswith("_like")
 
 
 def _out_of_place(func: Any) -> Any:

@@ -151,3 +151,20 @@ def test_what_a_model_raises_becomes_a_sentence():
     )
     with pytest.raises(UnsupportedModel, match=r"images of 48 × 64 pixels.*Input height"):
         of(model.eval())
+
+
+def test_a_recurrent_layer_is_named():
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.LSTM(3, 4, batch_first=True)
+
+        def forward(self, images):
+            return self.rows(images.flatten(2).mT)[0]
+
+    images = torch.zeros(1, 3, 4, 4)
+    with pytest.raises(
+        UnsupportedModel, match=r"recurrent layer \(LSTM, GRU\).*use input_gradient"
+    ):
+        with coordinates(images) as points:
+            Rows()(points)

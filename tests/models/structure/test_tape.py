@@ -109,3 +109,21 @@ def test_names_are_those_of_modules_whose_output_it_is():
     ]  # fmt: skip
     for name, value in named:
         assert ":" in name or any(value is output for output in kept[name])
+
+
+def test_what_takes_only_the_shape_of_a_value_is_not_on_the_tape():
+    """A mask that is filled in place, as windows of torchvision's Swin have it, is a constant."""
+
+    class Masked(nn.Module):
+        def forward(self, image):
+            mask = image.new_zeros(image.shape[-1])
+            mask[1:] = 2.0
+            return image * mask + torch.ones_like(image)
+
+    image = torch.randn(1, 3, 4, 4)
+    with recording(Masked(), image) as ops:
+        output = Masked()(image)
+    assert [op.kind for op in ops] == ["mul", "add"]
+    other = torch.randn(1, 3, 4, 4)
+    (found,) = replay(ops, image, other, [output])
+    assert torch.equal(found, Masked()(other))
