@@ -6,6 +6,7 @@ import timm
 import torch
 from timm.models.vgg import VGG
 from torch import Tensor, nn
+from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
 
 class AlexNet(nn.Module):
@@ -54,6 +55,16 @@ def alexnet() -> nn.Module:
     return AlexNet(width=8, hidden=16, classes=5, first=5)
 
 
+class TorchvisionConvNeXt(ConvNeXt):
+    def head_of_features(self, features: Tensor) -> Tensor:
+        return self.classifier(self.avgpool(features))
+
+
+def convnext() -> nn.Module:
+    widths = ((8, 12), (12, 16), (16, None))
+    return TorchvisionConvNeXt([CNBlockConfig(a, b, 1) for a, b in widths], num_classes=5)
+
+
 def vgg(**options) -> nn.Module:
     return VGG(cfg=(8, "M", 12, "M", 16, 12, "M"), num_classes=5, mlp_ratio=0.01, **options)
 
@@ -82,6 +93,7 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "MobileNetV3": (named("mobilenetv3_small_050"), 32),
     "EfficientNet": (named("tinynet_e"), 32),
     "ConvNeXt": (named("convnext_atto", depths=(1, 1, 1, 1), dims=(4, 8, 8, 8)), 32),
+    "torchvision: ConvNeXt": (convnext, 32),
 }
 
 

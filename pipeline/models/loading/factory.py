@@ -17,7 +17,12 @@ from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.models.loading.checkpoint import first_line, read_checkpoint
 from pipeline.models.loading.load import LoadedModel, fill, tensors_sha256
 from pipeline.models.loading.preconditions import unwrapped
-from pipeline.models.loading.preprocessing import input_beside, input_within, plain
+from pipeline.models.loading.preprocessing import (
+    input_beside,
+    input_within,
+    labels_within,
+    plain,
+)
 from pipeline.models.structure.logits import is_embedding, logits_of
 
 _NEEDED = ("size", "mean", "std")
@@ -89,6 +94,8 @@ def load_factory(
     output, classes = _outputs(model, image["size"])
     model.num_classes = classes  # type: ignore[assignment]
     identity = hashlib.sha256(f"{sha256} {source}".encode()).hexdigest()
+    if names := labels_within(model, classes):
+        model.pretrained_cfg = {"label_names": names}  # type: ignore[assignment]
     embeds = is_embedding(output) or isinstance(getattr(model, "preprocess_cfg", None), Mapping)
     return LoadedModel(model, identity, image, classes, (*notes, *assumed), embeds=embeds)
 
@@ -160,4 +167,9 @@ def _outputs(model: nn.Module, size: Sequence[int]) -> tuple[Any, int]:
             f"{type(model).__name__} does not take an image (1, 3, {size[0]}, {size[1]}): "
             f"{first_line(error)}; check model.input.size, or wrap the model"
         ) from error
-    return output, logits_of(output, model).shape[1]
+    try:
+        return output, logits_of(output, model).shape[1]
+    except UnsupportedModel as error:
+        if isinstance(getattr(model, "visual", None), nn.Module):  # open_clip's pair of towers
+            raise UnsupportedModel(f"{error}; or return its image tower, model.visual") from error
+        raise

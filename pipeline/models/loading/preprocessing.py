@@ -1,4 +1,4 @@
-"""The images that a model takes, read from what its library keeps beside it."""
+"""The images that a model takes and the names of its outputs, as its library keeps them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,6 +50,17 @@ def input_within(model: nn.Module) -> dict[str, Any]:
     size = getattr(config, "image_size", None)
     known = isinstance(size, int) or (isinstance(size, Sequence) and len(size) == 2)
     return {"size": _both(size)} if known else {}
+
+
+def labels_within(model: nn.Module, count: int) -> list[str] | None:
+    """Return the names of ``count`` outputs that a model of transformers states, if it does."""
+    known: Any = getattr(getattr(model, "config", None), "id2label", None)
+    if not isinstance(known, Mapping) or len(known) != count:
+        return None
+    names = [known.get(index, known.get(str(index))) for index in range(count)]
+    if any(name is None or str(name) == f"LABEL_{index}" for index, name in enumerate(names)):
+        return None  # those that transformers makes up
+    return [str(name) for name in names]
 
 
 def plain(value: Any) -> Any:

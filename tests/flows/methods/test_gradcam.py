@@ -7,6 +7,7 @@ from pytorch_grad_cam.grad_cam import GradCAM
 from pytorch_grad_cam.hirescam import HiResCAM
 from pytorch_grad_cam.layer_cam import LayerCAM
 from torch import nn
+from torchvision.models import SwinTransformer
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
@@ -147,3 +148,22 @@ def test_a_model_without_feature_maps_is_refused():
         pytest.raises(UnsupportedModel, match=r"no feature maps .* use input_gradient"),
     ):
         flow(torch.randn(2, 3, 2, 2))
+
+
+def test_the_layers_of_torchvisions_swin_are_those_of_its_modules():
+    """Shifted windows have a mask that is filled in place; maps are (B, h, w, C) up to the last."""
+    torch.manual_seed(0)
+    model = SwinTransformer([4, 4], 12, [2, 2], [2, 2], [4, 4], num_classes=5).eval().double()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)).double()
+    with create_flow("gradcam", model) as flow:
+        result = flow(images)
+    seen = watched(model, images, result.target)
+    named = [layer for layer in result.layers if layer in seen]
+    assert {"features.1.0", "features.1.1", "features.3.0"} <= set(named), result.layers
+    for layer in named:
+        activations, gradients = (part.detach() for part in seen[layer])
+        if layer != "permute":
+            activations, gradients = (p.permute(0, 3, 1, 2) for p in (activations, gradients))
+        found = result.native[result.layers.index(layer)]
+        for maps, activation, gradient in zip(found, activations, gradients, strict=True):
+            assert_same(maps, weigh("gradcam", activation, gradient))

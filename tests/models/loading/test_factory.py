@@ -9,12 +9,12 @@ from safetensors.torch import save_file
 
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows import create_flow
-from pipeline.models import load_factory, with_outputs
+from pipeline.models import load_factory, own_outputs, with_outputs
 
 INPUT = {"size": [64, 64], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
 SOURCE = """
-import timm, torch
+import timm, torch, types
 from torch import nn
 
 def resnet(classes=3, seed=0):
@@ -51,6 +51,22 @@ def embeds():
 
 def classifier():
     return Outputs(lambda out: {"loss": None, "logits": out, "image_embeds": out[:, :1]})
+
+def named():
+    model = plain()
+    model.config = types.SimpleNamespace(id2label={0: "a", 1: "b", 2: "c"})
+    return model
+
+def dual():
+    class Dual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.visual = plain()
+
+        def forward(self, image, text=None):
+            return self.visual(image), text, 1.0
+
+    return Dual()
 
 def beside():
     return plain(), "an image processor"
@@ -134,6 +150,11 @@ def test_an_image_embedding_is_no_classes_unless_that_is_wanted(module: str) -> 
     assert again.num_classes == 3
 
 
+def test_the_names_of_its_outputs_come_with_the_model(module: str) -> None:
+    model = load_factory(f"{module}:named", given=INPUT).model
+    assert own_outputs(model, "it", 3).names == ("a", "b", "c")
+
+
 def test_weights_and_code_are_the_identity(module: str, tmp_path) -> None:
     first = load_factory(f"{module}:resnet")
     assert load_factory(f"{module}:resnet").weights_sha256 == first.weights_sha256
@@ -152,6 +173,7 @@ def test_weights_and_code_are_the_identity(module: str, tmp_path) -> None:
     ("name", "error", "said"),
     [
         ("beside", ConfigError, "returns a str with the model; return a dictionary of size"),
+        ("dual", UnsupportedModel, r"a tuple of 3; .*return its image tower, model\.visual"),
         ("nothing", UnsupportedModel, "returns a int; return an nn.Module"),
         ("tokens", UnsupportedModel, r"returns \(B, 4, 8, 8\)"),
         ("half", UnsupportedModel, r"are torch\.float16; return model\.float"),

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.models import ConvNeXt_Tiny_Weights, VisionTransformer, ViT_B_16_Weights
 
 from pipeline.images import InputTransform
-from pipeline.models.loading.preprocessing import input_beside, input_within
+from pipeline.models.loading.preprocessing import input_beside, input_within, labels_within
 
 
 def photograph(height: int = 90, width: int = 130) -> Image.Image:
@@ -81,3 +81,15 @@ def test_the_size_of_a_tower_of_transformers():
         image_size=32, hidden_size=8, num_attention_heads=2, num_hidden_layers=1
     )
     assert input_within(transformers.ViTForImageClassification(config)) == {"size": [32, 32]}
+
+
+def test_the_names_that_a_model_of_transformers_has():
+    transformers = pytest.importorskip("transformers")
+    small = {"image_size": 32, "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
+    named = transformers.ViTConfig(**small, id2label={0: "tench", 1: "goldfish"})
+    model = transformers.ViTForImageClassification(named)
+    assert labels_within(model, 2) == ["tench", "goldfish"]
+    assert labels_within(model, 3) is None
+    unnamed = transformers.ViTForImageClassification(transformers.ViTConfig(**small, num_labels=3))
+    assert labels_within(unnamed, 3) is None
+    assert labels_within(torch.nn.Linear(1, 1), 1) is None

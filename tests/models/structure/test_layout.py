@@ -163,8 +163,8 @@ def test_a_recurrent_layer_is_named():
             return self.rows(images.flatten(2).mT)[0]
 
     images = torch.zeros(1, 3, 4, 4)
-    with pytest.raises(
-        UnsupportedModel, match=r"recurrent layer \(LSTM, GRU\).*use input_gradient"
+    with (
+        pytest.raises(UnsupportedModel, match=r"recurrent layer \(LSTM, GRU\).*use input_gradient"),
+        coordinates(images) as points,
     ):
-        with coordinates(images) as points:
-            Rows()(points)
+        Rows()(points)
