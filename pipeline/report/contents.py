@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.finding import Finding
@@ -15,8 +16,11 @@ from pipeline.report.pages.clusters import ClassClusters, read_clusters
 from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
 from pipeline.report.pages.facts import RunFacts, read_facts
+from pipeline.report.pages.lightbox import row_details
 from pipeline.report.pages.mistakes import ScoredRows, read_mistakes
+from pipeline.report.pages.neighbours import find_neighbours
 from pipeline.report.pages.outcomes import open_outcomes
+from pipeline.report.pages.quantiles import Quantiles
 from pipeline.report.pages.rows import Row, read_rows
 from pipeline.report.pages.verdicts import Verdict, read_verdicts
 from pipeline.report.pictures.captions import Caption, read_captions
@@ -50,7 +54,9 @@ class Volume:
     pictures: dict[int, Picture]
     captions: dict[int, Caption]
     rows: dict[int, Row]
-    """Rows with a page of their own, by number: the evidence of findings with a page."""
+    """Every shown row, by number: each has a page of its own."""
+    neighbours: dict[int, tuple[int, ...]]
+    """Shown rows of the same class whose flow is nearest, by row."""
     verdicts: dict[int, Verdict]
     """By finding."""
     comparisons: tuple[ComparisonPage, ...]
@@ -58,10 +64,22 @@ class Volume:
     """By class id."""
     outcomes: Atlas | None
     """Statistics of the right and the wrong images of every label; None without labels."""
+    exact: bool
+    """Whether medians and quantiles of classes are those of the images, not of histograms."""
     answers: Answers
     sure: tuple[int, ...]
     """Wrong images, those of which the model is surest first."""
     shared: Shared | None
+
+    @cached_property
+    def details(self) -> dict[int, dict[str, object]]:
+        """What the light-box shows of every row, as JSON can hold it."""
+        return {
+            number: row_details(
+                row, self.pictures[number], self.captions[number], self.neighbours[number]
+            )
+            for number, row in self.rows.items()
+        }
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -75,11 +93,13 @@ class Volume:
             "pictures": self.pictures,
             "captions": self.captions,
             "rows": self.rows,
+            "details": self.details,
             "explain": explain,
             "verdicts": self.verdicts,
             "paged": {fact.id for fact in self.classes},
             "short": short_names(self.run.spec.classes),
             "shared": self.shared,
+            "about": "" if self.exact else "≈ ",
         }
 
 
@@ -92,19 +112,22 @@ def gather(run: Run) -> Volume:
         for finding in read_findings(run)
     )
     atlas = choose_atlas(run)
-    classes = rank_classes(atlas, findings)
+    quantiles = Quantiles(run, atlas)
+    classes = rank_classes(atlas, findings, quantiles)
     typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
     answers = read_answers(run, CONFUSIONS)
     wrong = [image for images in mistakes.values() for image in images]
     sure = tuple(row for row, _ in sorted(wrong, key=lambda image: (-image[1], image[0])))
-    own = read_rows(run, atlas, findings[:FINDINGS])
     rows = {row for finding in findings for row in finding.rows}
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}
     rows |= {row for confusion in answers.confusions for row in confusion.rows}
+    own = read_rows(run, atlas, quantiles, findings[:FINDINGS], rows)
     captions = read_captions(run, rows)
+    failed = {row for row, caption in captions.items() if caption.correct is False}
+    pictures = draw_pictures(run, rows, failed)
     uris = {number: [captions[row].uri for row, _ in images] for number, images in typical.items()}
     return Volume(
         run=run,
@@ -116,13 +139,15 @@ def gather(run: Run) -> Volume:
         typical=typical,
         untypical=untypical,
         mistakes=mistakes,
-        pictures=draw_pictures(run, rows, large=own),
+        pictures=pictures,
         captions=captions,
         rows=own,
+        neighbours=find_neighbours(own, pictures),
         verdicts=read_verdicts(run),
         comparisons=read_comparisons(run),
         clusters=read_clusters(run),
         outcomes=open_outcomes(run, atlas.table),
+        exact=quantiles.exact,
         answers=answers,
         sure=sure[:CONFUSIONS],
         shared=find_shared(atlas),

@@ -1,9 +1,12 @@
 """``write_report``: the pages of a run's report, and what is on each."""
 
 from collections import Counter
+from collections.abc import Collection
 
 from pipeline.audit.finding import Finding
 from pipeline.report.contents import FINDINGS, Volume, gather
+from pipeline.report.image_table import FOLDER as IMAGE_DATA
+from pipeline.report.image_table import write_image_table
 from pipeline.report.json_data import write_data
 from pipeline.report.opening.answer import as_text
 from pipeline.report.opening.scatter import class_scatter
@@ -13,7 +16,9 @@ from pipeline.report.pages.outcomes import CHANCE, read_outcome
 from pipeline.report.pages.quarantine import read_quarantine
 from pipeline.report.pages.templates import (
     ASSETS,
+    IMAGES,
     INDEX,
+    TABLE_ASSETS,
     Page,
     asset,
     class_page,
@@ -27,8 +32,16 @@ from pipeline.report.pictures.animation import animate
 from pipeline.report.pictures.film_strips import class_strips, run_strip, thumbnails
 from pipeline.report.pictures.overlays import heat_film
 from pipeline.report.statements import read_statements
+from pipeline.report.suspects import suspects_files, suspects_table
 from pipeline.store import Run
 
+FILMS = (
+    ("Accumulated", "All layers up to this one.", 0),
+    ("Layer by layer", "Each layer alone.", 1),
+    ("Accumulated, for the label", "All layers up to this one, explaining the label.", 2),
+    ("Layer by layer, for the label", "Each layer alone, explaining the label.", 3),
+)
+"""The strips on the page of a row: title, note and the column of its overlay."""
 ANSWER = "report/data/answer.txt"
 """The sentences of the first screen."""
 
@@ -50,15 +63,19 @@ def write_report(run: Run) -> str:
     for name in ASSETS:
         run.write(f"report/assets/{name}", asset(name))
     write_data(run, volume.classes, volume.findings, volume.verdicts)
+    suspects = dict(suspects_files(suspects_table(run, volume.findings)))
+    for path, content in suspects.items():
+        run.write(path, content)
     _write_index(volume)
     for rank in range(len(volume.classes)):
         _write_class(volume, rank)
     for finding in volume.findings[:FINDINGS]:
         _write_finding(volume, finding)
     _write_rows(volume)
+    _write_images(volume)
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
-    _sweep(volume)
+    _sweep(volume, suspects)
     return f"report/{INDEX.path}"
 
 
@@ -144,18 +161,31 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
 def _write_rows(volume: Volume) -> None:
     order = list(volume.rows)
     facts = {fact.id: fact for fact in volume.classes}
-    common = volume.common() | {
-        "film": heat_film(volume.facts.grid, len(volume.facts.layers)),
-    }
+    common = volume.common() | {"films": FILMS}
+    grid, layers = volume.facts.grid, len(volume.facts.layers)
     for place, number in enumerate(order):
         row = volume.rows[number]
         contents = common | {
             "row": row,
+            "film": heat_film(grid, layers, volume.pictures[number].columns),
+            "near": volume.neighbours[number],
             "fact": facts.get(row.class_id) if row.class_id is not None else None,
             "before": order[place - 1] if place else None,
             "after": order[place + 1] if place + 1 < len(order) else None,
         }
         _write(volume.run, row_page(number), contents)
+
+
+def _write_images(volume: Volume) -> None:
+    """Write the page of all images; chunks that an earlier, larger run left are removed."""
+    kept = {*write_image_table(volume.run, volume.atlas)}
+    for path in volume.run.list(IMAGE_DATA):
+        if path not in kept:
+            volume.run.delete(path)
+    for name in TABLE_ASSETS:
+        volume.run.write(f"report/assets/{name}", asset(name))
+    contents = volume.common() | {"rows_total": volume.run.spec.rows}
+    _write(volume.run, IMAGES, contents)
 
 
 def _write_comparison(volume: Volume, number: int) -> None:
@@ -183,13 +213,14 @@ def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:
     return None
 
 
-def _sweep(volume: Volume) -> None:
+def _sweep(volume: Volume, suspects: Collection[str]) -> None:
     """Remove the pages of an earlier report that has other classes, findings or evidence."""
     kept = {f"report/{class_page(fact.id).path}" for fact in volume.classes}
     kept |= {f"report/{finding_page(found.number).path}" for found in volume.findings[:FINDINGS]}
     kept |= {f"report/{comparison_page(n).path}" for n in range(len(volume.comparisons))}
     kept |= {f"report/{row_page(number).path}" for number in volume.rows}
-    for folder in ("classes", "findings", "rows", "comparisons"):
+    kept |= {*suspects}
+    for folder in ("classes", "findings", "rows", "comparisons", "data/suspects"):
         for path in volume.run.list(f"report/{folder}"):
             if path not in kept:
                 volume.run.delete(path)

@@ -46,7 +46,7 @@ def css(driver, selector):
 
 def layer(driver):
     """Return which frame of the first overlay lies over its picture, and that it fits exactly."""
-    high, wide, gutter, layers = 6, 8, 1, 4
+    high, wide, gutter, layers, columns = 6, 8, 1, 4, 2
     top, left, height, width = driver.execute_script(
         "const heat = document.querySelector('.heat');"
         "const inner = heat.getBoundingClientRect();"
@@ -55,7 +55,7 @@ def layer(driver):
         " inner.height / outer.height, inner.width / outer.width];"
     )
     assert left == pytest.approx(gutter / wide, abs=0.01)
-    assert width == pytest.approx((wide + 2 * gutter) / wide, abs=0.01)
+    assert width == pytest.approx(columns * (wide + 2 * gutter) / wide, abs=0.01)
     assert height == pytest.approx(layers * (high + 2 * gutter) / high, abs=0.03)
     shown = (top * high - gutter) / (high + 2 * gutter)
     assert shown == pytest.approx(round(shown), abs=0.02)

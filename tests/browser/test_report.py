@@ -5,7 +5,7 @@ import pytest
 from selenium.webdriver.support.select import Select
 
 from tests.browser.opened import CONTRASTS, LOAD_ALL, css, fits, layer, quiet
-from tests.report.reported import HOSTILE, NAMES, TAGGED
+from tests.report.reported import HOSTILE, NAMES, TAGGED, fates
 
 pytestmark = pytest.mark.browser
 
@@ -83,30 +83,31 @@ def test_flow_can_be_faded(look):
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-@pytest.mark.parametrize("page", ["index.html", f"classes/{TAGGED}.html", "findings/0.html"])
-def test_a_picture_without_its_flow_is_a_key_or_a_tap_away(look, page, scripts):
-    driver = look(page, scripts=scripts)
-    first, other = css(driver, ".shot .peek")[:2]
-    flow, beside = css(driver, ".shot .heat")[:2]
+def test_a_picture_without_its_flow_is_a_key_or_a_tap_away(look, run, scripts):
+    driver = look(f"rows/{fates(run)['sound']}.html", scripts=scripts)
+    peek, flow = (css(driver, f".portrait {name}")[0] for name in (".peek", ".heat"))
 
-    def strength(heat):
-        return float(heat.value_of_css_property("opacity"))
+    def strength():
+        return float(flow.value_of_css_property("opacity"))
 
-    whole = strength(flow)
+    whole = strength()
     assert whole > 0.5
-    first.send_keys(" ")
-    assert first.is_selected()
-    assert (strength(flow), strength(beside)) == (0, whole)
-    assert first.value_of_css_property("outline-style") == "solid"
-    assert first.accessible_name.endswith("without its flow")
-    first.send_keys(" ")
-    assert strength(flow) == whole
-    assert first.rect == pytest.approx(
-        driver.find_element("css selector", ".shot .stack").rect, abs=1
-    )
-    other.click()
-    assert other.is_selected()
-    assert (strength(flow), strength(beside)) == (whole, 0)
+    peek.send_keys(" ")
+    assert strength() == 0
+    assert peek.accessible_name.endswith("without its flow")
+    peek.send_keys(" ")
+    assert strength() == whole
+    peek.click()
+    assert strength() == 0
+
+
+def test_a_frame_is_chosen_by_keyboard(look):
+    driver = look(f"classes/{TAGGED}.html")
+    tile = css(driver, ".frames [data-layer='1'] .tile")[0]
+    tile.send_keys("\ue007")  # enter
+    assert layer(driver) == 1
+    css(driver, ".frames [data-layer='2'] .tile")[0].send_keys(" ")
+    assert layer(driver) == 2
 
 
 @pytest.mark.parametrize("index", [3, 4, 5, 6, 7])

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_row_leads_to_its_page_and_back(look):
     driver = look("findings/0.html")
-    link = css(driver, ".shot a")[0]
+    link = css(driver, ".shot figcaption a")[0]
     name = link.text
     driver.execute_script("arguments[0].click()", link)
     assert css(driver, "h1")[0].text == name.capitalize()
@@ -36,13 +36,13 @@ def test_the_page_of_a_row_has_its_film_and_its_slider(look, run):
     assert layer(driver) == 3
     css(driver, ".frames [data-layer='1']")[0].click()
     assert layer(driver) == 1
-    assert len(css(driver, ".frames .tile[role=img][aria-label]")) == 4
+    assert len(css(driver, ".frames .tile[role=button][aria-label]")) == 8
     assert driver.find_element("class name", "measures").is_displayed()
     driver = look(f"rows/{fates(run)['missing']}.html", scripts=False)
     assert layer(driver) == 3
     assert not driver.find_element("id", "layer").is_displayed()
     tiles = [tile.value_of_css_property("background-position") for tile in css(driver, ".tile")]
-    assert len(set(tiles)) == 4
+    assert len(set(tiles)) == 8
 
 
 def test_a_hostile_name_on_the_page_of_a_row_is_text(look, run):

@@ -34,6 +34,7 @@ function overlay() {
   };
 
   slider.addEventListener("input", () => { stop(); show(); });
+  document.getElementById("view").addEventListener("change", (event) => root.setProperty("--map", event.target.value));
   opacity.addEventListener("input", () => root.setProperty("--heat", opacity.value / 100));
   play.addEventListener("click", () => {
     if (timer) return stop();
@@ -42,7 +43,16 @@ function overlay() {
     return step();
   });
   for (const frame of frames) {
-    frame.addEventListener("click", () => { stop(); slider.value = frame.dataset.layer; show(); });
+    const choose = () => { stop(); slider.value = frame.dataset.layer; show(); };
+    const tile = frame.firstElementChild;
+    tile.tabIndex = 0;
+    tile.setAttribute("role", "button");
+    frame.addEventListener("click", choose);
+    tile.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      choose();
+    });
   }
   show();
 }

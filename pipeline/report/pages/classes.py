@@ -13,6 +13,7 @@ from pipeline.audit.places import CORNERS, LIFT_COLUMNS
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.stats.intervals import Rate
 from pipeline.audit.text.names import short_names
+from pipeline.report.pages.quantiles import Quantiles
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,20 @@ class ClassFacts:
         return self.images - self.no_mass < LEAST_IMAGES
 
 
-def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts, ...]:
+def rank_classes(
+    atlas: Atlas, findings: Sequence[Finding], quantiles: Quantiles | None = None
+) -> tuple[ClassFacts, ...]:
     """Return the classes that have images, the riskiest first.
+
+    Medians are those of ``quantiles``, else of the atlas's histograms.
 
     Risk is an order, not a number: the class of the most severe finding comes first; classes
     without findings follow, in the order of ``at_best``, the upper end of an interval of their
     accuracy: two wrong images of two prove little where many classes are compared. Ties go by
     class id.
     """
-    facts = _class_facts(atlas, Counter(finding.class_id for finding in findings))
+    counts = Counter(finding.class_id for finding in findings)
+    facts = _class_facts(atlas, counts, quantiles)
     first: dict[int | None, int] = {}
     for finding in findings:
         first.setdefault(finding.class_id, finding.number)
@@ -74,11 +80,15 @@ def rank_classes(atlas: Atlas, findings: Sequence[Finding]) -> tuple[ClassFacts,
     return tuple(sorted(facts, key=risk))
 
 
-def _class_facts(atlas: Atlas, findings: Counter[int | None]) -> list[ClassFacts]:
+def _class_facts(
+    atlas: Atlas, findings: Counter[int | None], quantiles: Quantiles | None
+) -> list[ClassFacts]:
     ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
     labelled, level = atlas.n_labelled, 1 - 0.05 / max(int(np.count_nonzero(count)), 1)
     corner = np.max([atlas.column_mean(LIFT_COLUMNS[corner]) for corner in CORNERS], axis=0)
     mass, short = atlas.quantile("mass_flow", 0.5), short_names(atlas.names)
+    if quantiles is not None:
+        (mass,) = quantiles.of("mass_flow", 0.5)
     depth = atlas.column_mean("convergence_depth")
     return [
         ClassFacts(

@@ -12,11 +12,23 @@ from pipeline.measures import layer_column
 from pipeline.report.charts import Chart, Series, bar_chart, depth_chart
 
 CURVES = (
-    ("share", "Share of mass", "What each layer adds to the mass of an image."),
-    ("entropy", "Entropy", "How evenly the accumulated flow is spread. 1 is uniform."),
-    ("area90", "Area of 90 %", "Least share of cells that holds 90 % of the map."),
-    ("centre", "Centre lift", "Mass in the centre against its size. 1 is uniform."),
-    ("border", "Border lift", "Mass in the outer ring against its size. 1 is uniform."),
+    ("share", "Share of mass", "Of the layer: what it adds to the mass of an image."),
+    (
+        "entropy",
+        "Entropy",
+        "Of the accumulated flow: how evenly it is spread. 1 is uniform.",
+    ),
+    ("area90", "Area of 90 %", "Of the layer alone: least share of cells that holds 90 % of it."),
+    (
+        "centre",
+        "Centre lift",
+        "Of the layer alone: mass in the centre against its size.",
+    ),
+    (
+        "border",
+        "Border lift",
+        "Of the layer alone: mass in the outer ring against its size.",
+    ),
 )
 """Statistics that are drawn over depth: (stem of their columns, title, note)."""
 

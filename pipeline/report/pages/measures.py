@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.atlas import CONFIDENT_MASS, Atlas
-from pipeline.atlas.statistics.binning import bin_codes, quantile
+from pipeline.atlas import CONFIDENT_MASS
+from pipeline.atlas.statistics.binning import bin_codes
 from pipeline.audit.stats.estimates import LEAST_IMAGES
+from pipeline.report.pages.quantiles import Quantiles
 
 _QUANTILES = (0.1, 0.5, 0.9)
 _OF_A_LAYER = re.compile(r"(.+)_l(\d{2,})")
@@ -48,6 +49,9 @@ _MEANINGS = {
     "sharpness": "of the input; noise has 20",
     "confidence": "probability that the model gives its answer",
 }
+
+
+_ACCUMULATED = {"entropy", "label_jsd"}  # of a layer's columns: those of all layers up to it
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,13 @@ def whole_columns(columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_spans(
-    atlas: Atlas, columns: Iterable[str], classes: Sequence[int]
+    quantiles: Quantiles, columns: Iterable[str], classes: Sequence[int]
 ) -> dict[tuple[str, int], Span]:
     """Return the spans of columns for some classes, by column and class."""
     spans = {}
     for column in columns:
-        counts = atlas.histogram(column)[list(classes)]
-        levels = (quantile(counts, atlas.columns[column], q).tolist() for q in _QUANTILES)
-        images = counts.sum(axis=1).tolist()
+        levels = quantiles.of(column, *_QUANTILES)[:, list(classes)].tolist()
+        images = quantiles.images(column)[list(classes)].tolist()
         for number, *span in zip(classes, *levels, images, strict=True):
             spans[column, number] = Span(*span)
     return spans
@@ -122,7 +125,10 @@ def meaning(column: str) -> str:
     """Return what a column measures; nothing for one that is not known."""
     layer = _OF_A_LAYER.fullmatch(column)
     words = _MEANINGS.get(layer[1] if layer else column.removesuffix("_flow"), "")
-    return f"{words}, of layer {int(layer[2])}" if layer and words else words
+    if not layer or not words:
+        return words
+    which = "accumulated up to" if layer[1] in _ACCUMULATED else "of"
+    return f"{words}, {which} layer {int(layer[2])}"
 
 
 def _side(value: float, span: Span, kind: str) -> str:

@@ -1,6 +1,6 @@
-"""Rows with a page of their own: evidence of findings, one image each."""
+"""Rows with a page of their own: every image that the report shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.atlas import CONFIDENT_MASS, Atlas
 from pipeline.audit.finding import Finding
 from pipeline.report.pages.measures import Measurement, Span, measure, read_spans, whole_columns
+from pipeline.report.pages.quantiles import Quantiles
 from pipeline.store import Run, Status
 
 _HEAD = ("row", "status", "reason", "label", "pred", "width", "height")
@@ -43,12 +44,20 @@ class Row:
     """Those that its findings rest on first; none of a quarantined row."""
 
 
-def read_rows(run: Run, atlas: Atlas, findings: Sequence[Finding]) -> dict[int, Row]:
-    """Return the rows that are evidence of ``findings``, by number, in order of the findings."""
+def read_rows(
+    run: Run,
+    atlas: Atlas,
+    quantiles: Quantiles,
+    findings: Sequence[Finding],
+    others: Iterable[int] = (),
+) -> dict[int, Row]:
+    """Return the evidence of ``findings`` by row, in their order, and after it ``others``."""
     shown: dict[int, list[Occurrence]] = {}
     for finding in findings:
         for rank, row in enumerate(finding.rows, 1):
             shown.setdefault(row, []).append(Occurrence(finding, rank, len(finding.rows)))
+    for row in sorted(set(others) - shown.keys()):
+        shown[row] = []
     if not shown:
         return {}
     whole = whole_columns(atlas.columns)
@@ -60,7 +69,7 @@ def read_rows(run: Run, atlas: Atlas, findings: Sequence[Finding]) -> dict[int, 
     splits = dict(zip(sorted(shown), run.index_take(shown)["split"].to_pylist(), strict=True))
     by = "label" if atlas.table == "label" else "pred"
     classes = {entry[by] for entry in entries.values()} & set(atlas.classes.tolist())
-    measures = _Measures(atlas.columns, whole, read_spans(atlas, columns, sorted(classes)))
+    measures = _Measures(atlas.columns, whole, read_spans(quantiles, columns, sorted(classes)))
     return {
         row: _row(entries[row], by, splits[row], evidence, measures)
         for row, evidence in shown.items()

@@ -11,7 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.audit.text import numbers
 from pipeline.report.pages.verdicts import LEAD_RULE, RULE, STATES, state_of
 
-ASSETS = ("report.css", "pictures.css", "opening.css", "report.js", "opening.js")
+TABLE_ASSETS = ("images.css", "images.js")
+"""Of the page that lists all images."""
+ASSETS = (
+    "report.css",
+    "pictures.css",
+    "opening.css",
+    "lightbox.css",
+    "report.js",
+    "opening.js",
+    "lightbox.js",
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class Page:
 
 
 INDEX = Page("index.html", "index.html")
+IMAGES = Page("images.html", "images.html")
 
 
 def class_page(class_id: int) -> Page:

@@ -1,32 +1,30 @@
 """Pictures of rows: the crop that the model saw, and its accumulated flow layer by layer."""
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.flows import render
 from pipeline.images import Crop
+from pipeline.report.pictures.frames import VIEWS, draw_frames
 from pipeline.report.pictures.palettes import INFERNO
 from pipeline.report.pictures.sprites import Sprite, webp
 from pipeline.store import Run
 from pipeline.store.crops import CropReader
 
-PHOTO_SIDE = 160
-"""Longest side of a shown crop, in pixels."""
-LARGE_SIDE = 448
-"""The same of the crop on a row's own page."""
+PHOTO_SIDE = 448
+"""Longest side of a shown crop, in pixels: the model's own input is often no larger."""
 HEAT_CELLS = 56
 """Most cells along a side of an overlay: finer maps are drawn coarser."""
 GUTTER = 1
 """Cells repeated around a frame, so that its enlargement never shows the next one."""
 
 _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
+_BOXES = 7  # along a side, as the atlas pools flows
 _TALLEST = 16_383  # pixels, WebP's limit
 _ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
 _COLOURS = np.concatenate([INFERNO, _ALPHA[:, None]], axis=1)
@@ -39,15 +37,22 @@ class Picture:
     row: int
     photo: str | None
     heat: str | None
-    """All layers below each other, each as high as the photo; None for a quarantined row."""
+    """All layers below each other, a column per flow and view; None for a quarantined row."""
     problem: str | None
     """Why there is no photo."""
-    large: str | None = None
-    """The photo of a row with a page of its own, finer where the model saw it finer."""
+    columns: int = len(VIEWS)
+    """Columns of ``heat``: twice as many where the flow of the label is drawn, too."""
+    lifts: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    """By column and layer: what the darkest, middle and brightest colour stand for."""
+    flow: tuple[float, ...] = ()
+    """Its accumulated flow in at most 7 × 7 boxes, normalised; empty without mass."""
 
 
-def draw_pictures(run: Run, rows: Iterable[int], large: Container[int] = ()) -> dict[int, Picture]:
-    """Write the pictures of ``rows`` into the report, some of them ``large`` too; return them.
+def draw_pictures(run: Run, rows: Iterable[int], wrong: Collection[int] = ()) -> dict[int, Picture]:
+    """Write the pictures of ``rows`` into the report; return them.
+
+    Of those that are ``wrong`` the flow of the label is drawn beside that of the answer, where the
+    run has both.
 
     Images that cannot be read any more get a reason instead of a photo. The bytes do not depend
     on the number of threads.
@@ -57,26 +62,26 @@ def draw_pictures(run: Run, rows: Iterable[int], large: Container[int] = ()) -> 
         return {}
     crops = CropReader(run, wanted)
 
-    def draw(row: int, maps: NDArray[np.float32]) -> Picture:
+    def draw(row: int, flows: NDArray[np.float32]) -> Picture:
         crop = crops.show(row)
         photo = _keep(run, f"assets/rows/{row}.webp", _photo(crop, PHOTO_SIDE))
-        finer = row in large and crop.pixels is not None and max(crop.pixels.shape) > PHOTO_SIDE
+        overlay = draw_overlay(flows)
+        if overlay is None:
+            return Picture(row, photo, None, crop.reason)
         return Picture(
             row=row,
             photo=photo,
-            heat=_keep(run, f"assets/rows/{row}-flow.webp", heat_sprite(maps)),
+            heat=_keep(run, f"assets/rows/{row}-flow.webp", overlay.content),
             problem=crop.reason,
-            large=_keep(run, f"assets/rows/{row}-large.webp", _photo(crop, LARGE_SIDE))
-            if finer
-            else photo,
+            columns=len(overlay.lifts),
+            lifts=tuple(tuple(map(tuple, column)) for column in overlay.lifts.tolist()),
+            flow=_pooled(flows[0]),
         )
 
     pictures: dict[int, Picture] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for group in _groups(wanted):
-            maps = run.read_maps(group[0], group[-1] + 1)
-            inside = [maps[row - group[0]] for row in group]
-            drawn = pool.map(draw, group, inside)
+            drawn = pool.map(draw, group, _flows(run, group, wrong))
             pictures |= {picture.row: picture for picture in drawn}
     return pictures
 
@@ -86,37 +91,70 @@ def heat_grid(grid: tuple[int, int], layers: int) -> tuple[int, int]:
     return _within(grid, min(HEAT_CELLS, _TALLEST // layers - 2 * GUTTER))
 
 
-def heat_film(grid: tuple[int, int], layers: int) -> Sprite:
+def heat_film(grid: tuple[int, int], layers: int, columns: int) -> Sprite:
     """Return how the frames of an overlay are shown by themselves, as the tiles of a strip.
 
     The file is the overlay's own, so the content is empty.
     """
-    return Sprite(b"", layers, 1, heat_grid(grid, layers))
+    return Sprite(b"", layers, columns, heat_grid(grid, layers))
 
 
-def heat_sprite(maps: NDArray[np.float32]) -> bytes | None:
-    """Return the accumulated flow as a transparent WebP, one frame per layer below each other.
+@dataclass(frozen=True)
+class Overlay:
+    """A transparent WebP, and what its colours stand for (see ``Frames.lifts``)."""
+
+    content: bytes
+    lifts: NDArray[np.float64]
+
+
+def draw_overlay(flows: NDArray[np.float32]) -> Overlay | None:
+    """Return flows as a transparent WebP: a row per layer, a column per flow and view.
 
     Frames stay on the model's grid, a gutter around each: the browser enlarges them, smoothly,
     which is what :func:`pipeline.flows.render` would do, at a twentieth of the bytes.
 
     Parameters
     ----------
-    maps : float32 (L, h, w)
-        Raw maps of one image.
+    flows : float32 (n, L, h, w)
+        Raw maps of one image: of its answer, and of its label if there are two.
 
     Returns
     -------
-    bytes or None
-        None if the maps hold no mass: there is nothing to show.
+    Overlay or None
+        None if the first flow holds no mass: there is nothing to show.
     """
-    if not maps.any():
+    if not flows[0].any():
         return None
-    size = heat_grid((maps.shape[1], maps.shape[2]), len(maps))
-    frames = render(torch.from_numpy(maps)[None], size=size, mode="sigmoid")[0].numpy()
-    around = ((0, 0), (GUTTER, GUTTER), (GUTTER, GUTTER))
-    values = np.pad(frames, around, mode="edge").reshape(-1, size[1] + 2 * GUTTER)
-    return webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
+    _, layers, height, width = flows.shape
+    frames = draw_frames(flows, heat_grid((height, width), layers))
+    around = ((0, 0), (0, 0), (GUTTER, GUTTER), (GUTTER, GUTTER))
+    padded = np.pad(frames.levels, around, mode="edge")
+    columns, _, high, wide = padded.shape
+    values = padded.transpose(1, 2, 0, 3).reshape(layers * high, columns * wide)
+    content = webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
+    return Overlay(content, frames.lifts)
+
+
+def _flows(run: Run, group: list[int], wrong: Collection[int]) -> list[NDArray[np.float32]]:
+    """Return the flows (n, L, h, w) of some rows that are stored together."""
+    maps = run.read_maps(group[0], group[-1] + 1)[:, None]
+    found = [maps[row - group[0]] for row in group]
+    if not run.spec.label_maps or not any(row in wrong for row in group):
+        return found
+    labels = run.read_maps(group[0], group[-1] + 1, "label")[:, None]
+    return [
+        np.concatenate([own, labels[row - group[0]]])
+        if row in wrong and labels[row - group[0]].any()
+        else own
+        for row, own in zip(group, found, strict=True)
+    ]
+
+
+def _pooled(maps: NDArray[np.float32]) -> tuple[float, ...]:
+    flow = maps.sum(axis=0, dtype=np.float64)
+    parts = [np.array_split(np.arange(side), min(side, _BOXES)) for side in flow.shape]
+    boxes = [flow[np.ix_(rows, columns)].sum() for rows in parts[0] for columns in parts[1]]
+    return tuple((np.asarray(boxes) / flow.sum()).tolist())
 
 
 def _photo(crop: Crop, side: int) -> bytes | None:

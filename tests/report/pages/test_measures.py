@@ -16,6 +16,7 @@ from pipeline.report.pages.measures import (
     read_spans,
     whole_columns,
 )
+from pipeline.report.pages.quantiles import Quantiles
 
 KINDS = ("fraction", "ratio", "mass", "count", "flag")
 
@@ -88,7 +89,8 @@ def test_every_measure_of_an_image_has_its_words():
     extras = ("prefix_mass", "readout_rank", "residual", "token_norm")
     every = columns(2, boxes=True, extras=extras, label_maps=True)
     assert all(meaning(name) for name in (*every, "brightness", "contrast", "sharpness"))
-    assert meaning("entropy_l01") == f"{meaning('entropy_flow')}, of layer 1"
+    assert meaning("gini_l01") == f"{meaning('gini_flow')}, of layer 1"
+    assert meaning("entropy_l01") == f"{meaning('entropy_flow')}, accumulated up to layer 1"
     assert meaning("something_new") == ""
 
 
@@ -103,9 +105,10 @@ def test_columns_of_layers_are_left_out():
 
 def test_spans_are_the_quantiles_of_the_class(run):
     atlas = run.atlas("label")
-    spans = read_spans(atlas, ("mass_flow", "convergence_depth"), (5, 1))
+    quantiles = Quantiles(run, atlas)
+    spans = read_spans(quantiles, ("mass_flow", "convergence_depth"), (5, 1))
     assert len(spans) == 4
     for (column, number), span in spans.items():
         for q, found in zip((0.1, 0.5, 0.9), (span.low, span.middle, span.high), strict=True):
-            assert found == atlas.quantile(column, q)[number]
+            assert found == quantiles.of(column, q)[0][number]
         assert span.images == atlas.histogram(column)[number].sum()

@@ -8,6 +8,7 @@ from pipeline.atlas import aggregate, choose_atlas
 from pipeline.audit import audit
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import read_findings
+from pipeline.report.pages.quantiles import Quantiles
 from pipeline.report.pages.rows import named_columns, read_rows
 from pipeline.store.layout import index_path, summary_path
 from pipeline.store.parquet import parquet_bytes
@@ -24,9 +25,14 @@ def finding(number: int, rows: tuple[int, ...], *columns: str) -> Finding:
     )
 
 
+def rows_of(run, findings):
+    atlas = choose_atlas(run)
+    return read_rows(run, atlas, Quantiles(run, atlas), findings)
+
+
 @pytest.fixture(scope="module")
 def read(run):
-    return read_rows(run, choose_atlas(run), read_findings(run))
+    return rows_of(run, read_findings(run))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def test_rows_are_the_evidence_in_the_order_of_the_findings(run, read):
 def test_a_row_of_two_findings_leads_to_both_and_what_they_rest_on_comes_first(run):
     first = finding(0, (2, 7), "corner_tr_flow", "mass_confident")
     other = finding(3, (9, 7), "border_l02")
-    rows = read_rows(run, choose_atlas(run), (first, other))
+    rows = rows_of(run, (first, other))
     assert list(rows) == [2, 7, 9]
     assert [(item.finding.number, item.rank) for item in rows[7].evidence] == [(0, 2), (3, 2)]
     named = [(measure.column, measure.named_by) for measure in rows[7].measures[:3]]
@@ -111,7 +117,7 @@ def test_a_row_is_compared_with_its_prediction_where_nothing_is_labelled(tmp_pat
     used = run.summary().to_table(filter=pc.field("status") == 1).slice(0, 1).to_pylist()[0]
     atlas = choose_atlas(run)
     assert atlas.table == "predicted"
-    row = read_rows(run, atlas, [finding(0, (used["row"],))])[used["row"]]
+    row = rows_of(run, [finding(0, (used["row"],))])[used["row"]]
     assert (row.label, row.class_id) == (None, used["pred"])
     assert row.measures[0].middle == atlas.quantile("mass_flow", 0.5)[used["pred"]]
 
@@ -123,7 +129,7 @@ def test_a_row_of_no_class_has_nothing_beside_it(tmp_path):
     unknown = pc.if_else(pc.equal(table["row"], 3), pa.scalar(None, pa.int32()), table["label"])
     run.write(summary_path(0), parquet_bytes(table.set_column(place, "label", unknown)))
     aggregate(run)
-    row = read_rows(run, choose_atlas(run), [finding(0, (3,))])[3]
+    row = rows_of(run, [finding(0, (3,))])[3]
     assert row.class_id is None
     assert row.measures
     assert not any(measure.drawn or measure.side for measure in row.measures)
@@ -137,7 +143,9 @@ def test_a_row_knows_its_split(tmp_path):
     index = index.set_column(place, index.schema.field(place), splits)
     run.write(index_path(0), parquet_bytes(index))
     aggregate(run)
-    rows = read_rows(run, choose_atlas(run), [finding(0, (9, 3, 30))])
+    rows = read_rows(
+        run, choose_atlas(run), Quantiles(run, choose_atlas(run)), [finding(0, (9, 3, 30))]
+    )
     assert {number: row.split for number, row in rows.items()} == {
         9: "part 9",
         3: "part 3",
@@ -155,5 +163,5 @@ def test_columns_are_those_that_the_summary_has():
 
 
 def test_no_evidence_no_rows(run):
-    assert read_rows(run, choose_atlas(run), [finding(0, ())]) == {}
-    assert read_rows(run, choose_atlas(run), []) == {}
+    assert rows_of(run, [finding(0, ())]) == {}
+    assert rows_of(run, []) == {}

@@ -8,12 +8,11 @@ from PIL import Image
 from pipeline.flows import render
 from pipeline.report.pictures.overlays import (
     GUTTER,
-    LARGE_SIDE,
     PHOTO_SIDE,
+    draw_overlay,
     draw_pictures,
     heat_film,
     heat_grid,
-    heat_sprite,
 )
 from pipeline.report.pictures.palettes import INFERNO
 from pipeline.store import Status, open_run
@@ -51,33 +50,14 @@ def test_what_cannot_be_read_any_more_has_a_reason_and_still_its_flow(drawn):
     assert any(pictures[int(row)].heat for row in rows if row % 5 == 0)
 
 
-def test_a_large_photo_is_as_fine_as_what_the_model_saw(tmp_path):
-    run = synthetic_run(tmp_path / "run", images=8, classes=2, grid=(20, 30), layers=1)
-    for row, uri in enumerate(run.index().column("uri").to_pylist()):
-        (tmp_path / "run" / uri).parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels(row)).save(tmp_path / "run" / uri)
-    pictures = draw_pictures(run, [2, 3], large={3})
-    assert pictures[2].large == pictures[2].photo
-    assert max(opened(run, pictures[3].photo).size) == PHOTO_SIDE
-    assert opened(run, pictures[3].large).size == (LARGE_SIDE, round(LARGE_SIDE * 320 / 480))
-
-
-def test_a_photo_is_not_stored_twice_where_the_model_saw_no_more(drawn):
-    run, _, rows = drawn
-    row = next(int(row) for row in rows if row % 5 > 1)
-    (picture,) = draw_pictures(run, [row], large={row}).values()
-    assert picture.large == picture.photo
-    assert draw_pictures(run, [0], large={0})[0].large is None
-
-
 def test_a_film_shows_the_frames_of_the_overlay():
     maps = np.random.default_rng(0).random((5, 6, 8)).astype(np.float32)
-    film = heat_film((6, 8), 5)
-    sprite = Image.open(io.BytesIO(heat_sprite(maps)))
+    film = heat_film((6, 8), 5, 2)
+    sprite = Image.open(io.BytesIO(draw_overlay(maps[None]).content))
     width, height = (float(part.strip("%")) / 100 for part in film.size.split())
     assert sprite.size == (round(width * 8), round(height * 6))
     for layer in range(5):
-        place = float(film.position(layer).split()[1].strip("%")) / 100
+        place = float(film.position(2 * layer).split()[1].strip("%")) / 100
         top = place * (sprite.size[1] - 6)  # as CSS places what is larger than its box
         assert top == pytest.approx(layer * (6 + 2 * GUTTER) + GUTTER, abs=0.01)
 
@@ -98,8 +78,9 @@ def test_quarantined_row_has_no_flow(drawn):
 
 def test_heat_frames_are_the_rendered_flow_in_transparent_colours():
     maps = np.random.default_rng(0).random((5, 6, 8)).astype(np.float32)
-    sprite = np.asarray(Image.open(io.BytesIO(heat_sprite(maps))).convert("RGBA"))
-    assert sprite.shape == (5 * (6 + 2 * GUTTER), 8 + 2 * GUTTER, 4)
+    sprite = np.asarray(Image.open(io.BytesIO(draw_overlay(maps[None]).content)).convert("RGBA"))
+    assert sprite.shape == (5 * (6 + 2 * GUTTER), 2 * (8 + 2 * GUTTER), 4)
+    sprite = sprite[:, : 8 + 2 * GUTTER]
     frames = render(torch.from_numpy(maps)[None], (6, 8))[0].numpy()
     for frame, shown in zip(frames, np.split(sprite, 5), strict=True):
         inner = shown[GUTTER:-GUTTER, GUTTER:-GUTTER]
@@ -117,13 +98,13 @@ def test_heat_frames_are_the_rendered_flow_in_transparent_colours():
 def test_heat_of_fine_or_many_maps_stays_an_image(layers, cells):
     assert heat_grid((64, 64), layers) == (cells, cells)
     maps = np.tile(np.eye(4, dtype=np.float32), (layers, 1, 1))
-    sprite = Image.open(io.BytesIO(heat_sprite(maps)))
-    assert sprite.size == (4 + 2 * GUTTER, layers * (4 + 2 * GUTTER))
+    sprite = Image.open(io.BytesIO(draw_overlay(maps[None]).content))
+    assert sprite.size == (2 * (4 + 2 * GUTTER), layers * (4 + 2 * GUTTER))
     assert sprite.size[1] <= 16_383
 
 
 def test_no_mass_no_heat():
-    assert heat_sprite(np.zeros((3, 4, 4), np.float32)) is None
+    assert draw_overlay(np.zeros((1, 3, 4, 4), np.float32)) is None
 
 
 def test_order_and_company_do_not_change_the_bytes(drawn, tmp_path):
@@ -133,6 +114,17 @@ def test_order_and_company_do_not_change_the_bytes(drawn, tmp_path):
     again = draw_pictures(open_run(run.uri), reversed(chosen))
     assert again == {row: pictures[row] for row in chosen}
     assert before == {row: run.read(f"report/assets/rows/{row}.webp") for row in chosen}
+
+
+def test_the_flow_of_the_label_is_drawn_where_the_answer_is_wrong(tmp_path):
+    run = synthetic_run(tmp_path, images=8, classes=2, layers=2, label_maps=True)
+    rows = [int(row) for row in np.flatnonzero(run.status[:] == Status.OK)][:4]
+    pictures = draw_pictures(run, rows, wrong=rows[:1])
+    assert [pictures[row].columns for row in rows] == [4, 2, 2, 2]
+    sprite = np.asarray(opened(run, pictures[rows[0]].heat).convert("RGBA"))
+    answer, label = np.split(sprite, 2, axis=1)
+    own, other = np.split(answer, 2, axis=1)[0], np.split(label, 2, axis=1)[0]
+    assert (own[..., 3] == other[:, ::-1, 3]).all()  # label maps are the maps seen in a mirror
 
 
 def test_no_rows_no_pictures(drawn):
