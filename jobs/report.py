@@ -7,13 +7,27 @@ import typer
 from pipeline.console.command import run_command, say
 
 
-def report(run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")]) -> None:
+def report(
+    run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file",
+            help="Also write report.html: first page, findings and classes in one file, to send or "
+            "to print as a PDF.",
+        ),
+    ] = False,
+) -> None:
     """Write the report of an audited run as static HTML."""
     from pipeline.report import write_report
+    from pipeline.report.single_file import write_single_file
     from pipeline.store.reader import open_run
 
-    page = write_report(open_run(run))
+    opened = open_run(run)
+    page = write_report(opened)
     say(f"report: {run.rstrip('/')}/{page}")
+    if single_file:
+        say(f"one file: {run.rstrip('/')}/{write_single_file(opened)}")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import asyncio
 import importlib.util
 import logging
+import re
 import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _CODE = ("pipeline", "jobs")
+_NO_AGENT = "No available agent"
+_AGENT_SECONDS = 120.0
+"""How long to wait for a node that runs jobs: it comes some time after the dashboard."""
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _LOST_SECONDS = 300.0
 """How long the cluster may be unreachable before the command stops following its job."""
 
@@ -48,11 +54,13 @@ def submit(
     client = _connect(address)
     with tempfile.TemporaryDirectory() as folder:
         entrypoint = _stage(settings, Path(folder), code=not installed)
-        job = client.submit_job(
-            entrypoint=entrypoint,
-            submission_id=f"flowatlas-{uuid.uuid4().hex[:12]}",
-            runtime_env={"working_dir": folder, "excludes": ["__pycache__"]},
-            metadata={"run": settings.run},
+        job = _when_ready(
+            lambda: client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=f"flowatlas-{uuid.uuid4().hex[:12]}",
+                runtime_env={"working_dir": folder, "excludes": ["__pycache__"]},
+                metadata={"run": settings.run},
+            )
         )
     say(f"job {job}: {settings.run}")
     later = (
@@ -110,6 +118,29 @@ def _connect(address: str) -> "JobSubmissionClient":
         ) from error
 
 
+def _when_ready(send: Callable[[], str], seconds: float = _AGENT_SECONDS) -> str:
+    """Return the job that ``send`` starts; a cluster has no agent right after its start.
+
+    Raises FlowatlasError if there is still none after ``seconds``.
+    """
+    end, waited = time.monotonic() + seconds, False
+    while True:
+        try:
+            return send()
+        except RuntimeError as error:
+            if _NO_AGENT not in str(error):
+                raise
+            if time.monotonic() >= end:
+                raise FlowatlasError(
+                    f"the cluster had no agent to run the job after {seconds:.0f} s; look at its "
+                    "dashboard, and submit again once a node is alive"
+                ) from error
+        if not waited:
+            say("the cluster has no agent for jobs yet; waiting for it")
+            waited = True
+        time.sleep(1)
+
+
 def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
     """Write what the job needs into ``folder``, its working directory; return its command."""
     content = yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
@@ -161,6 +192,12 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
         last_answer = time.monotonic()
         if info.status.is_terminal():
             say(f"job {job}: {info.status.lower()}. {info.message or ''}")
+            if log.missing and info.status != "SUCCEEDED":
+                say(
+                    f"the cluster's Python has no module {log.missing}: install flowatlas with its "
+                    "dependencies on every node (infra/Dockerfile builds such an image), then "
+                    "submit again"
+                )
             return info.driver_exit_code or int(info.status != "SUCCEEDED")
         time.sleep(0.5)
 
@@ -170,14 +207,26 @@ class _Log:
 
     def __init__(self, client: "JobSubmissionClient", job: str) -> None:
         self._client, self._job, self._printed = client, job, 0
+        self._line = ""
+        self.missing: str | None = None
+        """The module that the job's Python has not."""
 
     async def print(self) -> None:
         """Print new text as it arrives, until the job or the connection ends."""
         seen = 0
         async for text in self._client.tail_job_logs(self._job):
-            print(text[max(0, self._printed - seen) :], end="", flush=True)
+            new = text[max(0, self._printed - seen) :]
+            print(new, end="", flush=True)
+            self._look(new)
             seen += len(text)
             self._printed = max(self._printed, seen)
+
+    def _look(self, text: str) -> None:
+        """Remember a module that is missing; a line may arrive in pieces."""
+        self._line += text
+        if found := _MISSING.search(self._line):
+            self.missing = found[1]
+        self._line = self._line.rpartition("\n")[2]
 
 
 if __name__ == "__main__":

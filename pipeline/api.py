@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.atlas import Atlas, open_atlas
+from pipeline.files.urls import is_url
 from pipeline.store import reader
 from pipeline.store.objects import open_store
 
@@ -20,6 +21,29 @@ class Run(reader.Run):
         images or of other groups; ``run.atlas("NAME")`` opens its first table.
         """
         return open_atlas(self, table, name)
+
+    def show_report(self) -> str:
+        """Open the report in a browser and return its address; it is written if there is none.
+
+        Raises
+        ------
+        RunIncomplete
+            The run has no audit to report yet.
+        ConfigError
+            The run is in an object store, where a browser cannot open it.
+        """
+        import webbrowser
+        from pathlib import Path
+
+        from pipeline.errors import ConfigError
+        from pipeline.report import write_report
+
+        if is_url(self.place):
+            raise ConfigError(f"{self.uri} is in a store; copy its report/ to this machine first")
+        page = "report/index.html" if self.exists("report/index.html") else write_report(self)
+        address = (Path(self.place) / page).as_uri()
+        webbrowser.open(address)
+        return address
 
     def show(self, row: int, layer: int | None = None) -> "Image.Image":
         """Return a picture of a row: the flow over the model's input, layer by layer."""

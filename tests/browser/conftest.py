@@ -70,7 +70,8 @@ def look(chromium: Any, report: Path) -> Iterator[Callable[..., Any]]:
         chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         for log in ("browser", "performance"):
             chromium.get_log(log)
-        chromium.get((report / page).as_uri())
+        path, mark, query = page.partition("?")
+        chromium.get(f"{(report / path).as_uri()}{mark}{query}")
         return chromium
 
     yield open_page

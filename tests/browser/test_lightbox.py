@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from selenium.webdriver.support.ui import Select
@@ -124,3 +125,24 @@ def test_it_fits_and_can_be_read(look, width, dark):
     assert scroll <= client
     ratio, what = driver.execute_script(CONTRASTS.replace('"body *"', '"#lightbox *"'))
     assert ratio >= 4.5, what
+
+
+def test_one_file_has_its_pictures_and_its_light_box(look, run, chromium):
+    from pipeline.report.single_file import write_single_file
+
+    look("index.html")
+    chromium.get((Path(run.uri) / write_single_file(run)).as_uri())
+    css(chromium, "a.open")[0].send_keys(ENTER)
+    assert box(chromium).is_displayed()
+    loaded = (
+        "const done = arguments[0]; Promise.all([...document.querySelectorAll('#lightbox .stack "
+        "img')].map((i) => i.decode().then(() => i.naturalWidth, () => 0))).then(done)"
+    )
+    assert min(chromium.execute_async_script(loaded), default=1) > 0
+    messages = [entry["message"] for entry in chromium.get_log("browser")]
+    assert not [text for text in messages if "Content Security Policy" in text], messages
+    driver = chromium
+    driver.switch_to.active_element.send_keys(ESCAPE)
+    driver.get(driver.current_url.partition("#")[0] + f"#page-classes-{TAGGED}")
+    tile = css(driver, f"#page-classes-{TAGGED} .film .tile")[0]
+    assert "data:image/webp" in tile.value_of_css_property("background-image")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.audit.findings_table import EVIDENCE
 from pipeline.errors import FlowatlasError
 from pipeline.export.fiftyone import SAMPLES, export_fiftyone
 from tests.report.reported import NAMES, SIZE, drawn_run
@@ -22,7 +23,7 @@ def test_every_sample_has_a_crop_and_a_heatmap_of_its_size(run, exported):
     folder, samples = exported
     for sample in samples:
         image, heat = (
-            Image.open(path) for path in (sample["filepath"], sample["flow"]["map_path"])
+            Image.open(folder / path) for path in (sample["filepath"], sample["flow"]["map_path"])
         )
         assert image.size == heat.size == (SIZE[1], SIZE[0])
         assert (image.mode, heat.mode) == ("RGB", "L")
@@ -43,10 +44,26 @@ def test_labels_are_those_of_the_summary(run, exported):
         assert sample["prediction"]["confidence"] == entry["confidence"]
 
 
+def test_measures_findings_and_tags_are_fields(run, exported):
+    _, samples = exported
+    summary = {entry["row"]: entry for entry in run.summary().to_table().to_pylist()}
+    evidence = run.table(EVIDENCE).to_pandas()
+    sentences = run.findings()["sentence"].to_pylist()
+    for sample in samples:
+        entry = summary[sample["row"]]
+        assert sample["mass_flow"] == entry["mass_flow"]
+        assert sample["tags"][0] == ("right" if entry["correct"] else "wrong")
+        numbers = sorted(evidence[evidence.row == sample["row"]].finding)
+        assert sample["tags"][1:] == [f"finding-{number}" for number in numbers]
+        assert sample["findings"] == [sentences[number] for number in numbers]
+        assert "mass_l00" not in sample
+
+
 def test_fiftyone_takes_the_samples(exported):
     fiftyone = pytest.importorskip("fiftyone")
-    _, samples = exported
+    folder, samples = exported
     for sample in samples:
+        sample["filepath"] = str(folder / sample["filepath"])
         taken = fiftyone.Sample.from_dict(sample)
         assert isinstance(taken["flow"], fiftyone.Heatmap)
         assert isinstance(taken["ground_truth"], fiftyone.Classification)

@@ -1,5 +1,6 @@
 """Jobs on a real cluster of two nodes, each with one CPU and one GPU in name only."""
 
+import asyncio
 import os
 import re
 import signal
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.submit import _stage
+from jobs.submit import _Log, _stage, _when_ready
 from pipeline.engine import run_flows
 from pipeline.engine.ray.metrics import METRICS
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FlowatlasError
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
 from tests.jobs.cluster import RayCluster, ray_cluster
@@ -155,3 +156,41 @@ def test_the_code_of_a_factory_is_sent_with_the_job(
     assert found == {"own/__init__.py", "own/nets.py", "single.py"}
     with pytest.raises(ConfigError, match="there is no module nowhere here"):
         _stage(small_config(tmp_path, model={"factory": "nowhere:build"}), staged, code=False)
+
+
+def test_a_cluster_that_has_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.submit.time.sleep", lambda seconds: None)
+    tries = []
+
+    def send() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("Request failed with status code 500: No available agent to submit")
+        return "job-1"
+
+    assert _when_ready(send) == "job-1"
+    assert len(tries) == 3
+
+
+def test_a_cluster_without_agents_and_other_errors_end_the_wait() -> None:
+    def never() -> str:
+        raise RuntimeError("No available agent to submit job, please try again later.")
+
+    def wrong() -> str:
+        raise RuntimeError("status code 400: no such directory")
+
+    with pytest.raises(FlowatlasError, match="no agent"):
+        _when_ready(never, seconds=0)
+    with pytest.raises(RuntimeError, match="400"):
+        _when_ready(wrong)
+
+
+def test_a_module_that_the_cluster_lacks_is_remembered() -> None:
+    class Client:
+        async def tail_job_logs(self, job: str):  # type: ignore[no-untyped-def]
+            for part in ("Traceback …\nModuleNotFound", "Error: No module named 'typer'\n", "x"):
+                yield part
+
+    log = _Log(Client(), "job")  # type: ignore[arg-type]
+    asyncio.run(log.print())
+    assert log.missing == "typer"

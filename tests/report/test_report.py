@@ -69,7 +69,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_there_is_a_page_for_every_class_and_its_name_is_a_number(pages):
     expected = {f"classes/{number}.html" for number in range(len(NAMES))}
     found = {name for name in pages if name.startswith(("findings/", "rows/", "comparisons/"))}
-    assert pages.keys() - found == {"index.html"} | expected
+    assert pages.keys() - found == {"index.html", "images.html"} | expected
 
 
 def test_a_class_page_tells_whether_there_may_be_two_ways_to_look(run, pages):

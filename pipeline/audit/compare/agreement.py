@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from pipeline.audit.compare.shared_images import Pairs
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.text.numbers import figure, percent, rate
+from pipeline.audit.text.quoting import quote
 
 _SENTENCES = {
     "paired_jsd": "On the {images} images in both runs the flows are {value} bits apart "
@@ -17,12 +18,14 @@ _SENTENCES = {
     "paired_rank_correlation": "On the {images} images in both runs the cells of the flows "
     "correlate with {value} (Spearman).",
     "paired_agreement": "On the {images} images in both runs {share} of the answers are the same.",
-    "paired_accuracy": "On the {images} images in both runs {share} of the answers are right, "
-    "{other_share} in the other run (McNemar p = {p}).",
+    "paired_accuracy": "On the {images} images in both runs {share} of the answers are right in "
+    "{own}, {other_share} in {other} (McNemar p = {p}).",
 }
 
 
-def agreement(pairs: Pairs, names: Sequence[str]) -> list[dict[str, Any]]:
+def agreement(
+    pairs: Pairs, names: Sequence[str], runs: tuple[str, str] = ("the first", "the other")
+) -> list[dict[str, Any]]:
     """Return rows on all shared images, with a sentence each, and on those of every class.
 
     ``value`` is the mean over images and ``control`` what two equal runs have; of accuracy the
@@ -33,12 +36,16 @@ def agreement(pairs: Pairs, names: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
     for number, chosen in groups:
         if chosen.sum() >= LEAST_IMAGES:
-            rows += _rows(pairs, chosen, number, names)
+            rows += _rows(pairs, chosen, number, names, runs)
     return rows
 
 
 def _rows(
-    pairs: Pairs, chosen: NDArray[np.bool_], number: int | None, names: Sequence[str]
+    pairs: Pairs,
+    chosen: NDArray[np.bool_],
+    number: int | None,
+    names: Sequence[str],
+    runs: tuple[str, str],
 ) -> list[dict[str, Any]]:
     same = (pairs.predicted[0] == pairs.predicted[1])[chosen]
     found: list[tuple[str, float, float, float | None]] = [
@@ -70,6 +77,8 @@ def _rows(
             if number is not None
             else _SENTENCES[statistic].format(
                 images=images,
+                own=quote(runs[0]),
+                other=quote(runs[1]),
                 value=figure(value),
                 share=percent(value),
                 other_share=percent(control),

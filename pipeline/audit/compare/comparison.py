@@ -18,7 +18,7 @@ from pipeline.audit.compare.agreement import agreement
 from pipeline.audit.compare.differences import differences, mark_headlines
 from pipeline.audit.compare.mean_flows import mean_flows
 from pipeline.audit.compare.overlap import require_disjoint
-from pipeline.audit.compare.settings import compare_settings
+from pipeline.audit.compare.settings import comparable, compare_settings, run_names
 from pipeline.audit.compare.shared_images import pair
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.text.quoting import quote
@@ -104,10 +104,17 @@ def compare(
     """
     atlases = choose_atlas(one, atlas), choose_atlas(other, other_atlas)
     named = atlas is not None or other_atlas is not None
-    rows = differences(*atlases, same_layers=one.spec.layers == other.spec.layers)
+    settings = compare_settings(one, other, *atlases)
+    sides = run_names(settings)
+    rows = differences(
+        *atlases,
+        same_layers=one.spec.layers == other.spec.layers,
+        names=sides,
+        same_method=comparable(settings),
+    )
     headlines = mark_headlines(rows)
     if not named:
-        rows += agreement(pair(one, other), atlases[0].names)
+        rows += agreement(pair(one, other), atlases[0].names, sides)
     if not rows:
         raise ConfigError(
             f"nothing to compare: no image, and no class with {LEAST_IMAGES} images, is in both: "
@@ -119,7 +126,6 @@ def compare(
     rest.sort(key=_order)
     table = pa.Table.from_pylist([_empty() | row for row in headlines] + rest, COMPARE_SCHEMA)
     path = compare_path(other, atlas, other_atlas)
-    settings = compare_settings(one, other, *atlases)
     one.write(companion_path(path, "settings"), parquet_bytes(settings))
     classes = [row["class"] for row in headlines if row.get("class") is not None]
     one.write(companion_path(path, "maps"), parquet_bytes(mean_flows(*atlases, classes)))

@@ -53,15 +53,27 @@ class _Compared:
     edges: NDArray[np.float64]
 
 
-def differences(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, Any]]:
+_NOT_OF_MAPS = {"confidence", "brightness", "contrast", "sharpness"}
+
+
+def differences(
+    one: Atlas,
+    other: Atlas,
+    same_layers: bool,
+    names: tuple[str, str] = ("the first", "the other"),
+    same_method: bool = True,
+) -> list[dict[str, Any]]:
     """Return a row per column and class, and one for all classes in the first's class mix.
 
     Classes (or groups) are matched by name. What has too few images has no row; all p-values share
-    one Benjamini–Hochberg correction.
+    one Benjamini–Hochberg correction. ``names`` are those of the runs. Of maps of two methods
+    nothing is compared.
     """
     here, there = matched_classes(one.names, other.names)
     compared = [
-        _compare(one, other, column, here, there) for column in matched(one, other, same_layers)
+        _compare(one, other, column, here, there)
+        for column in matched(one, other, same_layers)
+        if same_method or column.name in _NOT_OF_MAPS
     ]
     if not compared:
         return []
@@ -72,9 +84,9 @@ def differences(one: Atlas, other: Atlas, same_layers: bool) -> list[dict[str, A
     for item, own in zip(compared, q, strict=True):
         for i, number in enumerate(here.tolist()):
             if not np.isnan(own[i]):
-                rows.append(_class_row(item, i, number, one.names[number], float(own[i])))
+                rows.append(_class_row(item, i, number, one.names[number], float(own[i]), names))
         if item.whole is not None:
-            rows.append(_whole_row(item, item.whole, float(own[-1]), group))
+            rows.append(_whole_row(item, item.whole, float(own[-1]), group, names))
     return rows
 
 
@@ -110,7 +122,9 @@ def _compare(
     )
 
 
-def _class_row(item: _Compared, i: int, number: int, name: str, q: float) -> dict[str, Any]:
+def _class_row(
+    item: _Compared, i: int, number: int, name: str, q: float, names: tuple[str, str]
+) -> dict[str, Any]:
     row = {
         "class": number,
         "class_name": name,
@@ -119,10 +133,14 @@ def _class_row(item: _Compared, i: int, number: int, name: str, q: float) -> dic
         "value": float(item.means[0, i]),
         "control": float(item.means[1, i]),
     }
-    return _finish(row | _distances(item, item.found, i, q), item.found.shift[i], quote(name))
+    return _finish(
+        row | _distances(item, item.found, i, q), item.found.shift[i], quote(name), names
+    )
 
 
-def _whole_row(item: _Compared, whole: _Whole, q: float, group: str) -> dict[str, Any]:
+def _whole_row(
+    item: _Compared, whole: _Whole, q: float, group: str, names: tuple[str, str]
+) -> dict[str, Any]:
     row = {
         "classes": whole.same.classes,
         "images": whole.same.images,
@@ -133,7 +151,7 @@ def _whole_row(item: _Compared, whole: _Whole, q: float, group: str) -> dict[str
     }
     plural = f"{whole.same.classes} {group}{'es' if group == 'class' else 's'}"
     who = f"The whole, standardised to the same mix of {plural},"
-    return _finish(row | _distances(item, whole.found, 0, q), whole.found.shift[0], who)
+    return _finish(row | _distances(item, whole.found, 0, q), whole.found.shift[0], who, names)
 
 
 def _distances(item: _Compared, found: Drift, i: int, q: float) -> dict[str, Any]:
@@ -151,24 +169,24 @@ def _distances(item: _Compared, found: Drift, i: int, q: float) -> dict[str, Any
     }
 
 
-def _finish(row: dict[str, Any], shift: float, who: str) -> dict[str, Any]:
+def _finish(row: dict[str, Any], shift: float, who: str, names: tuple[str, str]) -> dict[str, Any]:
     """Add the sentence to what is significant and large."""
     if row["q"] <= Q_LIMIT and row["psi"] >= LEAST_PSI and row["ks"] >= LEAST_KS:
-        row["sentence"] = _sentence(row, float(shift), who)
+        row["sentence"] = _sentence(row, float(shift), who, names)
     return row
 
 
-def _sentence(row: dict[str, Any], shift: float, who: str) -> str:
+def _sentence(row: dict[str, Any], shift: float, who: str, names: tuple[str, str]) -> str:
     """Quote the means where they differ, else the value that separates the distributions best."""
-    what = row["statistic"]
+    what, (own, other) = row["statistic"], map(quote, names)
     if row["other_statistic"] != what:
-        what = f"{what} (the other's {row['other_statistic']})"
+        what = f"{what} ({row['other_statistic']} in {other})"
     if means_differ(row["value"], row["control"], shift):
-        change = f"{figure(row['value'])} on average, {figure(row['control'])} in the other"
+        change = f"{figure(row['value'])} on average in {own}, {figure(row['control'])} in {other}"
     else:
         change = (
-            f"{percent(row['below'])} of the images are below {figure(row['at'])}, "
-            f"{percent(row['other_below'])} in the other"
+            f"{percent(row['below'])} of the images are below {figure(row['at'])} in {own}, "
+            f"{percent(row['other_below'])} in {other}"
         )
     worth = ""
     if round(row.get("other_effective", row["other_images"])) != row["other_images"]:

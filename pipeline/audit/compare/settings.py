@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.atlas import Atlas
+from pipeline.audit.text.quoting import quote
 from pipeline.files.urls import shown
 from pipeline.store import Run
 
@@ -28,6 +29,30 @@ def compare_settings(one: Run, other: Run, atlas: Atlas, other_atlas: Atlas) -> 
     return pa.Table.from_pylist(rows, schema=SETTINGS_SCHEMA)
 
 
+def run_names(settings: pa.Table) -> tuple[str, str]:
+    """Return what the two sides are called: their folders, or what tells them apart besides."""
+    rows = {row["setting"]: row for row in settings.to_pylist()}
+    sides = []
+    for key in ("value", "other"):
+        parts = [part for part in rows[RUN][key].rstrip("/").split("/") if part]
+        sides.append((parts, rows[ATLAS][key] if ATLAS in rows else ""))
+    (own, atlas), (others, other_atlas) = sides
+    if own == others:
+        return f"atlas {atlas or 'all'}", f"atlas {other_atlas or 'all'}"
+    depth = next(n for n in range(1, len(own) + len(others) + 1) if own[-n:] != others[-n:])
+    names = ["/".join(own[-depth:]), "/".join(others[-depth:])]
+    if atlas or other_atlas:
+        names = [
+            f"{name}, {of or 'all'}" for name, of in zip(names, (atlas, other_atlas), strict=True)
+        ]
+    return names[0], names[1]
+
+
+def comparable(settings: pa.Table) -> bool:
+    """Return whether the maps of both are of one method, so that they mean the same."""
+    return not any(row["setting"] == METHOD for row in differing(settings))
+
+
 def differing(settings: pa.Table) -> list[dict[str, str]]:
     """Return the settings that differ, except where the runs and atlases are stored."""
     return [
@@ -42,21 +67,25 @@ def settings_sentence(settings: pa.Table) -> str:
     rows = differing(settings)
     if not rows:
         return "Both runs used the same settings."
-    names = ", ".join(_change(row) for row in rows)
-    sentence = f"The settings differ: {names}."
+    sides = run_names(settings)
+    sentence = f"The settings differ: {', '.join(_change(row, sides) for row in rows)}."
     if any(row["setting"] == METHOD for row in rows):
         sentence += (
-            " The methods differ, so the maps are not directly comparable: the differences below "
-            "may come from the methods alone."
+            " The methods differ, so their maps do not mean the same, and only what is not of the "
+            "maps is compared class by class."
         )
     return sentence
 
 
-def _change(row: dict[str, str]) -> str:
+def _change(row: dict[str, str], names: tuple[str, str]) -> str:
     name = f"{row['setting'][0].lower()}{row['setting'][1:]}"
     if max(len(row["value"]), len(row["other"])) > _LONGEST:
         return name
-    return f"{name} ({row['value'] or 'none'}; {row['other'] or 'none'} in the other)"
+    own, other = (
+        f"{row[key] or 'none'} in {quote(side)}"
+        for key, side in zip(("value", "other"), names, strict=True)
+    )
+    return f"{name} ({own}, {other})"
 
 
 _LONGEST = 48

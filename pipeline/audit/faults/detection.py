@@ -4,7 +4,7 @@ What the pixels alone explain should not be taken for something the model does. 
 they have no q-value; a run of clean images has none of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,10 @@ from pipeline.store import Run, Status
 
 ALIKE = {"brightness": 0.02, "contrast": 0.02, "sharpness": float(np.log(1.25))}
 """Largest difference between near duplicates (of sharpness: a quarter more or less)."""
+
+PROBABLE = ALIKE | {"sharpness": float(np.log(1.5))}
+"""The same of probable duplicates, whose hashes are equal: one may have been saved again, softer or
+sharper."""
 
 DARK = 0.04
 """Mean luma below which an image shows next to nothing."""
@@ -47,15 +51,13 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
     """Return near duplicates, and among them those that are labelled differently."""
     known = table.filter(table["phash"].is_valid())
     rows, labels = _floats(known, "row"), _floats(known, "label")
-    pairs = near_duplicates(known["phash"].to_numpy())
-    for column, limit in ALIKE.items():  # stripes of one pitch share a hash, but not all of these
-        if column in known.column_names:
-            values = _floats(known, column)[pairs]
-            if column == "sharpness":
-                values = np.log(values)
-            pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= limit]
+    hashes = known["phash"].to_numpy()
+    every = near_duplicates(hashes)
+    pairs = _alike(known, every, ALIKE)
+    equal = _alike(known, every[hashes[every[:, 0]] == hashes[every[:, 1]]], PROBABLE)
+    probable = _probable(rows, pairs, equal)
     if not len(pairs):
-        return []
+        return probable
     groups = groups_of(pairs)
     images = sum(len(group) for group in groups)
     evidence = tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group)
@@ -73,6 +75,7 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
             evidence=evidence,
         )
     ]
+    found += probable
     mixed = [group for group in groups if len(np.unique(labels[group])) > 1]
     if mixed and not np.isnan(labels).all():
         count = sum(len(group) for group in mixed)
@@ -91,6 +94,47 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
             )
         )
     return found
+
+
+def _alike(
+    known: pa.Table, pairs: NDArray[np.int64], limits: Mapping[str, float]
+) -> NDArray[np.int64]:
+    """Return the pairs (n, 2) whose pixels are alike: stripes of one pitch share a hash, too."""
+    for column, limit in limits.items():
+        if column in known.column_names:
+            values = _floats(known, column)[pairs]
+            if column == "sharpness":
+                values = np.log(values)
+            pairs = pairs[np.abs(values[:, 0] - values[:, 1]) <= limit]
+    return pairs
+
+
+def _probable(
+    rows: NDArray[np.float64], pairs: NDArray[np.int64], equal: NDArray[np.int64]
+) -> list[Finding]:
+    """Return a finding on the pairs with equal hashes that are not near duplicates already."""
+    certain = {tuple(pair) for pair in pairs.tolist()}
+    left = [pair for pair in equal.tolist() if tuple(pair) not in certain]
+    if not left:
+        return []
+    groups = groups_of(np.asarray(left, np.int64))
+    images = sum(len(group) for group in groups)
+    return [
+        Finding(
+            kind="fault",
+            class_id=None,
+            statistic="probable_duplicates",
+            value=float(len(groups)),
+            control=0.0,
+            images=images,
+            severity="low",
+            sentence=f"{images} images are probably duplicates of another one that is softer or "
+            f"sharper; they form {_groups(len(groups))}.",
+            evidence=tuple(
+                (int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group
+            ),
+        )
+    ]
 
 
 def _dark(table: pa.Table) -> Finding | None:

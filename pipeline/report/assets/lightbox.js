@@ -12,6 +12,9 @@ function lightbox() {
   let at = null;
   let row = null;
 
+  // In a report of one file the pictures are inside it, and known by where they came from.
+  const single = "single" in document.documentElement.dataset;
+  const address = (path) => document.querySelector(`img[data-path="${path}"]`)?.src ?? (single ? "data:," : root + path);
   const make = (name, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(name), properties);
     element.append(...children);
@@ -29,11 +32,11 @@ function lightbox() {
     const names = flows === 2 ? [`Why “${row.answer}”`, `Where “${row.label}” would be`] : [row.answer ? `Answer “${row.answer}”` : ""];
     return Array.from({ length: Math.max(1, flows) }, (_, flow) => {
       const stack = make("div", { className: "stack" });
-      if (row.photo) stack.append(make("img", { className: "photo", src: root + row.photo, alt: title() }));
+      if (row.photo) stack.append(make("img", { className: "photo", src: address(row.photo), alt: title() }));
       else stack.append(make("div", { className: "gone", textContent: `not readable now: ${row.problem}` }));
       const legend = make("span", { className: "scale" });
       if (row.heat) {
-        const heat = make("img", { className: "heat", src: root + row.heat, alt: "" });
+        const heat = make("img", { className: "heat", src: address(row.heat), alt: "" });
         const lens = make("span", { className: "lens" }, heat);
         lens.style.setProperty("--columns", row.columns);
         lens.dataset.flow = flow;
@@ -101,7 +104,7 @@ function lightbox() {
     }
     if (row.near.length) {
       const near = row.near.map((number) => {
-        const image = make("img", { src: `${root}assets/rows/${number}.webp`, alt: "" });
+        const image = make("img", { src: address(`assets/rows/${number}.webp`), alt: "" });
         const to = make("a", { href: `${root}rows/${number}.html` }, image, `row ${number}`);
         to.dataset.near = number;
         return to;

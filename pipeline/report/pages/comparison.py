@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path
-from pipeline.audit.compare.settings import ATLAS, RUN, differing, settings_sentence
+from pipeline.audit.compare.settings import (
+    ATLAS,
+    RUN,
+    differing,
+    run_names,
+    settings_sentence,
+)
+from pipeline.audit.text.quoting import visible
 from pipeline.report.charts import Chart, Series, depth_chart
 from pipeline.report.pages.depth import CURVES
 from pipeline.report.pictures.mean_flows import MeanFlows, draw_mean_flows
@@ -39,6 +46,7 @@ class Difference:
 class ComparisonPage:
     """What differs between this run and another, or between two of its atlases.
 
+    ``name`` is the other's in the list of comparisons, ``sides`` are the names of both.
     ``paired`` are the sentences on images that both hold; ``settings`` those that differ, after
     where the runs are stored, and ``settings_sentence`` sums them up; ``differences`` the whole
     first, then the classes, the largest difference first, of ``found`` classes in all; ``charts``
@@ -47,6 +55,7 @@ class ComparisonPage:
     """
 
     name: str
+    sides: tuple[str, str]
     settings_sentence: str
     paired: tuple[str, ...]
     settings: tuple[dict[str, str], ...]
@@ -74,6 +83,7 @@ def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparis
     places = [row for row in settings.to_pylist() if row["setting"] in (RUN, ATLAS)]
     return ComparisonPage(
         name=_name({row["setting"]: row for row in places}),
+        sides=run_names(settings),
         settings_sentence=settings_sentence(settings),
         paired=tuple(
             row["sentence"] for row in rows if row["kind"] == "paired" and row["sentence"]
@@ -81,7 +91,7 @@ def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparis
         settings=tuple(row for row in (*places, *differing(settings)) if _is_set(row)),
         differences=tuple(_difference(row) for row in headlines[:SHOWN]),
         found=sum(row["class"] is not None for row in headlines),
-        charts=_charts(rows),
+        charts=_charts(rows, run_names(settings)[1]),
         flows=draw_mean_flows(maps),
     )
 
@@ -106,7 +116,7 @@ def _name(places: dict[str, dict[str, str]]) -> str:
     return f"atlas {theirs}{'' if same else f' of {folder}'} (here: atlas {ours})"
 
 
-def _charts(rows: list[dict[str, Any]]) -> tuple[Chart, ...]:
+def _charts(rows: list[dict[str, Any]], other: str) -> tuple[Chart, ...]:
     """Chart what all images have on average, layer by layer, in both runs."""
     means: dict[str, dict[int, tuple[float, float]]] = {}
     for row in rows:
@@ -120,7 +130,7 @@ def _charts(rows: list[dict[str, Any]]) -> tuple[Chart, ...]:
             both = np.full((2, max(means[stem]) + 1), np.nan)
             for layer, values in means[stem].items():
                 both[:, layer] = values
-            note = "Mean of all images, for the same class mix; the other run is dashed."
+            note = f"Mean of all images, for the same class mix; {visible(other)} is dashed."
             series = Series(both[0], both[0], both[0])
             charts.append(depth_chart(title, note, series, reference=both[1]))
     return tuple(chart for chart in charts if chart is not None)

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from pipeline.atlas import aggregate
 from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path, compare, compare_path
 from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.store import open_run
 from tests.atlas.synthetic import synthetic_run
 
 
@@ -39,8 +41,21 @@ def test_a_class_that_changed_is_named_with_its_numbers(plain, tmp_path):
     numbers = [value for value in corner.values() if isinstance(value, int | float)]
     numbers += [100 * corner[key] for key in ("below", "other_below")]
     plain_text = re.sub(r"q = [^,]*,", "", corner["sentence"]).replace("“class 2”", "")
+    plain_text = re.sub(r"in “[^”]*”", "", plain_text)
     for text in re.findall(r"\d+(?:\.\d+)?", plain_text.replace("corner_tl_flow", "")):
         assert any(float(text) == pytest.approx(number, rel=0.06) for number in numbers), text
+
+
+def test_maps_of_two_methods_are_not_compared_class_by_class(plain, tmp_path):
+    other = run_of(tmp_path, seed=1, tag_class=2, tag_share=0.6)
+    spec = json.loads(other.read("run.json"))
+    spec["config"]["flow"]["method"] = "rollout"
+    other.write("run.json", json.dumps(spec).encode())
+    table = compare(plain, open_run(other.uri))
+    assert {row["statistic"] for row in table.to_pylist() if row["kind"] == "drift"} <= {
+        "confidence"
+    }
+    assert "paired_accuracy" in table["statistic"].to_pylist()
 
 
 def test_two_draws_of_one_kind_do_not_differ(plain, tmp_path):

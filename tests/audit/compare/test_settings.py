@@ -1,12 +1,17 @@
 import json
 
+import pyarrow as pa
 import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit.compare.settings import (
+    ATLAS,
+    RUN,
     SETTINGS_SCHEMA,
+    comparable,
     compare_settings,
     differing,
+    run_names,
     settings_sentence,
 )
 from pipeline.store import open_run
@@ -44,15 +49,17 @@ def test_another_method_makes_maps_of_another_kind(told):
     table = compare_settings(one, other, one.atlas(), other.atlas())
     assert {row["setting"] for row in differing(table)} == {"Method", "Method's options"}
     sentence = settings_sentence(table)
-    assert "method (daam; rollout in the other)" in sentence
-    assert "not directly comparable" in sentence
+    assert "method (daam in “one”, rollout in “other”)" in sentence
+    assert "do not mean the same" in sentence
+    assert not comparable(table)
 
 
 def test_another_model_is_named_and_its_maps_can_be_compared(told):
     one, other = told("one"), told("other", model={"name": "vit", "transform": "sata"})
     sentence = settings_sentence(compare_settings(one, other, one.atlas(), other.atlas()))
-    assert "model (synthetic; vit in the other), transform (none; sata in the other)" in sentence
-    assert "not comparable" not in sentence
+    assert "model (synthetic in “one”, vit in “other”)" in sentence
+    assert "transform (none in “one”, sata in “other”)" in sentence
+    assert "do not mean the same" not in sentence
 
 
 def test_no_key_in_a_url_is_repeated(told):
@@ -61,3 +68,20 @@ def test_no_key_in_a_url_is_repeated(told):
     table = compare_settings(one, other, one.atlas(), other.atlas())
     assert [row["setting"] for row in differing(table)] == ["Method's options"]
     assert "secret" not in str(table.to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("runs", "atlases", "names"),
+    [
+        (("/a/vit/run", "/a/deit/run"), ("", ""), ("vit/run", "deit/run")),
+        (("/a/one", "s3://b/other/"), ("", ""), ("one", "other")),
+        (("/a/run", "/a/run/"), ("day", ""), ("atlas day", "atlas all")),
+        (("/a/one", "/a/two"), ("day", "night"), ("one, day", "two, night")),
+    ],
+)
+def test_runs_are_called_by_what_tells_them_apart(runs, atlases, names):
+    rows = [
+        {"setting": setting, "value": pair[0], "other": pair[1]}
+        for setting, pair in ((RUN, runs), (ATLAS, atlases))
+    ]
+    assert run_names(pa.Table.from_pylist(rows, SETTINGS_SCHEMA)) == names

@@ -81,5 +81,20 @@ def test_one_image_is_not_images():
 @pytest.mark.parametrize("column", ["brightness", "sharpness"])
 def test_one_hash_in_another_light_is_no_duplicate(column):
     same = {10: 0.5, 14: 0.5}
-    pixels = {"brightness": same, "sharpness": same, column: {10: 0.3, 14: 0.4}}
+    pixels = {"brightness": same, "sharpness": same, column: {10: 0.3, 14: 0.5}}
     assert find_faults(run(phash={10: 1234567, 14: 1234567}, **pixels)) == []
+
+
+def test_equal_hashes_of_images_that_differ_in_sharpness_are_probable_duplicates():
+    phash = {10: 1234567, 14: 1234567, 50: 2**62 + 99, 51: 2**62 + 98}
+    light = dict.fromkeys(phash, 0.5)
+    sharp = {10: 1.0, 14: 1.26, 50: 1.0, 51: 1.26}
+    (found,) = find_faults(run(phash=phash, brightness=light, sharpness=sharp))
+    assert (found.statistic, found.images, found.severity) == ("probable_duplicates", 2, "low")
+    assert [row for row, _ in found.evidence] == [10, 14]
+    apart = find_faults(run(phash=phash, brightness=light, sharpness=sharp | {14: 2.1}))
+    assert apart == []
+    found = find_faults(run(phash=phash, brightness=light, sharpness=sharp | {51: 1.0}))
+    same, probable = sorted(found, key=lambda item: item.statistic)[1:]
+    assert (same.statistic, probable.statistic) == ("near_duplicates", "probable_duplicates")
+    assert (same.images, probable.images) == (2, 2)

@@ -76,9 +76,10 @@ def test_values_are_those_of_the_summary_and_spans_those_of_its_class(run, read,
     )
     assert row.size == (320, 240)
     assert row.reason is None
+    quantiles = Quantiles(run, atlas)
     for measure in row.measures:
         assert measure.value == pytest.approx(entry[measure.column], nan_ok=True)
-        assert measure.middle == atlas.quantile(measure.column, 0.5)[row.label]
+        assert measure.middle == quantiles.of(measure.column, 0.5)[0][row.label]
     assert {"mass_flow", "convergence_depth", "confidence"} <= {m.column for m in row.measures}
 
 
@@ -119,7 +120,7 @@ def test_a_row_is_compared_with_its_prediction_where_nothing_is_labelled(tmp_pat
     assert atlas.table == "predicted"
     row = rows_of(run, [finding(0, (used["row"],))])[used["row"]]
     assert (row.label, row.class_id) == (None, used["pred"])
-    assert row.measures[0].middle == atlas.quantile("mass_flow", 0.5)[used["pred"]]
+    assert row.measures[0].middle == Quantiles(run, atlas).of("mass_flow", 0.5)[0][used["pred"]]
 
 
 def test_a_row_of_no_class_has_nothing_beside_it(tmp_path):
