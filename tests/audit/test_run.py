@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
@@ -89,3 +92,25 @@ def test_verdicts_stay_only_with_the_findings_they_judged(tmp_path):
     aggregate(run, tables=("predicted",), workers=1, k=1)
     audit(run)
     assert not run.exists(CONFIRMATIONS)
+
+
+def test_a_class_whose_images_are_more_compressed_is_found_if_images_are_read(trained):
+    """Half of the files of one class are replaced by JPEG files, as if they came from elsewhere."""
+    folder = Path(trained.uri).parent / "data" / "images" / trained.spec.classes[2]
+    before = {file: file.read_bytes() for file in sorted(folder.glob("*.png"))[:30]}
+    try:
+        for file in before:
+            with Image.open(file) as image:
+                image.save(file, "JPEG", quality=85)
+        audit(trained)
+        found = [finding for finding in read_findings(trained) if finding.kind == "property"]
+        unread = audit(trained, properties=0)
+    finally:
+        for file, content in before.items():
+            file.write_bytes(content)
+    (finding,) = found
+    assert (finding.class_id, finding.statistic) == (2, "quality")
+    uris = trained.index_take(list(finding.rows))["uri"].to_pylist()
+    assert {Path(uri).name for uri in uris} <= {file.name for file in before}
+    assert "down to 85, elsewhere lossless" in finding.sentence
+    assert "property" not in unread["kind"].to_pylist()
