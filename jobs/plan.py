@@ -103,7 +103,7 @@ def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
     table = Table(show_header=False, box=None)
     how = f"from {measured.rows:,} measured images" if measured else "estimated"
     each = plan.total_bytes / plan.rows
-    table.add_row("images", f"{plan.rows:,}")
+    table.add_row("images", spec.counted.replace(" images", "", 1))
     table.add_row("units", f"{plan.units:,} of {plan.unit_rows:,} rows")
     table.add_row("maps", f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells")
     table.add_row(

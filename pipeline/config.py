@@ -64,6 +64,11 @@ class DatasetConfig(_Section):
     exclude: tuple[str, ...] | None = None
     """Patterns of files in a folder or an archive that are not images of the dataset:
     ``*_mask.png``, ``masks/**``. With ``[]`` all are, even those named like masks of others."""
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    """What is between the labels of an image that has several in one text: ``|`` in ``cat|dog``."""
+    label_columns: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Columns of 0 and 1 (of archives: .json fields), one for each class and called like it, where
+    an image may have several labels. An empty value is 0."""
     bit_depth: int | None = Field(default=None, ge=8, le=16)
     """Significant bits of 16-bit images whose files do not record them: with 12, 0 is black and
     4,095 is white. Without it, images that seem to use fewer than 16 are quarantined."""
@@ -102,6 +107,8 @@ class ModelConfig(_Section):
     """What the outputs are: logits of one class out of K, independent logits of K labels (or one
     output for two classes), or an embedding without classes. ``auto``: two classes for a single
     output, an embedding for a projection that timm knows (CLIP), else a softmax."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Score of a sigmoid output from which its label is predicted, where images have several."""
     class_embeddings: Uri | None = None
     """Zero-shot classes of a model that embeds images, such as CLIP: a .safetensors or .npy file
     with the embeddings (C, D) of C prompts."""
@@ -120,7 +127,13 @@ class ModelConfig(_Section):
         return content
 
 
-_LATER = ("factory", "weights_key", "output", "class_embeddings")
+_LATER = {
+    "dataset": ("bit_depth", "exclude", "label_separator", "label_columns"),
+    "model": ("factory", "weights_key", "output", "class_embeddings", "threshold"),
+    "flow": ("max_outputs",),
+}
+"""Fields added later; they are left out of the identity if they have their default, so that older
+runs resume."""
 
 
 class ReferencesConfig(_Section):
@@ -149,7 +162,11 @@ class FlowConfig(_Section):
     """A method of README.md; ``auto`` takes the first that supports the model: daam, naflow,
     gradcam or input_gradient; without a classifier fam (with references) or activation."""
     target: StrictInt | StrictStr = "predicted"
-    """``predicted``, ``label``, ``both`` (label maps as well), or one class: its index or name."""
+    """``predicted``, ``label``, ``both`` (label maps as well), or one class: its index or name.
+    Where images have several labels: the ``predicted`` labels, or every ``label`` of the image."""
+    max_outputs: int = Field(default=3, ge=1)
+    """Where images have several labels and the target is ``predicted``: at most this many outputs
+    of each image are explained, those with the highest scores."""
     embedding: Literal["model", "pooled"] = "model"
     """``model``: what the classifier reads; ``pooled``: the mean of the last activations."""
     features: bool = False
@@ -224,15 +241,13 @@ class RunConfig(_Section):
         """
         content = self.model_dump(mode="json", exclude={"run", "cluster", "limits"})
         content["max_pixels"] = self.limits.max_pixels
-        for name in ("bit_depth", "exclude"):  # added later; older runs must resume
-            if content["dataset"][name] is None:
-                del content["dataset"][name]
+        for section, names in _LATER.items():
+            fields = type(getattr(self, section)).model_fields
+            for name in names:
+                if content[section][name] == fields[name].default:
+                    del content[section][name]
         if self.model.input.resize is None:
             del content["model"]["input"]["resize"]
-        # Fields added later are left out if they have their default, so that older runs resume.
-        for name in _LATER:
-            if content["model"][name] == ModelConfig.model_fields[name].default:
-                del content["model"][name]
         return content
 
     def hash(self) -> str:

@@ -16,6 +16,7 @@ from pipeline.atlas.request import Order, Target
 from pipeline.atlas.state import State
 from pipeline.atlas.statistics import pooled
 from pipeline.atlas.statistics.membership import TABLES, Tables
+from pipeline.atlas.statistics.rates import tables_of
 from pipeline.atlas.storage import checkpoint, layout, parquet
 from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
 from pipeline.atlas.storage.writer import write_tables
@@ -25,7 +26,7 @@ from pipeline.store import Run, Unit, valid_receipts
 
 def aggregate(
     run: Run,
-    tables: Sequence[str] = tuple(TABLES),
+    tables: Sequence[str] | None = None,
     workers: int | None = None,
     k: int = 16,
     *,
@@ -44,7 +45,9 @@ def aggregate(
     Parameters
     ----------
     tables
-        ``label``, ``predicted``, ``outcome``: which images belong to a class.
+        ``label``, ``predicted``, ``outcome``: which images belong to a class. By default all that
+        the rows of the run are complete for: where images have several labels and
+        ``flow.target`` is ``label``, those by label, where it is ``predicted``, that by prediction.
     workers
         Threads of this machine; None uses an active ``distributed`` client, or else one thread per
         processor. Two in three of them hold about ``32 * cells * layers * grid`` bytes each,
@@ -78,7 +81,14 @@ def aggregate(
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
+    complete = tables_of(run.spec)
+    tables = complete if tables is None else tables
     _check(tables, workers, k, where, by, per, name)
+    if by is None and (lacking := [table for table in tables if table not in complete]):
+        raise ConfigError(
+            f"{run.uri} explains {run.config.flow.target} outputs of images with several labels, "
+            f"and has no complete rows by {', '.join(lacking)}; choose {', '.join(complete)}"
+        )
     if target == "label":
         if name is None:
             raise ConfigError(
@@ -169,6 +179,8 @@ def _order(
         return order
     if by not in schema.names:
         raise ConfigError(f"there is no column {by!r} to group by; {near(by, schema.names)}")
+    if pa.types.is_nested(schema.field(by).type):
+        raise ConfigError(f"{by} is a list; group by label, target or another single value")
     if pa.types.is_floating(schema.field(by).type):
         raise ConfigError(
             f"{by} is a measure, and nearly every image would be its own group; choose a "

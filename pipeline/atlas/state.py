@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pipeline.atlas.statistics.bootstrap import Bootstrap
 from pipeline.atlas.statistics.columns import Columns, atlas_columns
 from pipeline.atlas.statistics.covariance import Covariance
 from pipeline.atlas.statistics.maps import Maps
+from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.statistics.statistic import Statistic
 from pipeline.store import RunSpec
 
@@ -39,10 +41,11 @@ class Statistics:
 def statistics_of(spec: RunSpec) -> Statistics:
     """Return the statistics of a run."""
     columns, covariance = atlas_columns(spec.columns), Covariance(spec.grid)
+    rate = partial(rate_of, spec)
     return Statistics(
         covariance=covariance,
-        flows=(Maps(len(spec.layers), spec.grid), covariance),
-        summary=(Columns(columns), Bootstrap(columns)),
+        flows=(Maps(len(spec.layers), spec.grid, rate), covariance),
+        summary=(Columns(columns), Bootstrap(columns, rate)),
     )
 
 

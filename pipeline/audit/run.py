@@ -27,6 +27,14 @@ from pipeline.audit.patterns.cluster_findings import clusters_table, find_cluste
 from pipeline.audit.patterns.clustering import cluster_classes
 from pipeline.audit.patterns.outliers import find_outliers, outliers_table
 from pipeline.audit.patterns.wrong_versus_right import compare_wrong, find_wrong, wrong_table
+from pipeline.audit.several.label_faults import find_several_faults
+from pipeline.audit.several.scores import (
+    LABELS,
+    TOGETHER,
+    labels_table,
+    score_labels,
+    together_table,
+)
 from pipeline.audit.shortcuts.carriers import Carriers, count_carriers
 from pipeline.audit.shortcuts.detection import Shortcut, find_shortcuts
 from pipeline.audit.shortcuts.evidence import Evidence, extreme_images
@@ -53,6 +61,8 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     strongest first. ``layer`` is null where a finding is about the flow accumulated over all
     layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has
     added, verdicts and proven leads, stays if the findings are still the same, else it is removed.
+    Where images have several labels, ``audit/labels.parquet`` has the scores of every label, and
+    ``audit/labels_together.parquet`` which labels and predictions occur together.
 
     Of each class up to ``properties`` images are read for what gives the label away beside what
     they show, none if it is 0; all else is known from the run.
@@ -76,7 +86,7 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
         *find_properties(measured, betraying, atlas.names),
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    findings = numbered([*find_label_faults(run), *found])
+    findings = numbered([*_label_faults(run), *found])
     table = findings_table(findings)
     run.write(REACH, parquet_bytes(sensitivity_table(estimates, atlas.names)))
     run.write(CLUSTERS, parquet_bytes(clusters_table(clustered, names)))
@@ -90,6 +100,16 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     run.delete(CONFIRMATIONS)  # its verdicts are on findings that have other numbers now
     write_findings(run, findings)
     return table
+
+
+def _label_faults(run: Run) -> list[Finding]:
+    """Return what is wrong with the labels; of several per image also write scores per label."""
+    if not run.spec.several:
+        return find_label_faults(run)
+    scores = score_labels(run)
+    run.write(LABELS, parquet_bytes(labels_table(scores, run.spec.classes)))
+    run.write(TOGETHER, parquet_bytes(together_table(scores, run.spec.classes)))
+    return find_several_faults(run, scores)
 
 
 def audited(run: Run) -> tuple[Finding, ...]:

@@ -55,7 +55,7 @@ def draw(context: Context, images: int) -> Sample:
     usable = np.array([loaded.pixels is not None for loaded in found], bool)
     kept = [loaded for loaded in found if loaded.pixels is not None]
     targets = table["target"].fill_null(-1).to_numpy()[chosen][usable].astype(np.int64)
-    boxes = _padded([loaded.boxes for loaded in kept])
+    boxes = _padded([own.boxes_of(int(n)) for own, n in zip(kept, targets, strict=True)])
     return Sample(
         pixels=torch.from_numpy(_stacked([loaded.pixels for loaded in kept], _size(run), np.uint8)),
         targets=torch.from_numpy(targets) if len(targets) and (targets >= 0).all() else None,

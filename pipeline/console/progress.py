@@ -40,6 +40,7 @@ class FlowProgress:
         self._task = self._bar.add_task("flows", total=None)
         self._begin = self._last_line = time.monotonic()
         self._rows = self._resumed = self._done = 0
+        self._noun = "images"
         self._recent: deque[tuple[float, int]] = deque()
         self._pace = Pace(threads=0)
 
@@ -59,11 +60,12 @@ class FlowProgress:
         """Print what is about to be computed."""
         spec = started.spec
         self._rows, self._resumed = spec.rows, started.rows_done
+        self._noun = "rows" if spec.several else "images"
         self._begin = self._last_line = time.monotonic()
         self._pace = Pace(started.threads)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
-            f"{spec.rows:,} images in {len(spec.units)} units{earlier}; "
+            f"{spec.counted} in {len(spec.units)} units{earlier}; "
             f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells; "
             f"{started.workers} worker{'s' * (started.workers != 1)}",
             highlight=False,
@@ -89,11 +91,12 @@ class FlowProgress:
         rate = self._rate(now)
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
-        self._bar.update(self._task, completed=completed, rate=rate, left=left)
+        self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self._noun)
         if not self._live and (now - self._last_line > _LINE_SECONDS or completed == self._rows):
             self._last_line = now
             self._console.print(
-                f"{completed:,} of {self._rows:,} images, {_speed(rate, left)}", highlight=False
+                f"{completed:,} of {self._rows:,} {self._noun}, {_speed(rate, left, self._noun)}",
+                highlight=False,
             )
 
     def failure(self, failure: Failure) -> None:
@@ -109,7 +112,8 @@ class FlowProgress:
             return None
         seconds = time.monotonic() - self._begin
         return (
-            f"{self._done:,} images in {_clock(seconds)}, {self._done / seconds:.1f} images/s "
+            f"{self._done:,} {self._noun} in {_clock(seconds)}, "
+            f"{self._done / seconds:.1f} {self._noun}/s "
             f"including the workers' start; {self._pace.sentence}"
         )
 
@@ -130,11 +134,11 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         if "rate" not in task.fields:
             return Text("starting workers")
-        return Text(_speed(task.fields["rate"], task.fields["left"]))
+        return Text(_speed(task.fields["rate"], task.fields["left"], task.fields["noun"]))
 
 
-def _speed(rate: float, left: float) -> str:
-    return f"{rate:.1f} images/s, {_clock(left)} left"
+def _speed(rate: float, left: float, noun: str = "images") -> str:
+    return f"{rate:.1f} {noun}/s, {_clock(left)} left"
 
 
 def _clock(seconds: float) -> str:

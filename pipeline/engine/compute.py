@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.engine.batch import LoadedImage
+from pipeline.engine.batch import IndexedImage, LoadedImage
 from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
 from pipeline.engine.explain import Explained, explain
 from pipeline.flows import Flow
 from pipeline.images import Reason
 from pipeline.measures import (
+    judged,
     measure,
     measure_pixels,
     perceptual_hash,
@@ -25,13 +26,15 @@ from pipeline.measures import (
 from pipeline.store import RunSpec, Status, UnitData
 from pipeline.store.layout import summary_schema
 
+Integers = NDArray[np.generic]
+
 
 @dataclass(frozen=True)
 class ComputedBatch:
     """A computed batch before it is stored: images, results and quarantine reasons.
 
-    ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w) and ``features`` (B, C)
-    float32; ``values`` column → (B,); quarantined images hold zeros.
+    ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w), ``features`` (B, C) and
+    ``logits`` (B, K) float32; ``values`` column → (B,); quarantined images hold zeros.
     """
 
     images: Sequence[LoadedImage]
@@ -40,6 +43,7 @@ class ComputedBatch:
     values: dict[str, NDArray[np.generic]]
     label_maps: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
 
 
 def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
@@ -56,13 +60,14 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
         explained = explain(batch, inputs, context)
     flow, label_maps = explained.flow, explained.label_maps
     columns = {column.name for column in spec.columns}
-    boxes = _padded(batch, context.device) if "box_area" in columns else None
-    measured = measure(flow, boxes, label_maps) | measure_pixels(shown)
+    boxes = _padded(batch, flow.target, context.device) if "box_area" in columns else None
+    measured = measure(flow, boxes, label_maps)
+    if spec.several:  # rows that explain nothing
+        measured = {name: v.masked_fill(flow.target < 0, torch.nan) for name, v in measured.items()}
+    measured |= measure_pixels(shown)
     reasons = _reasons(batch, explained, context)
     bad = np.array([reason is not None for reason in reasons])
-    values = _on_host(flow, measured, context.independent) | {
-        "phash": perceptual_hash(shown).cpu().numpy()
-    }
+    values = _on_host(flow, measured, context) | {"phash": perceptual_hash(shown).cpu().numpy()}
     return ComputedBatch(
         images=batch,
         reasons=reasons,
@@ -70,6 +75,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
         values=values,
         label_maps=None if label_maps is None else _stored(label_maps, bad),
         features=None if explained.features is None else _stored(explained.features, bad),
+        logits=_stored(flow.logits, bad) if spec.several else None,
     )
 
 
@@ -91,12 +97,15 @@ def _stored(values: Tensor, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
     return stored
 
 
-def _padded(batch: Sequence[LoadedImage], device: torch.device) -> Tensor:
+def _padded(batch: Sequence[LoadedImage], targets: Tensor, device: torch.device) -> Tensor:
     """Return the boxes of a batch as (B, K, 4), padded with NaN."""
-    most = max(1, *(len(loaded.boxes) for loaded in batch))
+    shown = [
+        loaded.boxes_of(target) for loaded, target in zip(batch, targets.tolist(), strict=True)
+    ]
+    most = max(1, *map(len, shown))
     boxes = np.full((len(batch), most, 4), np.nan, np.float32)
-    for place, loaded in enumerate(batch):
-        boxes[place, : len(loaded.boxes)] = loaded.boxes
+    for place, own in enumerate(shown):
+        boxes[place, : len(own)] = own
     return torch.from_numpy(boxes).to(device)
 
 
@@ -113,8 +122,9 @@ def _reasons(
 
 def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
     """Return why a usable image cannot be explained, None if it can."""
-    references = context.references
-    if context.run.config.flow.target == "label" and loaded.image.label is None:
+    references, spec = context.references, context.run.spec
+    asked = context.run.config.flow.target == "label" and not spec.several
+    if asked and loaded.image.label is None:
         return Reason.NO_LABEL
     if references is not None and references.pairs is not None:
         return None if references.pairs.get(loaded.image.place.uri) else Reason.NO_REFERENCE
@@ -122,10 +132,13 @@ def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
 
 
 def _on_host(
-    flow: Flow, measured: dict[str, Tensor], independent: bool
+    flow: Flow, measured: dict[str, Tensor], context: Context
 ) -> dict[str, NDArray[np.generic]]:
     """Copy the columns to the host, all floats in one transfer; class -1 means none."""
-    predicted = predictions(flow.logits, independent)
+    if context.run.spec.several:
+        predicted = judged(flow.logits, flow.target, context.run.config.model.threshold)
+    else:
+        predicted = predictions(flow.logits, context.independent)
     names = ["confidence", "margin", *measured]
     floats = torch.stack([predicted.confidence, predicted.margin, *measured.values()]).cpu().numpy()
     integers = torch.stack([predicted.pred, flow.target]).to(torch.int32).cpu().numpy()
@@ -144,9 +157,13 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         name: np.concatenate([batch.values[name] for batch in batches])
         for name in batches[0].values
     }
-    labels = pa.array([item.image.label for item in loaded], pa.int32())
     pred, target, hashes = values.pop("pred"), values.pop("target"), values.pop("phash")
     predicted = pa.array(pred, mask=bad | (pred < 0))
+    if spec.several:
+        labels, correct = _judged([item.image for item in loaded], pred, target, bad)
+    else:
+        labels = pa.array([item.image.label for item in loaded], pa.int32())
+        correct = pa.compute.equal(predicted, labels)
     status = np.where(bad, Status.QUARANTINED, Status.OK).astype(np.uint8)
     columns = {
         "row": [item.image.row for item in loaded],
@@ -155,12 +172,13 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         "label": labels,
         "pred": predicted,
         "target": pa.array(target, mask=bad | (target < 0)),
-        "correct": pa.compute.equal(predicted, labels),
+        "correct": correct,
+        "image": [item.image.image for item in loaded],
         "width": [item.width for item in loaded],
         "height": [item.height for item in loaded],
         "phash": pa.array(hashes, mask=bad | (hashes == 0)),
     } | {name: pa.array(column, mask=bad | np.isnan(column)) for name, column in values.items()}
-    schema = summary_schema(spec.columns)
+    schema = summary_schema(spec.columns, spec.several)
     arrays = [pa.array(columns[field.name], field.type) for field in schema]
     return UnitData(
         maps=np.concatenate([batch.maps for batch in batches]),
@@ -168,7 +186,25 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         summary=pa.Table.from_arrays(arrays, schema=schema),
         label_maps=_joined([batch.label_maps for batch in batches]),
         features=_joined([batch.features for batch in batches]),
+        logits=_joined([batch.logits for batch in batches]),
     )
+
+
+def _judged(
+    rows: Sequence[IndexedImage], pred: Integers, target: Integers, bad: NDArray[np.bool_]
+) -> tuple[pa.Array, pa.Array]:
+    """Return the label of rows of images with several, and whether label and prediction agree.
+
+    The label is the explained output, where the image has it (of a quarantined image the label of
+    its row). Without label and prediction there is nothing to be right or wrong.
+    """
+    labels, correct = [], []
+    for row, predicted, output, unusable in zip(rows, pred, target, bad, strict=True):
+        own = int(output) if row.labels is not None and int(output) in row.labels else None
+        labels.append(row.label if unusable else own)
+        judged = not unusable and row.labels is not None and (own is not None or predicted >= 0)
+        correct.append(own == int(predicted) if judged else None)
+    return pa.array(labels, pa.int32()), pa.array(correct, pa.bool_())
 
 
 def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.engine.batch import LoadedImage
 from pipeline.engine.context import Context
+from pipeline.engine.pairs import explain_pairs
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows import Flow
 from pipeline.flows.flow import Comparison
@@ -40,7 +41,7 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
     targets = None
     if references is not None and references.pairs is not None:
         targets = references.listed([item.image.place.uri for item in batch]).to(inputs.device)
-    elif target == "label":
+    elif target == "label" and not context.run.spec.several:
         targets = labels.clamp(min=0)
     elif target not in WORDS:
         targets = torch.full_like(labels, explained_class(target, context.run.spec.classes))
@@ -49,18 +50,43 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
         places = [(item.image.place.uri, item.image.place.offset) for item in batch]
         own = references.own(places).to(inputs.device)
     with context.autocast:
-        flow = _call(context, inputs, targets, own)
-        features = None if context.recorder is None else context.recorder.last
-        if features is not None and len(features) != len(batch):
-            raise UnsupportedModel(
-                "the method does not run a batch in one pass, so its embeddings cannot be stored; "
-                " use flow.features: false, or flow.method: activation"
-            )
+        if context.run.spec.several:
+            return _explained_pairs(batch, inputs, context, labels if targets is None else targets)
+        flow, features = _embedded(context, inputs, targets, own)
         label_maps = None
         if target == "both":
             usable = torch.tensor([item.reason is None for item in batch], device=inputs.device)
             label_maps = _label_maps(context, flow, inputs, labels.where(usable, -1), own)
     return Explained(flow, label_maps, features)
+
+
+def _explained_pairs(
+    batch: Sequence[LoadedImage], inputs: Tensor, context: Context, targets: Tensor
+) -> Explained:
+    """Explain rows of images with several labels, each for its own output."""
+    config = context.run.config
+
+    def call(rows: Tensor, outputs: Tensor | None) -> tuple[Flow, Tensor | None]:
+        return _embedded(context, inputs[rows.to(inputs.device)], outputs, None)
+
+    slots = config.flow.max_outputs if config.flow.target == "predicted" else 0
+    images = [item.image for item in batch]
+    flow, features = explain_pairs(images, targets, slots, config.model.threshold, call)
+    return Explained(flow, None, features)
+
+
+def _embedded(
+    context: Context, inputs: Tensor, targets: Tensor | None, own: Tensor | None
+) -> tuple[Flow, Tensor | None]:
+    """Return the flow, and the embeddings of its pass where the run stores them."""
+    flow = _call(context, inputs, targets, own)
+    features = None if context.recorder is None else context.recorder.last
+    if features is not None and len(features) != len(inputs):
+        raise UnsupportedModel(
+            "the method does not run a batch in one pass, so its embeddings cannot be stored; "
+            " use flow.features: false, or flow.method: activation"
+        )
+    return flow, features
 
 
 def _call(context: Context, inputs: Tensor, targets: Tensor | None, own: Tensor | None) -> Flow:

@@ -12,6 +12,7 @@ By = Literal["name", "number", "position", "mapping", "index", "dataset", "earli
 
 _SHOWN = 4
 _LONGEST = 40
+_SEPARATORS = "|;,/ "
 
 
 class LabelsUnclear(ConfigError):
@@ -45,6 +46,10 @@ class Labelling:
         if not index.labelled:
             return "no labels"
         images = f"{index.labelled:,} of {index.rows:,} images labelled"
+        if index.images is not None:
+            unknown = index.images - index.labelled
+            images = f"{index.images:,} images with {index.labels:,} labels"
+            images += f" ({unknown:,} unlabelled)" if unknown else ""
         matched = sum(output is not None for output in self.classes.values())
         count = f"{matched:,} of {len(self.classes):,} classes"
         if self.by == "index" and not self.outputs.count:
@@ -73,8 +78,9 @@ class Labelling:
         """Return the same as JSON data."""
         return {
             "by": self.by if index.labelled else "none",
-            "images": index.rows,
+            "images": index.rows if index.images is None else index.images,
             "labelled": index.labelled,
+            **({} if index.labels is None else {"labels": index.labels}),
             "classes": len(self.classes),
             "matched": sum(output is not None for output in self.classes.values()),
             "sentence": self.sentence(index),
@@ -158,11 +164,24 @@ def _unmatched(names: Sequence[str], outputs: Outputs, matching: Matching) -> st
         parts.append(f"{name[:_LONGEST]!r} may mean {meant}{same}")
     if len(matching.ambiguous) > 2:
         parts.append(f"{len(matching.ambiguous) - 2} more are ambiguous")
+    parts += _joined(matching.unknown, outputs)
     theirs = few([outputs.name(index) for index in range(outputs.count)])
     return (
         f"{'; '.join(parts)}. The outputs are called {theirs}. If that is wrong, name them with "
         f"dataset.classes; otherwise {_WRITE}"
     )
+
+
+def _joined(unknown: Sequence[str], outputs: Outputs) -> list[str]:
+    """Return a hint if names are several of the outputs' names with a separator between them."""
+    vocabulary = Vocabulary(outputs)
+    for name in unknown:
+        for separator in _SEPARATORS:
+            parts = [part.strip() for part in name.split(separator)]
+            if len(parts) > 1 and all(len(vocabulary.candidates(part)) == 1 for part in parts):
+                return [f"if {name[:_LONGEST]!r} are {len(parts)} labels of one image, set "
+                        f"dataset.label_separator: {separator!r}"]  # fmt: skip
+    return []
 
 
 def _nameless(names: Sequence[str], outputs: Outputs) -> str:

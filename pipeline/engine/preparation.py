@@ -11,6 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.class_names import class_names_of, outputs_of
 from pipeline.engine.context import load_configured
 from pipeline.engine.labelling import Labelling
+from pipeline.engine.pairs import check_pairs, pairs_of
 from pipeline.engine.probe import Probe, check_target, choose_method
 from pipeline.engine.reference_run import check_references, load_references, reference_run
 from pipeline.engine.scan import scan
@@ -50,15 +51,19 @@ def prepare(config: RunConfig) -> Prepared:
     compared = reference_run(config)
     asked = config.flow.method
     config, tried, transform = try_method(config, source, loaded, compared)
-    scanned = scan(config, source, outputs_of(config, loaded, tried, compared))
+    pairs = pairs_of(config, loaded)
+    if pairs is not None:
+        check_pairs(config, source)
+    scanned = scan(config, source, outputs_of(config, loaded, tried, compared), pairs)
     index = scanned.index
     begun = _begun(config)
     names = class_names_of(config, scanned, tried, compared)
     check_target(config, index, tried, names)
     both = config.flow.target == "both"
     measured = columns(len(tried.layers), bool(index.boxes), tried.extras, both)
+    floats = tried.channels + (0 if index.images is None else len(names))
     image_bytes = bytes_per_image(
-        len(tried.layers), tried.grid, config.flow.store, flows=1 + both, channels=tried.channels
+        len(tried.layers), tried.grid, config.flow.store, flows=1 + both, channels=floats
     )
     unit_rows = config.unit_rows or choose_unit_rows(index.rows, image_bytes)
     spec = RunSpec(
@@ -83,6 +88,7 @@ def prepare(config: RunConfig) -> Prepared:
         references=None if compared is None else compared.spec.hash,
         leftovers=index.leftovers,
         labels=scanned.names,
+        images=index.images,
     )
     chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
     notes = (*loaded.notes, *chosen)

@@ -68,6 +68,10 @@ def reference_run(config: RunConfig) -> Run | None:
         raise ConfigError(f"flow.references.run: {error}") from error
     if not run.finished:
         raise ConfigError(f"flow.references.run: {uri} is not finished; complete it first")
+    if run.spec.several:
+        raise ConfigError(
+            f"flow.references.run: {uri} has several labels per image; references have one each"
+        )
     if not run.spec.channels:
         raise ConfigError(
             f"flow.references.run: {uri} stores no features; compute it with flow.features: true"

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.config import RunConfig
 from pipeline.engine.dataset_names import names_in
 from pipeline.engine.labelling import Labelling, LabelsUnclear, label_classes
 from pipeline.errors import FlowatlasError
-from pipeline.images import Index, NamesNeeded, Source, build_index, open_source
+from pipeline.images import Index, NamesNeeded, Pairs, Source, build_index, open_source
 from pipeline.models import Outputs, Vocabulary
 from pipeline.store import Spool, load_spec, open_store, stored_scan
 
@@ -32,8 +33,10 @@ class Scan:
     names: Mapping[str, int] | None
 
 
-def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
+def scan(config: RunConfig, source: Source, outputs: Outputs, pairs: Pairs | None = None) -> Scan:
     """Assign the classes of ``source`` to the model's outputs and list its images.
+
+    ``pairs`` is how images with several labels become rows; without it they are refused.
 
     Raises
     ------
@@ -42,46 +45,53 @@ def scan(config: RunConfig, source: Source, outputs: Outputs) -> Scan:
     DatasetError
         The dataset contradicts itself.
     """
+    found = partial(_scanned, config, pairs)
     if config.dataset.labels is not None:
         labelling = Labelling("mapping", outputs, source.classes, config.dataset.labels)
-        return _scanned(config, source, labelling, None)
+        return found(source, labelling, None)
     names = list(source.class_names.values())
     try:
         labelling = label_classes(names, outputs)
     except LabelsUnclear as error:
         if not _started_by_position(config):
             raise
-        return _scanned(config, source, Labelling("earlier", outputs, {}, str(error)), None)
+        return found(source, Labelling("earlier", outputs, {}, str(error)), None)
     moved = {n: o for place, n in enumerate(names) if (o := labelling.classes[n]) != place}
     if moved and _started_by_position(config):
         why = f"matching by {labelling.by} gives other labels; choose another run folder to use it"
-        return _scanned(config, source, Labelling("earlier", outputs, {}, why), None)
+        return found(source, Labelling("earlier", outputs, {}, why), None)
     if moved:
-        return _named(config, labelling)
+        return _named(config, pairs, labelling)
     try:
-        return _scanned(config, source, labelling, None)
+        return found(source, labelling, None)
     except NamesNeeded:
         # Archives and Parquet files name their classes row by row.
         if outputs.names is None:
-            return _named(config, label_classes(names_in(config.dataset), outputs))
+            return _named(config, pairs, label_classes(names_in(config.dataset), outputs))
     vocabulary = Vocabulary(outputs)
-    found = _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
-    classes = found.names or {}
-    return replace(found, labelling=Labelling("name", outputs, classes))
+    by_name = found(open_source(config.dataset, vocabulary), labelling, vocabulary)
+    classes = by_name.names or {}
+    return replace(by_name, labelling=Labelling("name", outputs, classes))
 
 
-def _named(config: RunConfig, labelling: Labelling) -> Scan:
+def _named(config: RunConfig, pairs: Pairs | None, labelling: Labelling) -> Scan:
     """List the images with the labels that their classes' names have been assigned."""
     known = {name: output for name, output in labelling.classes.items() if output is not None}
     vocabulary = Vocabulary(labelling.outputs, known)
-    return _scanned(config, open_source(config.dataset, vocabulary), labelling, vocabulary)
+    return _scanned(config, pairs, open_source(config.dataset, vocabulary), labelling, vocabulary)
 
 
 def _scanned(
-    config: RunConfig, source: Source, labelling: Labelling, vocabulary: Vocabulary | None
+    config: RunConfig,
+    pairs: Pairs | None,
+    source: Source,
+    labelling: Labelling,
+    vocabulary: Vocabulary | None,
 ) -> Scan:
     """Return the index the run has if its dataset's listing is the same, else a new scan."""
     listing = source.listing()
+    if listing is not None and source.several:
+        listing = f"{listing} {pairs}"
     if listing is not None:
         with suppress(FlowatlasError, KeyError, TypeError):  # no run yet, or another version's
             store = open_store(config.run)
@@ -93,9 +103,8 @@ def _scanned(
                 return Scan(source, index, None, labelling, stored.labels)
         _log.info("the run's index is missing, or the listing has changed: scanning")
     parts = Spool()
-    index = build_index(source, parts.add)
-    counts = {name: value for name, value in asdict(index).items() if name != "leftovers"}
-    parts.finish({"listing": listing, "index": counts})
+    index = build_index(source, parts.add, pairs)
+    parts.finish({"listing": listing, "index": index.counts()})
     names = None if vocabulary is None else dict(sorted(vocabulary.met.items()))
     return Scan(source, index, parts, labelling, names)
 

@@ -106,6 +106,10 @@ def _growing(file: Any, name: str, shape: tuple[int, ...], dtype: type) -> Any:
 
 
 def _predictions(run: Run, images: pa.Table) -> NDArray[np.float32]:
+    """Return the confidence of the answer, 0 of other classes; of several labels every score."""
+    if run.spec.several:
+        logits = np.asarray(run.logits.oindex[images["row"].to_numpy()], np.float64)
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
     found = np.zeros((len(images), len(run.spec.classes)), np.float32)
     predicted = images["pred"].to_numpy().astype(np.int64)
     found[np.arange(len(predicted)), predicted] = images["confidence"].to_numpy()

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pipeline.images.decoding.decode import decode
     from pipeline.images.index import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS, Index, build_index
     from pipeline.images.load import Crop, ImageReader, Place
+    from pipeline.images.pairs import Pairs
     from pipeline.images.reasons import Reason
     from pipeline.images.sources.kind import open_source
     from pipeline.images.sources.labels import NamesNeeded, labels_json
@@ -21,6 +22,7 @@ else:
             "decoding.decode": ("decode",),
             "index": ("BOXES_SCHEMA", "INDEX_SCHEMA", "PART_ROWS", "Index", "build_index"),
             "load": ("Crop", "ImageReader", "Place"),
+            "pairs": ("Pairs",),
             "reasons": ("Reason",),
             "sources.kind": ("open_source",),
             "sources.labels": ("NamesNeeded", "labels_json"),
@@ -41,6 +43,7 @@ __all__ = [
     "InputTransform",
     "Leftover",
     "NamesNeeded",
+    "Pairs",
     "Place",
     "Reason",
     "Source",

@@ -11,14 +11,14 @@ from pipeline.measures.columns import columns, edges, layer_column
 
 if TYPE_CHECKING:
     from pipeline.measures.pixels import PIXEL_COLUMNS, measure_pixels, perceptual_hash
-    from pipeline.measures.prediction import Predictions, predictions
+    from pipeline.measures.prediction import Predictions, judged, predictions
     from pipeline.measures.table import MeasurableFlow, measure
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "pixels": ("PIXEL_COLUMNS", "measure_pixels", "perceptual_hash"),
-            "prediction": ("Predictions", "predictions"),
+            "prediction": ("Predictions", "judged", "predictions"),
             "table": ("MeasurableFlow", "measure"),
         },
     )
@@ -29,6 +29,7 @@ __all__ = [
     "Predictions",
     "columns",
     "edges",
+    "judged",
     "layer_column",
     "measure",
     "measure_pixels",

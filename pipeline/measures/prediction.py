@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pipeline.measures.threshold import least_logit
+
 
 class Predictions(NamedTuple):
     """Answers of a batch: ``pred`` int64 (B,), ``confidence`` and ``margin`` float32 (B,)."""
@@ -12,6 +14,23 @@ class Predictions(NamedTuple):
     pred: Tensor
     confidence: Tensor
     margin: Tensor
+
+
+@torch.no_grad()
+def judged(logits: Tensor, targets: Tensor, threshold: float) -> Predictions:
+    """Return whether independent outputs are predicted, and their scores.
+
+    ``logits`` (B, C), ``targets`` (B,) one output each, -1 for none. The prediction is the target
+    where its sigmoid is at least ``threshold``, else -1; the confidence is this sigmoid, NaN
+    without a target or of logits that are not finite. There is no runner-up: the margin is NaN.
+    """
+    own = logits.float().gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    known = (targets >= 0) & logits.isfinite().all(1)
+    predicted = known & (own.double() >= least_logit(threshold))
+    nothing = torch.full_like(own, torch.nan)
+    return Predictions(
+        torch.where(predicted, targets, -1), torch.where(known, own.sigmoid(), nothing), nothing
+    )
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pipeline.atlas import Atlas, choose_atlas
+from pipeline.atlas import TABLES, Atlas, choose_atlas
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import read_findings
 from pipeline.audit.text.names import short_names
@@ -16,6 +16,7 @@ from pipeline.report.pages.clusters import ClassClusters, read_clusters
 from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
 from pipeline.report.pages.facts import RunFacts, read_facts
+from pipeline.report.pages.labels import rate_word, read_rates, words_of
 from pipeline.report.pages.lightbox import row_details
 from pipeline.report.pages.mistakes import ScoredRows, read_mistakes
 from pipeline.report.pages.neighbours import find_neighbours
@@ -90,6 +91,8 @@ class Volume:
             "shown": SHOWN,
             "listed": min(FINDINGS, len(self.findings)),
             "table": self.atlas.table,
+            "rate": rate_word(self.run, self.atlas.table),
+            "words": words_of(self.run, self.atlas.table),
             "pictures": self.pictures,
             "captions": self.captions,
             "rows": self.rows,
@@ -113,13 +116,16 @@ def gather(run: Run) -> Volume:
     )
     atlas = choose_atlas(run)
     quantiles = Quantiles(run, atlas)
-    classes = rank_classes(atlas, findings, quantiles)
+    classes = rank_classes(atlas, findings, quantiles, read_rates(run, atlas.table))
     typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
-    mistakes = read_mistakes(run, SHOWN) if atlas.table == "label" else {}
+    mistakes: dict[int, ScoredRows] = {}
+    if atlas.table == "label" or run.spec.several:
+        mistakes = read_mistakes(run, SHOWN, TABLES[atlas.table])
     answers = read_answers(run, CONFUSIONS)
     wrong = [image for images in mistakes.values() for image in images]
-    sure = tuple(row for row, _ in sorted(wrong, key=lambda image: (-image[1], image[0])))
+    sign = 1 if run.spec.several and atlas.table == "label" else -1  # a miss: the lowest score
+    sure = tuple(row for row, _ in sorted(wrong, key=lambda image: (sign * image[1], image[0])))
     rows = {row for finding in findings for row in finding.rows}
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}

@@ -41,15 +41,19 @@ def write_data(
     classes: Sequence[ClassFacts],
     findings: Sequence[Finding],
     verdicts: Mapping[int, Verdict],
+    rate: str = "accuracy",
 ) -> None:
     """Write what the tables of the report show, as JSON and as Parquet.
+
+    ``rate`` is what the share of right answers is called.
 
     Undefined numbers are null. ``classes`` are in the order of risk, ``findings`` in that of the
     audit, each with its ``verdict`` (a key of :data:`pipeline.report.pages.verdicts.STATES`).
     """
-    run.write(CLASSES, _json([asdict(fact) for fact in classes]))
+    named = [{_named(name, rate): v for name, v in asdict(fact).items()} for fact in classes]
+    run.write(CLASSES, _json(named))
     run.write(FINDINGS, _json([_record(found, verdicts.get(found.number)) for found in findings]))
-    run.write(CLASSES_TABLE, parquet_bytes(_classes_table(classes)))
+    run.write(CLASSES_TABLE, parquet_bytes(_classes_table(classes, rate)))
     run.write(FINDINGS_TABLE, parquet_bytes(_findings_table(run, findings, verdicts)))
 
 
@@ -71,15 +75,19 @@ def _record(finding: Finding, verdict: Verdict | None) -> dict[str, Any]:
     return record | {"verdict_sentence": verdict.sentence, "rates": rates, "gains": gains}
 
 
-def _classes_table(classes: Sequence[ClassFacts]) -> pa.Table:
+def _classes_table(classes: Sequence[ClassFacts], rate: str) -> pa.Table:
     columns = {
-        field.name: pa.array(
+        _named(field.name, rate): pa.array(
             [_plain(_text(getattr(fact, field.name))) for fact in classes],
             _ARROW[field.type],  # type: ignore[index]
         )
         for field in fields(ClassFacts)
     }
     return pa.table(columns)
+
+
+def _named(field: str, rate: str) -> str:
+    return field.replace("accuracy", rate, 1) if field.startswith("accuracy") else field
 
 
 def _findings_table(

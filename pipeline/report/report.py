@@ -12,6 +12,7 @@ from pipeline.report.opening.answer import as_text
 from pipeline.report.opening.scatter import class_scatter
 from pipeline.report.pages.checks import read_checks
 from pipeline.report.pages.depth import class_charts, run_charts
+from pipeline.report.pages.labels import rate_word, read_labels
 from pipeline.report.pages.outcomes import CHANCE, read_outcome
 from pipeline.report.pages.quarantine import read_quarantine
 from pipeline.report.pages.templates import (
@@ -62,7 +63,8 @@ def write_report(run: Run) -> str:
     volume = gather(run)
     for name in ASSETS:
         run.write(f"report/assets/{name}", asset(name))
-    write_data(run, volume.classes, volume.findings, volume.verdicts)
+    word = rate_word(run, volume.atlas.table)
+    write_data(run, volume.classes, volume.findings, volume.verdicts, word)
     suspects = dict(suspects_files(suspects_table(run, volume.findings)))
     for path, content in suspects.items():
         run.write(path, content)
@@ -104,10 +106,11 @@ def _write_index(volume: Volume) -> None:
         "quarantine": read_quarantine(run),
         "comparisons": volume.comparisons,
         "statements": statements,
-        "scatter": class_scatter(atlas, volume.classes),
+        "scatter": class_scatter(atlas, volume.classes, rate_word(run, atlas.table)),
         "confusions": volume.answers.confusions,
         "sure": volume.sure,
         "checks": read_checks(run, volume.facts, volume.classes),
+        "lines": read_labels(run) if run.spec.several else (),
     }
     _write(run, INDEX, contents)
 

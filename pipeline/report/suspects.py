@@ -29,11 +29,12 @@ def suspects_table(run: Run, findings: Sequence[Finding]) -> pa.Table:
         for row in found.rows
     ]
     columns = ["row", "label", "pred", "confidence", "correct"]
+    sure = pc.field("confidence") >= SURE
+    if run.spec.several:  # a label that is missed has a low score
+        sure |= pc.field("label").is_valid() & (pc.field("confidence") <= 1 - SURE)
     wrong = run.summary().to_table(
         columns=columns,
-        filter=(pc.field("status") == int(Status.OK))
-        & ~pc.field("correct")
-        & (pc.field("confidence") >= SURE),
+        filter=(pc.field("status") == int(Status.OK)) & ~pc.field("correct") & sure,
     )
     wrong = wrong.sort_by([("confidence", "descending"), ("row", "ascending")])
     reasons += [(row, "sure and wrong", None) for row in wrong["row"].to_pylist()]

@@ -19,6 +19,7 @@ from pipeline.store.layout import (
     DIMENSIONS,
     FEATURES,
     FLOWS,
+    LOGITS,
     MAPS,
     MAPS_LABEL,
     SCALE,
@@ -84,7 +85,7 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
             name,
             shape=(rows, *shape),
             shards=(unit_rows, *shape),
-            chunks=(chunk_rows if name in (*_SCALED, FEATURES) else unit_rows, *shape),
+            chunks=(chunk_rows if name in (*_SCALED, FEATURES, LOGITS) else unit_rows, *shape),
             dtype=dtypes.get(name, "float32"),
             compressors=ZstdCodec(level=3, checksum=True),
             dimension_names=DIMENSIONS[name],
@@ -105,7 +106,8 @@ def write_shards(
     Parameters
     ----------
     arrays : name → values
-        The maps raw, (n, L, h, w) float32 each; status (n,) uint8; features (n, C) float32.
+        The maps raw, (n, L, h, w) float32 each; status (n,) uint8; features (n, C) and
+        logits (n, K) float32.
 
     Raises
     ------

@@ -34,9 +34,20 @@ def _hashes(store: ObjectStore) -> tuple[Keys, Keys]:
     keys, rest = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in index_parts(store):
         columns = [part[name].to_pylist() for name in ("offset", "length", "label", "split")]
-        keys.append(np.fromiter(map(hash, part["uri"].to_pylist()), np.int64, len(part)))
+        named = part["uri"].to_pylist()
+        if "image" in part.column_names:  # an image has several rows
+            named = zip(named, _places_in(part["image"].to_numpy()), strict=True)
+        keys.append(np.fromiter(map(hash, named), np.int64, len(part)))
         rest.append(np.fromiter(map(hash, zip(*columns, strict=True)), np.int64, len(part)))
     return np.concatenate(keys), np.concatenate(rest)
+
+
+def _places_in(images: NDArray[np.int64]) -> list[int]:
+    """Return the place of every row among those of its image, counted from the last one."""
+    places: list[int] = (
+        np.searchsorted(images, images, side="right") - np.arange(len(images))
+    ).tolist()
+    return places
 
 
 def _differs(before: tuple[Keys, Keys], after: tuple[Keys, Keys]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
     FEATURES,
+    LOGITS,
     MANIFEST,
     MAPS,
     MAPS_LABEL,
@@ -42,7 +43,8 @@ from pipeline.store.receipts import Receipt, load_receipt, valid_receipt, valid_
 class UnitData:
     """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part.
 
-    ``label_maps``, like ``maps``, and ``features`` (n, C) float32 belong to runs that store them.
+    ``label_maps``, like ``maps``, and ``features`` (n, C) and ``logits`` (n, K) float32 belong to
+    runs that store them.
     """
 
     maps: NDArray[np.float32]
@@ -50,6 +52,7 @@ class UnitData:
     summary: pa.Table
     label_maps: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -59,6 +62,7 @@ class UnitData:
             STATUS: self.status,
             MAPS_LABEL: self.label_maps,
             FEATURES: self.features,
+            LOGITS: self.logits,
         }
         return {name: values for name, values in known.items() if values is not None}
 
@@ -240,7 +244,8 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
     )
     if totals.quarantined > quarantine_limit * totals.rows:
         raise QuarantineExceeded(
-            f"{totals.quarantined} of {totals.rows} images were quarantined "
+            f"{totals.quarantined} of {totals.rows} {'rows' if spec.several else 'images'} were "
+            f"quarantined "
             f"({counted(totals.reasons)}), more than "
             f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then fix the "
             "dataset or raise the limit and run again"

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from obstore.store import LocalStore, ObjectStore
 
-from pipeline.images import BOXES_SCHEMA, INDEX_SCHEMA, PART_ROWS
+from pipeline.images import PART_ROWS
 from pipeline.store.layout import BOXES, INDEX, SCAN, box_path, index_path
 from pipeline.store.objects import read, sizes, write
 from pipeline.store.parquet import parquet_bytes, rows_between
@@ -80,7 +80,7 @@ def index_parts(store: ObjectStore) -> Iterator[pa.Table]:
 
 def index_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:
     """Return the index of rows ``[lo, hi)``, reading only the row groups that hold them."""
-    return _between(store, index_path, INDEX_SCHEMA, lo, hi)
+    return _between(store, index_path, lo, hi)
 
 
 def index_take(store: ObjectStore, rows: Iterable[int]) -> pa.Table:
@@ -88,7 +88,7 @@ def index_take(store: ObjectStore, rows: Iterable[int]) -> pa.Table:
     parts: dict[int, list[int]] = {}
     for row in sorted(set(rows)):
         parts.setdefault(row // PART_ROWS, []).append(row)
-    taken = [INDEX_SCHEMA.empty_table()]
+    taken = [index_rows(store, 0, 0)]
     for part, wanted in parts.items():
         lo = wanted[0]
         found = rows_between(store, index_path(part), lo, wanted[-1] + 1)
@@ -98,11 +98,11 @@ def index_take(store: ObjectStore, rows: Iterable[int]) -> pa.Table:
 
 def box_rows(store: ObjectStore, lo: int, hi: int) -> pa.Table:
     """Return the boxes of rows ``[lo, hi)``."""
-    return _between(store, box_path, BOXES_SCHEMA, lo, hi)
+    return _between(store, box_path, lo, hi)
 
 
-def _between(store: ObjectStore, path: Any, schema: pa.Schema, lo: int, hi: int) -> pa.Table:
+def _between(store: ObjectStore, path: Any, lo: int, hi: int) -> pa.Table:
     if hi <= lo:
-        return schema.empty_table()
+        return rows_between(store, path(0), 0, 0)
     parts = range(lo // PART_ROWS, (hi - 1) // PART_ROWS + 1)
     return pa.concat_tables([rows_between(store, path(part), lo, hi) for part in parts])

@@ -4,12 +4,14 @@
 
     run.json                   what the run is (RunSpec), written once
     zarr.json                  makes the run a Zarr group: flows.zarr and the atlases are in it
-    index/00000000.parquet     row, uri, offset, length, label, split; 65,536 rows a part
+    index/00000000.parquet     row, uri, offset, length, label, split; 65,536 rows a part; where
+                               images have several labels also image and labels
     boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image; of the same rows
     index.json                 what was scanned, written when all parts are there
     flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,);
-                               where asked for maps_label, scale_label, features (image, channel)
-    summary/00000012.parquet   one row per image of unit 12, flat columns
+                               where asked for maps_label, scale_label, features (image, channel);
+                               where images have several labels logits (image, output)
+    summary/00000012.parquet   one line per row of unit 12, flat columns
     receipts/00000012.json     last object of unit 12: sizes and hashes of the others
     manifest.json, _SUCCESS    written when every unit has a receipt
     atlas/  audit/  report/    what is made of it
@@ -39,6 +41,7 @@ SCAN = "index.json"
 FLOWS = "flows.zarr"
 MAPS, SCALE, STATUS = "maps", "scale", "status"
 MAPS_LABEL, SCALE_LABEL, FEATURES = "maps_label", "scale_label", "features"
+LOGITS = "logits"
 DIMENSIONS = {
     MAPS: ("image", "layer", "y", "x"),
     SCALE: ("image", "layer"),
@@ -46,6 +49,7 @@ DIMENSIONS = {
     MAPS_LABEL: ("image", "layer", "y", "x"),
     SCALE_LABEL: ("image", "layer"),
     FEATURES: ("image", "channel"),
+    LOGITS: ("image", "output"),
 }
 
 
@@ -116,7 +120,9 @@ class RunSpec:
     embeddings (0: none); ``references`` the hash of the run whose embeddings images are compared
     with. ``leftovers`` is what the scan of the dataset did not use; it determines nothing.
     ``labels`` are the dataset's classes that were matched by name, name → output; None where
-    labels are those of ``dataset.labels``, or of the dataset's own order.
+    labels are those of ``dataset.labels``, or of the dataset's own order. ``images`` is the number
+    of images where they have several labels, and a row is an image and one output; None where a
+    row is an image.
     """
 
     config: dict[str, Any]
@@ -138,12 +144,25 @@ class RunSpec:
     references: str | None = None
     leftovers: tuple[Leftover, ...] = ()
     labels: Mapping[str, int] | None = None
+    images: int | None = None
     format: int = FORMAT
 
     @property
     def hash(self) -> str:
         """The hash that ties receipts to this run: all that determines its data."""
         return content_hash({**replace(self, leftovers=()).to_json(), "code_version": None})
+
+    @property
+    def several(self) -> bool:
+        """Whether images have several labels, and a row is an image and one output."""
+        return self.images is not None
+
+    @property
+    def counted(self) -> str:
+        """The number of images, and of rows where these differ, in words."""
+        if self.images is None:
+            return f"{self.rows:,} images"
+        return f"{self.images:,} images in {self.rows:,} rows"
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -159,6 +178,8 @@ class RunSpec:
             shapes |= {MAPS_LABEL: maps, SCALE_LABEL: layers}
         if self.channels:
             shapes[FEATURES] = (self.channels,)
+        if self.several:
+            shapes[LOGITS] = (len(self.classes),)
         return shapes
 
     def shard_paths(self, unit: int) -> dict[str, str]:
@@ -169,12 +190,13 @@ class RunSpec:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; without leftovers and labels where there are none."""
+        """Return plain JSON types; without leftovers, labels and images where there are none."""
         content = asdict(self)
         if not self.leftovers:
             del content["leftovers"]
-        if self.labels is None:
-            del content["labels"]
+        for name in ("labels", "images"):
+            if content[name] is None:
+                del content[name]
         return content
 
     @classmethod
@@ -208,6 +230,14 @@ _SUMMARY_HEAD = [
 ]
 
 
-def summary_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Return the schema of a Parquet part: the image, the prediction, then the measures (f4)."""
-    return pa.schema(_SUMMARY_HEAD + [pa.field(column.name, pa.float32()) for column in columns])
+def summary_schema(columns: tuple[Column, ...], several: bool = False) -> pa.Schema:
+    """Return the schema of a Parquet part: the image, the prediction, then the measures (f4).
+
+    Where images have ``several`` labels, ``image`` is the image of a row. ``target`` is then the
+    output that the row explains, ``label`` is the same where the image has this label, ``pred``
+    where the model predicts it, ``confidence`` is its sigmoid, and ``correct`` whether both or only
+    one of them is there.
+    """
+    image = [pa.field("image", pa.int64(), nullable=False)] if several else []
+    measures = [pa.field(column.name, pa.float32()) for column in columns]
+    return pa.schema(_SUMMARY_HEAD + image + measures)

@@ -22,6 +22,7 @@ from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
     FEATURES,
     FLOWS,
+    LOGITS,
     MAPS,
     MAPS_LABEL,
     SCALE,
@@ -67,7 +68,7 @@ class Run:
         self.spec: RunSpec = load_spec(store)
 
     def __repr__(self) -> str:
-        return f"Run({self.uri!r}, {self.spec.rows} images, {len(self.spec.layers)} layers)"
+        return f"Run({self.uri!r}, {self.spec.counted}, {len(self.spec.layers)} layers)"
 
     @property
     def config(self) -> RunConfig:
@@ -120,6 +121,16 @@ class Run:
             raise RunIncomplete(f"{self.uri} stores no features; compute it with flow.features")
         return self._group[FEATURES]
 
+    @property
+    def logits(self) -> Any:
+        """Zarr array (image, output), float32: of every row, where images have several labels.
+
+        Raises ``RunIncomplete`` where the run stores none.
+        """
+        if not self.spec.several:
+            raise RunIncomplete(f"{self.uri} stores no logits; only runs of several labels do")
+        return self._group[LOGITS]
+
     def read_maps(
         self, lo: int, hi: int, target: Literal["predicted", "label"] = "predicted"
     ) -> NDArray[np.float32]:
@@ -144,7 +155,7 @@ class Run:
         return self._group[MAPS_LABEL], self._group[SCALE_LABEL]
 
     def index(self) -> pa.Table:
-        """Return the whole index: row, uri, offset, length, label, split."""
+        """Return the whole index: row, uri, offset, length, label, split (image, labels)."""
         return pa.concat_tables(index_parts(self.store))
 
     def boxes(self) -> pa.Table:

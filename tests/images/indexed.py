@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.images import Index, build_index
+from pipeline.images import Index, Pairs, build_index
 from pipeline.images.sources.source import Source
 
 
@@ -17,7 +17,7 @@ class Indexed:
     index: Index
 
 
-def indexed(source: Source) -> Indexed:
+def indexed(source: Source, pairs: Pairs | None = None) -> Indexed:
     """Scan a source."""
     rows: list[pa.Table] = []
     boxes: list[pa.Table] = []
@@ -27,5 +27,5 @@ def indexed(source: Source) -> Indexed:
         rows.append(some)
         boxes.append(theirs)
 
-    index = build_index(source, keep)
+    index = build_index(source, keep, pairs)
     return Indexed(pa.concat_tables(rows), pa.concat_tables(boxes), index)

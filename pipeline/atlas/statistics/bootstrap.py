@@ -6,7 +6,7 @@ replicate alone, so replicates of parts of a run add up to replicates of the run
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -55,8 +55,10 @@ def main_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
 class Bootstrap:
     """The statistic of the accuracy's and the main columns' replicates."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self.columns = main_columns(columns)
+    def __init__(
+        self, columns: Sequence[Column], rate: Callable[[str], str] = lambda table: ACCURACY
+    ) -> None:
+        self.columns, self.rate = main_columns(columns), rate
 
     def empty(self, cells: int) -> dict[str, Sums]:
         """Return its sums over no image, by name."""
@@ -75,11 +77,13 @@ class Bootstrap:
         found = finish_replicates(total, table.parts, self.columns)
         axes = ("statistic", "class", "replicate")
         table.write("replicates", found.means.astype(np.float32), axes)
-        table.group["replicates"].update_attributes({"statistics": list(found.names)})
+        rate = self.rate(table.name)
+        names = [rate if name == ACCURACY else name for name in found.names]
+        table.group["replicates"].update_attributes({"statistics": names})
         low, high = found.intervals()
         return {
-            f"{name if name == ACCURACY else name + '_mean'}_{end}": values[j]
-            for j, name in enumerate(found.names)
+            f"{name if name == rate else name + '_mean'}_{end}": values[j]
+            for j, name in enumerate(names)
             for end, values in (("low", low), ("high", high))
         }
 

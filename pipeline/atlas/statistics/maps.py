@@ -7,7 +7,7 @@ each plus the float64 rounding of p. Where a map has no mass p is undefined; the
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,8 +43,13 @@ _COUNTS = {
 class Maps:
     """The statistic of the maps, and of how many images there are of each kind."""
 
-    def __init__(self, layers: int, grid: tuple[int, int]) -> None:
-        self.layers, self.grid = layers, grid
+    def __init__(
+        self,
+        layers: int,
+        grid: tuple[int, int],
+        rate: Callable[[str], str] = lambda table: "accuracy",
+    ) -> None:
+        self.layers, self.grid, self.rate = layers, grid, rate
 
     def empty(self, cells: int) -> dict[str, Sums]:
         """Return its sums over no image, by name."""
@@ -81,7 +86,7 @@ class Maps:
             "count": counts.pop("count"),
             "n_zero": zeros["flow_zero"][:, -1],
             **counts,
-            "accuracy": counts["n_correct"] / labelled,
+            self.rate(table.name): counts["n_correct"] / labelled,
         }
 
 

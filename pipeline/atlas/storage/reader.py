@@ -13,6 +13,7 @@ from pipeline.atlas.statistics.axes import similarity
 from pipeline.atlas.statistics.binning import quantile
 from pipeline.atlas.statistics.bootstrap import Replicates
 from pipeline.atlas.statistics.pooled import POOLED_ONE, open_pooled
+from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.storage.class_names import find_class
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
 from pipeline.errors import ConfigError
@@ -41,6 +42,9 @@ class Atlas:
     columns : dict
         Column of the summary → kind, which fixes its histogram. ``confidence`` is among them, and
         ``mass_confident``, the accumulated mass of the images the model is confident about.
+    rate : str
+        What the share of right answers is: ``accuracy``, or where images have several labels
+        ``recall`` or ``precision`` (see :mod:`pipeline.atlas.statistics.rates`).
     """
 
     def __init__(self, run: Run, folder: str, table: str, facts: Mapping[str, Any]) -> None:
@@ -53,6 +57,7 @@ class Atlas:
         self.names: tuple[str, ...] = tuple(self._group.attrs["classes"])
         self.layers: tuple[str, ...] = run.spec.layers
         self.columns: dict[str, str] = dict(self._group.attrs["columns"])
+        self.rate = rate_of(run.spec, table)
 
     def __repr__(self) -> str:
         return f"Atlas({self.table!r}, {len(self.names)} classes, {int(self.count.sum())} images)"
@@ -84,8 +89,11 @@ class Atlas:
 
     @property
     def accuracy(self) -> Float:
-        """Share of right answers among the labelled images, (K,); NaN where none is labelled."""
-        return np.asarray(self._flat["accuracy"].to_numpy(), dtype=np.float64)
+        """Share of right answers among the labelled rows, (K,); NaN where there are none.
+
+        It is an accuracy only where ``rate`` says so.
+        """
+        return np.asarray(self._flat[self.rate].to_numpy(), dtype=np.float64)
 
     @cached_property
     def mean(self) -> Float:
@@ -227,14 +235,14 @@ class Atlas:
     def interval(self, statistic: str) -> tuple[Float, Float]:
         """Return the ends of a 95 % bootstrap interval, (K,) each.
 
-        ``statistic`` is ``accuracy`` or a column whose mean has replicates.
+        ``statistic`` is ``rate`` or a column whose mean has replicates.
         """
         low, high = self._intervals
         position = self._statistic(statistic)
         return low[position], high[position]
 
     def replicates(self, statistic: str) -> Float:
-        """Return the bootstrap replicates of accuracy or of a column's mean, (K, replicates)."""
+        """Return the bootstrap replicates of ``rate`` or of a column's mean, (K, replicates)."""
         return np.asarray(self._group["replicates"][self._statistic(statistic)])
 
     @cached_property

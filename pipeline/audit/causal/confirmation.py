@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audit.causal.edits import cell_numbers, erase_blur, erase_mean, paste, place_mask
-from pipeline.audit.causal.predictions import load_rows, predict
+from pipeline.audit.causal.predictions import are_predicted, load_rows
 from pipeline.audit.causal.suspects import Suspect
 from pipeline.audit.stats.intervals import Rate, design_effect, difference
 from pipeline.engine.context import Context
@@ -119,7 +119,7 @@ def examine(trial: Trial, context: Context) -> Confirmation:
         """Return the rate of all patches, and without the best one."""
         if not len(source) or not len(trial.recipients):
             return Rate(0, 0, level), Rate(0, 0, level)
-        now = predict(paste(trial.recipients, source, where), context) == suspect.class_id
+        now = are_predicted(paste(trial.recipients, source, where), suspect.class_id, context)
         hits, patch = now.numpy(), np.arange(len(now)) % len(source)
         rates = np.bincount(patch, hits) / np.bincount(patch)
         others = patch != rates.argmax()
@@ -129,7 +129,7 @@ def examine(trial: Trial, context: Context) -> Confirmation:
         """Count the images that lose the class with both fillings."""
         gone = torch.ones(len(whole), dtype=torch.bool)
         for erase in (erase_mean, erase_blur):
-            gone &= predict(erase(whole, mask), context) != suspect.class_id
+            gone &= ~are_predicted(erase(whole, mask), suspect.class_id, context)
         return Rate(int(gone.sum()), len(whole), level)
 
     pasted, rest = gained(trial.carriers, mask)

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from pipeline.audit.causal.predictions import load_rows, predict
+from pipeline.audit.several.images import first_rows
 from pipeline.audit.stats.contrast import benjamini_hochberg
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
@@ -45,12 +46,15 @@ classes and both directions (Benjamini & Hochberg, 1995). ``verdict``: gains, lo
 
 @dataclass(frozen=True)
 class Probe:
-    """What a change did: the class (n,) of every image before and after it."""
+    """What a change did: the class of every image before and after it, (n,).
+
+    Where images have several labels, which of the K classes they are predicted as, bool (n, K).
+    """
 
     names: tuple[str, ...]
     """Of all classes."""
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
+    before: NDArray[Any]
+    after: NDArray[Any]
 
     @property
     def images(self) -> int:
@@ -59,14 +63,18 @@ class Probe:
 
     @property
     def moved(self) -> int:
-        """How many of them have another class now."""
-        return int((self.before != self.after).sum())
+        """How many of them have another class now, or another set of classes."""
+        differs = self.before != self.after
+        return int((differs.any(1) if differs.ndim == 2 else differs).sum())
 
     def table(self) -> pa.Table:
         """Return a row for every class that an image had or has, those that gain most first."""
-        classes = np.union1d(self.before, self.after).tolist()
-        came = [int(((self.after == key) & (self.before != key)).sum()) for key in classes]
-        left = [int(((self.before == key) & (self.after != key)).sum()) for key in classes]
+        classes = np.union1d(_classes_in(self.before), _classes_in(self.after)).tolist()
+        came, left = [], []
+        for key in classes:
+            was, now = _has(self.before, key), _has(self.after, key)
+            came.append(int((now & ~was).sum()))
+            left.append(int((was & ~now).sum()))
         pairs = [*zip(came, left, strict=True), *zip(left, came, strict=True)]
         q = benjamini_hochberg(np.array([_sign_test(more, less) for more, less in pairs]))
         gains, losses = np.split(q, 2)
@@ -75,7 +83,7 @@ class Probe:
         return pa.Table.from_pylist(rows, schema=PROBE_SCHEMA)
 
     def _row(self, key: int, came: int, left: int, gain: float, loss: float) -> dict[str, Any]:
-        own = int((self.before == key).sum())
+        own = int(_has(self.before, key).sum())
         others = self.images - own
         gained, lost = _exact(came, others), _exact(left, own)
         return {
@@ -154,9 +162,19 @@ def _rate(row: dict[str, Any], what: str) -> str:
 
 def _drawn(run: Run, images: int) -> Sequence[int]:
     fine = pc.field("status") == int(Status.OK)
-    rows = np.sort(run.summary().to_table(columns=["row"], filter=fine)["row"].to_numpy())
+    image = ["image"] if run.spec.several else []
+    table = run.summary().to_table(columns=["row", *image], filter=fine).sort_by("row")
+    rows = (first_rows(table) if image else table)["row"].to_numpy()
     chosen = np.random.default_rng(0).permutation(len(rows))[:images]
     return [int(row) for row in np.sort(rows[chosen])]
+
+
+def _classes_in(predicted: NDArray[Any]) -> NDArray[np.int64]:
+    return np.flatnonzero(predicted.any(0)) if predicted.ndim == 2 else np.unique(predicted)
+
+
+def _has(predicted: NDArray[Any], key: int) -> NDArray[np.bool_]:
+    return np.asarray(predicted[:, key] if predicted.ndim == 2 else predicted == key)
 
 
 def _sign_test(more: int, less: int) -> float:

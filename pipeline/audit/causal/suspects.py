@@ -13,6 +13,7 @@ from pipeline.atlas import TABLES
 from pipeline.audit.causal.focus_cells import focus_cells
 from pipeline.audit.finding import Finding
 from pipeline.audit.places import LIFT_COLUMNS
+from pipeline.audit.several.images import images_with
 from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.stats.estimates import LOOKING
 from pipeline.store import Run, Status
@@ -69,8 +70,9 @@ def suspect(
     the place with a lift of ``least``: by default half of that of the fourth of them, or 2.
     """
     group, column = TABLES[table], LIFT_COLUMNS[place]
+    image = ["image"] if run.spec.several else []
     images = run.summary().to_table(
-        columns=["row", "pred", column, *({group} - {"pred"})],
+        columns=["row", "pred", column, *({group} - {"pred"}), *image],
         filter=(pc.field("status") == int(Status.OK)) & pc.field(column).is_valid(),
     )
     images = images.sort_by("row")
@@ -84,7 +86,7 @@ def suspect(
     else:
         strong = values[own] >= least
     random = np.random.default_rng(class_id)
-    others = random.permutation(rows[~of_class & ~taken])
+    others = random.permutation(rows[_elsewhere(run, images, class_id, of_class | taken)])
     plain = own[len(own) // 2 :]  # the half of the class that looks there least
     carriers = _tuple(rows[own[strong][:CARRIERS]])
     ordinary = _tuple(rows[random.permutation(plain[~strong[len(own) // 2 :]])[:RECIPIENTS]])
@@ -99,6 +101,20 @@ def suspect(
         cells=focus_cells(run, place, carriers, ordinary),
         family=family,
     )
+
+
+def _elsewhere(
+    run: Run, images: pa.Table, class_id: int, of_class: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which rows are of images without the class, neither labelled nor predicted.
+
+    Of an image with several labels it is one row, whatever that row explains.
+    """
+    if not run.spec.several:
+        return ~of_class
+    numbers = images["image"].to_numpy()
+    first = np.diff(numbers, prepend=-1) != 0
+    return np.asarray(first & ~np.isin(numbers, images_with(run, class_id)))
 
 
 def find_suspects(run: Run, table: str, findings: Sequence[Finding]) -> tuple[Suspect, ...]:

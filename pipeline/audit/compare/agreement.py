@@ -13,14 +13,15 @@ from pipeline.audit.text.numbers import figure, percent, rate
 from pipeline.audit.text.quoting import quote
 
 _SENTENCES = {
-    "paired_jsd": "On the {images} images in both runs the flows are {value} bits apart "
+    "paired_jsd": "On the {images} in both runs the flows are {value} bits apart "
     "(Jensen–Shannon: 0 for the same flow, 1 for flows that share no cell).",
-    "paired_rank_correlation": "On the {images} images in both runs the cells of the flows "
+    "paired_rank_correlation": "On the {images} in both runs the cells of the flows "
     "correlate with {value} (Spearman).",
-    "paired_agreement": "On the {images} images in both runs {share} of the answers are the same.",
-    "paired_accuracy": "On the {images} images in both runs {share} of the answers are right in "
+    "paired_agreement": "On the {images} in both runs {share} of the answers are the same.",
+    "paired_accuracy": "On the {images} in both runs {share} of the answers are right in "
     "{own}, {other_share} in {other} (McNemar p = {p}).",
 }
+_SENTENCES["paired_right"] = _SENTENCES["paired_accuracy"]
 
 
 def agreement(
@@ -58,7 +59,8 @@ def _rows(
     if right.size:
         lost, won = int((right[0] > right[1]).sum()), int((right[0] < right[1]).sum())
         p = float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
-        found.append(("paired_accuracy", float(right[0].mean()), float(right[1].mean()), p))
+        name = "paired_right" if pairs.several else "paired_accuracy"
+        found.append((name, float(right[0].mean()), float(right[1].mean()), p))
     images = int(chosen.sum())
     return [
         {
@@ -76,7 +78,7 @@ def _rows(
             "sentence": None
             if number is not None
             else _SENTENCES[statistic].format(
-                images=images,
+                images=f"{images} outputs of images" if pairs.several else f"{images} images",
                 own=quote(runs[0]),
                 other=quote(runs[1]),
                 value=figure(value),

@@ -23,6 +23,9 @@ _BLOCK = 1024
 class Pairs:
     """Images that both runs hold and neither quarantined, (n,) each, in order of the first's rows.
 
+    Where images have several labels in both runs, ``several``, they are images with an output that
+    both explain; where they have them in one run only, nothing is shared.
+
     ``jsd``: Jensen–Shannon divergence in bits between the two accumulated flows, [0, 1].
     ``correlation``: Spearman's between their cells. Both are NaN where a flow has no mass.
     ``label`` is that of the first run, -1 for none; ``right`` (2, n) is 1, 0, or -1 for unknown.
@@ -34,6 +37,7 @@ class Pairs:
     right: NDArray[np.int64]
     jsd: Float
     correlation: Float
+    several: bool = False
 
 
 def pair(one: Run, other: Run) -> Pairs:
@@ -64,6 +68,7 @@ def pair(one: Run, other: Run) -> Pairs:
         right=np.stack([part["correct"][fine] for part in parts]),
         jsd=jsd[fine],
         correlation=correlation[fine],
+        several=one.spec.several,
     )
 
 
@@ -85,6 +90,8 @@ def rank_correlation(p: Float, q: Float) -> Float:
 
 def _shared(one: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the images in both runs, as the first orders them."""
+    if one.spec.several != other.spec.several:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     place = {uri: row for row, uri in _names(other)}
     found = [(row, place[uri]) for row, uri in _names(one) if uri in place]
     pairs = np.array(found, np.int64).reshape(-1, 2)
@@ -95,10 +102,15 @@ def _names(run: Run) -> Iterator[tuple[int, str]]:
     for unit in run.units:
         part = run.index_rows(unit.lo, unit.hi)
         members = part["offset"].to_pylist()
-        for row, uri, offset in zip(
-            part["row"].to_pylist(), part["uri"].to_pylist(), members, strict=True
+        outputs: list[int | None] = [None] * len(part)
+        if run.spec.several:
+            outputs = run.summary_part(unit.id)["target"].to_pylist()
+        for row, uri, offset, output in zip(
+            part["row"].to_pylist(), part["uri"].to_pylist(), members, outputs, strict=True
         ):
-            yield row, uri if offset is None else f"{uri}#{offset}"
+            if output is not None or not run.spec.several:
+                name = uri if offset is None else f"{uri}#{offset}"
+                yield row, name if output is None else f"{name}#{output}"
 
 
 def _answers(run: Run, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
 from pipeline.audit.finding import Finding
+from pipeline.audit.several.images import first_rows
 from pipeline.audit.text.numbers import percent
 from pipeline.store import Run, Status
 
@@ -41,10 +42,23 @@ def find_faults(run: Run) -> list[Finding]:
     """Return a finding for every kind of fault that some images have, with these images."""
     schema = run.summary().schema
     names = [name for name in (*_COLUMNS, *_PIXELS) if name in schema.names]
+    several = "image" in schema.names
+    names += ["image"] * several
     table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
+    if several:
+        table = _images_of(table, run)
     found = [*_of_hashes(table)] if "phash" in names else []
     checks: tuple[Callable[[pa.Table], Finding | None], ...] = (_dark, _blurred, _odd, _quarantined)
     return found + [finding for check in checks if (finding := check(table)) is not None]
+
+
+def _images_of(table: pa.Table, run: Run) -> pa.Table:
+    """Return one row per image of several labels; its label is a number for all of them."""
+    table = first_rows(table)
+    sets = run.index_take(table["row"].to_pylist())["labels"].to_pylist()
+    numbers: dict[tuple[int, ...], int] = {}
+    labels = [None if s is None else numbers.setdefault(tuple(s), len(numbers)) for s in sets]
+    return table.set_column(table.column_names.index("label"), "label", pa.array(labels))
 
 
 def _of_hashes(table: pa.Table) -> list[Finding]:

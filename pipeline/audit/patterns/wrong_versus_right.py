@@ -173,10 +173,12 @@ def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
 
 def _read(run: Run, columns: Sequence[str]) -> pa.Table:
     """Return some columns of the images that have a label and an answer."""
+    group = pc.field(TABLES[explained_table(run)])
     known = (pc.field("status") == int(Status.OK)) & pc.field("correct").is_valid()
+    known &= group.is_valid()
     wanted = ["row", "correct", *columns]
     named = {name: pc.field(name) for name in wanted}
-    named["class"] = pc.field(TABLES[explained_table(run)])
+    named["class"] = group
     return run.summary().to_table(columns=named, filter=known)
 
 

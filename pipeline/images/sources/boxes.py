@@ -68,6 +68,14 @@ class Boxes:
             corners = corners[kept]
         return tuple(map(tuple, corners.tolist()))
 
+    def with_labels(self, uri: str) -> tuple[tuple[Box, ...], tuple[int | None, ...]]:
+        """Return all boxes of an image, and the label of each (None: of any)."""
+        boxes = self.of(uri, None)
+        if self._labels is None or not boxes:
+            return boxes, (None,) * len(boxes)
+        own = self._labels[slice(*self._range[uri])].tolist()
+        return boxes, tuple(None if label == -1 else label for label in own)
+
     def finish(self, leftovers: Leftovers) -> None:
         """Count the boxes that are left out, once all images have been listed.
 

@@ -1,11 +1,13 @@
 """Which column of a table or a Parquet file, or field of a JSON member, is the label."""
 
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.files.tabular import find_column
+from pipeline.images.label_sets import holds_labels
 
 LABEL_COLUMNS = (
     "label", "labels", "fine_label", "cls", "class", "class_id", "class_index", "target",
@@ -14,9 +16,9 @@ LABEL_COLUMNS = (
 
 _IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "bytes")
 
-NOT_ONE_LABEL = (
-    "an image must have one class index or name; give one each, "
-    "or name another column with dataset.label_column"
+NO_LABELS = (
+    "an image must have a class index or name, or a list of these; give it such a column, "
+    "or name another one with dataset.label_column"
 )
 
 
@@ -39,14 +41,14 @@ def label_column(schema: pa.Schema, wanted: str | None, file: str) -> str | None
     ConfigError
         ``wanted`` (``dataset.label_column``) is not one of the columns.
     DatasetError
-        It holds lists or records.
+        It holds records, or lists of them.
     """
     kinds = {field.name: _values(field.type) for field in schema}
     column = find_label(schema.names, [n for n in kinds if pa.types.is_nested(kinds[n])], wanted)
     if column is None:
         return named_column(schema, wanted, file)
-    if pa.types.is_nested(kinds[column]):
-        raise DatasetError(f"{file}: column {column} holds {kinds[column]}: {NOT_ONE_LABEL}")
+    if not holds_labels(kinds[column]):
+        raise DatasetError(f"{file}: column {column} holds {kinds[column]}: {NO_LABELS}")
     return column
 
 
@@ -126,6 +128,37 @@ def named_column(schema: pa.Schema, wanted: str | None, file: str) -> str | None
     if found is None:
         raise ConfigError(f"{file} has no column {wanted!r}: {schema.names}")
     return found
+
+
+def class_label(schema: pa.Schema, column: str | None) -> tuple[str, ...]:
+    """Return the names that Hugging Face's metadata give a label column, as text."""
+    try:
+        content = json.loads((schema.metadata or {})[b"huggingface"])
+        feature = content["info"]["features"][column]
+        inner = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+        names = inner["names"]
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError):
+        return ()
+    if not isinstance(names, list):
+        return ()
+    return tuple(str(name).encode("utf-8", "replace").decode() for name in names)
+
+
+def flag_columns(names: Sequence[str], wanted: Sequence[str], file: str) -> tuple[str, ...]:
+    """Return the 0/1 columns that the configuration names, as the file spells them.
+
+    Raises
+    ------
+    ConfigError
+        Some are missing.
+    """
+    found = {name: find_column(names, name) for name in wanted}
+    if missing := [name for name, column in found.items() if column is None]:
+        raise ConfigError(
+            f"dataset.label_columns: {file} has no column {', '.join(map(repr, missing[:5]))}: "
+            f"{list(names)[:20]}"
+        )
+    return tuple(column for column in found.values() if column is not None)
 
 
 def unused(

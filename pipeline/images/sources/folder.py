@@ -44,6 +44,11 @@ class FolderSource:
         """Folder name → label, in order of the names."""
         return self.labels
 
+    @property
+    def several(self) -> bool:
+        """Return False: an image is in one folder."""
+        return False
+
     def listing(self) -> None:
         """Return None: nothing is cheaper than a scan."""
 

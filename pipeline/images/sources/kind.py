@@ -2,6 +2,7 @@
 
 import posixpath
 from dataclasses import replace
+from typing import TypedDict
 
 from pipeline.config import DatasetConfig
 from pipeline.errors import ConfigError
@@ -41,10 +42,17 @@ def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
     labels = read_labels(dataset.labels) if dataset.labels and names is None else names
     if kind != "table" and dataset.root:
         raise ConfigError(f"dataset.root is only for tables, not for a {kind} dataset; remove it")
-    if kind == "folder" and (dataset.image_column or dataset.label_column):
+    several = dataset.label_separator or dataset.label_columns
+    if kind == "folder" and (dataset.image_column or dataset.label_column or several):
         raise ConfigError(
-            "dataset.image_column and label_column are for tables, archives and Parquet files; "
-            "the labels of a folder are the names of its subfolders: remove these options"
+            "dataset.image_column, label_column, label_columns and label_separator are for tables, "
+            "archives and Parquet files; the labels of a folder are the names of its subfolders: "
+            "remove these options"
+        )
+    if dataset.label_columns and (dataset.label_column or dataset.label_separator):
+        raise ConfigError(
+            "dataset.label_columns are columns of 0 and 1, one for each class; remove "
+            "dataset.label_column and label_separator, or label_columns"
         )
     if kind in ("table", "parquet") and dataset.exclude is not None:
         raise ConfigError(
@@ -61,16 +69,27 @@ def open_source(dataset: DatasetConfig, names: Labels | None = None) -> Source:
 def _open(
     dataset: DatasetConfig, source: str, kind: str, root: Root, labels: Labels | None
 ) -> FolderSource | TableSource | WebDatasetSource | ParquetSource:
-    image, label = dataset.image_column, dataset.label_column
+    columns = _Columns(
+        image=dataset.image_column,
+        label=dataset.label_column,
+        separator=dataset.label_separator,
+        flags=dataset.label_columns or (),
+    )
     if kind == "folder":
         return open_folder(source, labels, exclusion=Exclusion(dataset.exclude))
     if kind == "table":
-        own = dataset.root is None
-        return open_table(source, root, labels, image=image, label=label, own_folders=own)
+        return open_table(source, root, labels, own_folders=dataset.root is None, **columns)
     if kind == "webdataset":
         exclusion = Exclusion(dataset.exclude)
-        return open_webdataset(source, labels, image=image, label=label, exclusion=exclusion)
-    return open_parquet(source, labels, image=image, label=label)
+        return open_webdataset(source, labels, exclusion=exclusion, **columns)
+    return open_parquet(source, labels, **columns)
+
+
+class _Columns(TypedDict):
+    image: str | None
+    label: str | None
+    separator: str | None
+    flags: tuple[str, ...]
 
 
 def _root(dataset: DatasetConfig, source: str, kind: str) -> Root:

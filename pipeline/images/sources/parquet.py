@@ -1,9 +1,8 @@
 """Parquet files that contain the images, as Hugging Face stores its datasets."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,15 @@ from pipeline.files.places import open_file
 from pipeline.files.read_ahead import ahead
 from pipeline.files.root import MARK, location
 from pipeline.files.tabular import find_column
+from pipeline.images.label_sets import LabelSets, label_set, set_flags, sets_of
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
-from pipeline.images.sources.columns import chosen_image_column, label_column, unused
+from pipeline.images.sources.columns import (
+    chosen_image_column,
+    class_label,
+    flag_columns,
+    label_column,
+    unused,
+)
 from pipeline.images.sources.labels import Labels, class_names, table_labels
 from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
@@ -54,36 +60,47 @@ class ParquetSource:
     labels: Labels | None
     boxes: Boxes = field(repr=False)
     ignored: tuple[Leftover, ...] = ()
+    sets: LabelSets | None = None
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Label → name, from ``dataset.labels`` or the files' own ClassLabel."""
+        """Label → name, from ``dataset.labels``, the files' ClassLabel or 0/1 columns."""
         if self.labels is not None:
             return class_names(self.labels)
-        return dict(enumerate(self.columns.names))
+        return dict(enumerate(self._own_names))
 
     @property
     def classes(self) -> dict[str, int | None]:
         """Name → label, in the order of the files' own ClassLabel where there is one."""
-        names = self.columns.names
+        names = self._own_names
         if self.labels is None:
             return {name: label for label, name in enumerate(names)}
         return {name: self.labels.get(name) for name in names} or dict(self.labels.items())
+
+    @property
+    def _own_names(self) -> tuple[str, ...]:
+        return self.columns.names if self.sets is None else self.sets.flags or self.columns.names
+
+    @property
+    def several(self) -> bool:
+        """Whether a row has a list of labels."""
+        return self.sets is not None
 
     def listing(self) -> str | None:
         """Return a hash of the files' names, sizes and versions, and of the columns used."""
         labels = None if self.labels is None else sorted(self.labels.items())
         if self.boxes is not NO_BOXES:
             return None
-        return listing_hash("parquet", self.files, self.columns, labels)
+        several = () if self.sets is None else (self.sets,)
+        return listing_hash("parquet", self.files, self.columns, labels, *several)
 
     def scan(self, leftovers: Leftovers) -> Iterator[Entry]:
         """Yield the images of all files; the footers and labels of 16 are read in parallel."""
         leftovers.update(self.ignored)
         known: dict[Any, int | None] = {}
         rows = empty = 0
-        names = self.columns.names
-        look = partial(_rows, self.root, self.columns)
+        names, sets = self.columns.names, self.sets
+        look = partial(_rows, self.root, self.columns, () if sets is None else sets.flags)
         for file, (own, groups) in zip(self.files, ahead(look, self.files), strict=True):
             named = split_of(file.uri)
             if own != names:
@@ -91,12 +108,19 @@ class ParquetSource:
             for number, group in enumerate(groups):
                 rows, empty = rows + len(group.values), empty + group.empty
                 for row, (value, split) in enumerate(group.values):
-                    if value not in known:
-                        known[value] = self._label(value, names, file)
                     uri = f"{file.uri}{MARK}{number}/{row}/{self.columns.image}"
-                    label = known[value]
-                    boxes = self.boxes.of(uri, label)
-                    yield Entry(uri, group.offset, group.length, label, split or named, boxes)
+                    members = [value] if sets is None else sets.members(value)
+                    for member in members or ():
+                        if member not in known:
+                            known[member] = self._label(member, names, file)
+                    entry = Entry(uri, group.offset, group.length, split=split or named)
+                    if sets is None:
+                        boxes = self.boxes.of(uri, known[value])
+                        yield replace(entry, label=known[value], boxes=boxes)
+                        continue
+                    boxes, own_labels = self.boxes.with_labels(uri)
+                    found = label_set(members, known.__getitem__)
+                    yield replace(entry, labels=found, boxes=boxes, box_labels=own_labels)
         if rows and empty == rows:
             raise DatasetError(
                 f"column {self.columns.image} of {self.root} holds no bytes in any row, perhaps "
@@ -146,8 +170,13 @@ def open_parquet(
     *,
     image: str | None = None,
     label: str | None = None,
+    separator: str | None = None,
+    flags: Sequence[str] = (),
 ) -> ParquetSource:
     """Find the files and the columns; ``image`` and ``label`` override the usual column names.
+
+    With a ``separator`` the label column holds several labels per row; ``flags`` are columns of 0
+    and 1, one for each class.
 
     Raises
     ------
@@ -161,37 +190,27 @@ def open_parquet(
         refuse_several_configs(source, [file.uri for file in files])
     first = files[0].uri
     schema = read_schema(location(root, first), first)
+    own = flag_columns(schema.names, flags, first)
+    named = None if own else label_column(schema, label, first)
+    kind = None if named is None else schema.field(named).type
     columns = Columns(
         image=chosen_image_column(schema, image, first),
-        label=label_column(schema, label, first),
+        label=named,
         split=find_column(schema.names, "split"),
-        names=(),
+        names=class_label(schema, named),
     )
-    used = (columns.image, columns.label, columns.split)
-    what, others = unused(schema.names, used, columns.label)
+    used = (columns.image, columns.label, columns.split, *own)
+    what, others = unused(schema.names, used, columns.label or next(iter(own), None))
     for name in others:
         left.add(what, name)
-    names = _class_label(schema, columns.label)
-    columns = Columns(**{**vars(columns), "names": names})
-    return ParquetSource(root, files, columns, labels, boxes, left.found)
+    sets = sets_of(kind, separator, own, first)
+    return ParquetSource(root, files, columns, labels, boxes, left.found, sets)
 
 
 def read_schema(place: str, name: str) -> pa.Schema:
     """Return the Arrow schema of a Parquet file; DatasetError if it is not one."""
     with _opened(place, name) as file:
         return file.schema_arrow
-
-
-def _class_label(schema: pa.Schema, column: str | None) -> tuple[str, ...]:
-    """Return the names that Hugging Face's metadata give a label column, as text."""
-    try:
-        content = json.loads((schema.metadata or {})[b"huggingface"])
-        names = content["info"]["features"][column]["names"]
-    except (KeyError, ValueError, TypeError, RecursionError):
-        return ()
-    if not isinstance(names, list):
-        return ()
-    return tuple(str(name).encode("utf-8", "replace").decode() for name in names)
 
 
 @dataclass(frozen=True)
@@ -212,9 +231,11 @@ def _few(names: Sequence[str]) -> str:
     return f"{shown}, …" if len(names) > 5 else shown or "by numbers only"
 
 
-def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], list[_Group]]:
+def _rows(
+    root: str, columns: Columns, flags: Sequence[str], file: File
+) -> tuple[tuple[str, ...], list[_Group]]:
     """Return the names of a file's classes, and its row groups."""
-    wanted = [name for name in (columns.label, columns.split) if name is not None]
+    wanted = [name for name in (columns.label, columns.split, *flags) if name is not None]
     with _opened(location(root, file.uri), file.uri) as content:
         metadata = content.metadata
         place = _leaf(metadata, columns.image)
@@ -225,7 +246,11 @@ def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], lis
             group = metadata.row_group(number)
             table = content.read_row_group(number, columns=wanted) if wanted else None
             nothing = [None] * group.num_rows
-            labels = table[columns.label].to_pylist() if table and columns.label else nothing
+            labels = nothing
+            if table and flags:
+                labels = _set_in(table.select(flags), f"{file.uri}, row group {number}")
+            elif table and columns.label:
+                labels = table[columns.label].to_pylist()
             splits = table[columns.split].to_pylist() if table and columns.split else nothing
             chunk = group.column(place)
             start = chunk.dictionary_page_offset or chunk.data_page_offset
@@ -235,7 +260,11 @@ def _rows(root: str, columns: Columns, file: File) -> tuple[tuple[str, ...], lis
             known = chunk.statistics if chunk.is_stats_set else None
             empty = known.null_count if known and known.has_null_count else 0
             groups.append(_Group(start, chunk.total_compressed_size, empty, values))
-        return _class_label(content.schema_arrow, columns.label), groups
+        return class_label(content.schema_arrow, columns.label), groups
+
+
+def _set_in(table: pa.Table, where: str) -> list[Any]:
+    return [set_flags(row, f"{where}, row {n}") for n, row in enumerate(table.to_pylist())]
 
 
 def _leaf(metadata: pq.FileMetaData, column: str) -> int | None:

@@ -3,12 +3,13 @@
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import DatasetError
-from pipeline.images.sources.columns import NOT_ONE_LABEL, find_label
+from pipeline.images.label_sets import set_flags
+from pipeline.images.sources.columns import NO_LABELS, find_label
 from pipeline.images.sources.exclusion import ALL, EXCLUDED, Exclusion
 from pipeline.images.sources.image_files import SUFFIXES, is_image
 from pipeline.images.sources.leftovers import Leftovers
@@ -33,6 +34,27 @@ class Choice:
     image: str | None = None
     label: str | None = None
     exclusion: Exclusion = ALL
+
+    def value(self, fields: Mapping[str, Any], where: str) -> Any:
+        """Return the label among the fields of a JSON member, or a list of labels."""
+        nested = [name for name, value in fields.items() if isinstance(value, list | dict)]
+        name = find_label(list(fields), nested, self.label)
+        value = _NO_FIELD if name is None else fields[name]
+        if isinstance(value, dict):
+            raise DatasetError(f"{where} holds {name}: {value!r:.80}; {NO_LABELS}")
+        return value
+
+
+@dataclass(frozen=True)
+class Flags(Choice):
+    """A choice of fields that hold 0 or 1, one for each class."""
+
+    flags: tuple[str, ...] = ()
+
+    def value(self, fields: Mapping[str, Any], where: str) -> Any:
+        """Return the names of the fields that are 1."""
+        own = {name: fields[name] for name in self.flags if name in fields}
+        return set_flags(own, where) if own else _NO_FIELD
 
 
 @dataclass
@@ -125,14 +147,14 @@ def _field(text: str, member: Member, uri: str, choice: Choice) -> Any:
         raise _unreadable(uri, member, error) from error
     if not isinstance(fields, dict):
         return _NO_FIELD
-    nested = [name for name, value in fields.items() if isinstance(value, list | dict)]
-    name = find_label(list(fields), nested, choice.label)
-    value = _NO_FIELD if name is None else fields[name]
-    if name in nested:
-        raise DatasetError(
-            f"{uri}: {member.name[:200]!r} holds {name}: {value!r:.80}; {NOT_ONE_LABEL}"
-        )
-    return value
+    return choice.value(fields, f"{uri}: {member.name[:200]!r}")
+
+
+def gives_list(file: Windowed, uri: str, member: Member, choice: Choice) -> bool:
+    """Return whether a member with a label is JSON with a list of labels."""
+    if not member.name.lower().endswith(".json"):
+        return False
+    return isinstance(_field(_text(file, member, uri), member, uri, choice), list)
 
 
 def _unreadable(uri: str, member: Member, error: Exception) -> DatasetError:

@@ -16,7 +16,9 @@ class Entry:
     ``uri`` is relative (posix) to the source's root where it lies inside, else absolute. ``offset``
     and ``length`` are bytes: an offset of None means the whole object, whose length is its size
     (None: missing or unknown). ``label`` is a class index of the model or None. ``boxes`` are
-    (x0, y0, x1, y1) in pixels of the upright image.
+    (x0, y0, x1, y1) in pixels of the upright image. Of a source with ``several`` labels per image
+    ``label`` is None and ``labels`` are all of them, ascending (None: unlabelled); ``box_labels``
+    are then the labels of the boxes.
     """
 
     uri: str
@@ -25,6 +27,8 @@ class Entry:
     label: int | None = None
     split: str | None = None
     boxes: tuple[Box, ...] = ()
+    labels: tuple[int, ...] | None = None
+    box_labels: tuple[int | None, ...] = ()
 
 
 class Source(Protocol):
@@ -46,6 +50,11 @@ class Source(Protocol):
 
         Names that are known without a scan, and those of ``dataset.labels``.
         """
+        ...
+
+    @property
+    def several(self) -> bool:
+        """Whether the dataset gives a list of labels per image, of any length."""
         ...
 
     def listing(self) -> str | None:

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +12,9 @@ from pipeline.files.listing import find_files, is_file
 from pipeline.files.root import Root, location
 from pipeline.files.tabular import SUFFIXES, Table
 from pipeline.files.urls import shown
+from pipeline.images.label_sets import LabelSets, label_set, set_flags, sets_of
 from pipeline.images.sources.boxes import NO_BOXES, Boxes
-from pipeline.images.sources.columns import label_column, unused
+from pipeline.images.sources.columns import flag_columns, label_column, unused
 from pipeline.images.sources.labels import (
     Labels,
     NamesNeeded,
@@ -41,11 +42,17 @@ class Part:
     uri: str
     label: str | None
     split: str | None
+    sets: LabelSets | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The columns of 0 and 1, one for each class."""
+        return () if self.sets is None else self.sets.flags
 
     @property
     def columns(self) -> list[str]:
         """The columns that are read."""
-        return [name for name in (self.uri, self.label, self.split) if name]
+        return [name for name in (self.uri, self.label, self.split, *self.flags) if name]
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,11 @@ class TableSource:
         """Label → name; where a label has several names, the first one in order."""
         return class_names(self.classes)
 
+    @property
+    def several(self) -> bool:
+        """Whether a row has a list of labels; in all tables, or in none."""
+        return self.parts[0].sets is not None
+
     def listing(self) -> None:
         """Return None: nothing is cheaper than a scan."""
 
@@ -91,9 +103,14 @@ class TableSource:
                 found += size is not None
                 if len(objects) < _LOOKED_AT and self.base.is_object(placed):
                     objects.append(placed)
-                label = self.labels[value] if value == value else None
-                boxes = self.boxes.of(placed, label)
-                yield Entry(placed, None, size, label, split or part.named, boxes)
+                entry = Entry(placed, None, size, split=split or part.named)
+                if part.sets is None:
+                    label = self.labels[value] if value == value else None
+                    yield replace(entry, label=label, boxes=self.boxes.of(placed, label))
+                    continue
+                boxes, own = self.boxes.with_labels(placed)
+                several = label_set(part.sets.members(value), self.labels.__getitem__)
+                yield replace(entry, labels=several, boxes=boxes, box_labels=own)
         paths = ", ".join(part.table.path for part in self.parts[:3])
         if not rows:
             raise DatasetError(f"the table {paths} has no rows")
@@ -132,12 +149,15 @@ def open_table(
     *,
     image: str | None = None,
     label: str | None = None,
+    separator: str | None = None,
+    flags: Sequence[str] = (),
     own_folders: bool = True,
 ) -> TableSource:
     """Read the columns of one table, or of a folder of them, and the distinct labels.
 
-    ``image`` and ``label`` override the usual column names. With ``own_folders`` the URIs of a
-    table in a folder of ``root`` are relative to that folder.
+    ``image`` and ``label`` override the usual column names; with a ``separator`` the label column
+    holds several labels per row, and ``flags`` are columns of 0 and 1, one for each class. With
+    ``own_folders`` the URIs of a table in a folder of ``root`` are relative to that folder.
 
     Raises
     ------
@@ -146,17 +166,27 @@ def open_table(
     """
     leftovers = Leftovers()
     parts = [
-        _part(path, folder if own_folders else "", named, image, label)
+        _part(path, folder if own_folders else "", named, image, label, separator, flags)
         for path, folder, named in _tables(source, leftovers)
     ]
+    if len({part.sets is None for part in parts}) > 1:
+        raise DatasetError(
+            f"some tables of {source} hold one label per row and some lists; read them separately"
+        )
     values: set[Any] = {None}
     for part in parts:
-        what, names = unused(part.table.names, part.columns, part.label)
+        labelled = part.label or next(iter(part.flags), None)
+        what, names = unused(part.table.names, part.columns, labelled)
         for name in names:
             leftovers.add(what, name)
+        values.update(part.flags)
         if part.label:
             for batch in part.table.batches([part.label]):
-                values.update(batch.column(0).unique().to_pylist())
+                column = batch.column(0)
+                if part.sets is None:
+                    values.update(column.unique().to_pylist())
+                else:
+                    values |= part.sets.distinct(column)
     try:
         known = table_labels(values, labels)
     except NamesNeeded:
@@ -188,7 +218,15 @@ def _stem(uri: str) -> str:
     return posixpath.splitext(posixpath.basename(uri))[0].lower()
 
 
-def _part(path: str, folder: str, named: str | None, image: str | None, label: str | None) -> Part:
+def _part(
+    path: str,
+    folder: str,
+    named: str | None,
+    image: str | None,
+    label: str | None,
+    separator: str | None,
+    flags: Sequence[str],
+) -> Part:
     table = Table(path)
     uri = table.uri_column(image)
     kind = table.schema.field(uri).type
@@ -196,9 +234,11 @@ def _part(path: str, folder: str, named: str | None, image: str | None, label: s
         raise DatasetError(
             f"{path}: column {uri} must be text (paths or URLs of images), not {kind}"
         )
-    return Part(
-        table, folder, named, uri, label_column(table.schema, label, path), table.column("split")
-    )
+    own = flag_columns(table.names, flags, path)
+    label = None if own else label_column(table.schema, label, path)
+    labels = None if label is None else table.schema.field(label).type
+    sets = sets_of(labels, separator, own, path)
+    return Part(table, folder, named, uri, label, table.column("split"), sets)
 
 
 def _coded(kind: pa.DataType) -> bool:
@@ -211,6 +251,10 @@ def _rows(part: Part) -> Iterator[tuple[str | None, Any, str | None]]:
         nothing = [None] * batch.num_rows
         uris = _texts(part, batch, part.uri)
         labels = batch.column(part.label).to_pylist() if part.label else nothing
+        if part.flags:
+            rows = batch.select(list(part.flags)).to_pylist()
+            where = [f"{part.table.path}, row of {uri!r:.80}" for uri in uris]
+            labels = [set_flags(*pair) for pair in zip(rows, where, strict=True)]
         splits = _texts(part, batch, part.split) if part.split else nothing
         yield from zip(uris, labels, splits, strict=True)
 

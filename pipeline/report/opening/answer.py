@@ -11,6 +11,7 @@ from pipeline.audit.finding import SEVERITIES, Finding
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import visible
 from pipeline.report.opening.confusions import Answers
+from pipeline.report.pages.labels import LabelLine
 from pipeline.report.pages.verdicts import Verdict, state_of
 
 NAMED = 3
@@ -66,6 +67,32 @@ def works(answers: Answers, names: Sequence[str]) -> Statement:
             Part(f"{start}{item.images:,} of {item.of:,} images of "),
             Part(f"“{visible(names[item.label])}”", class_id=item.label),
             Part(f" are called “{visible(names[item.answer])}”{end}"),
+        ]
+    return Statement("Does it work?", tuple(parts))
+
+
+def works_by_label(lines: Sequence[LabelLine]) -> Statement:
+    """Say how well labels are predicted, where images have several; the weakest ones by name.
+
+    The average precision of scores given at random is the share of images with the label.
+    """
+    known = [line for line in lines if line.average_precision is not None]
+    if not known:
+        return Statement("Does it work?", (Part("Unknown: no image has a label."),))
+    mean = sum(line.average_precision or 0.0 for line in known) / len(known)
+    chance = sum(line.labelled / line.images for line in known) / len(known)
+    many = f"{len(known):,} label{'s' * (len(known) != 1)}"
+    parts = [
+        Part(
+            f"The mean average precision of {many} is {percent(mean)}; scores given at random "
+            f"would have {percent(chance)}. Weakest: "
+        )
+    ]
+    for place, line in enumerate(known[:NAMED]):
+        end = "." if place == min(NAMED, len(known)) - 1 else ", "
+        parts += [
+            Part(f"“{visible(line.name)}”", class_id=line.id),
+            Part(f" with {percent(line.average_precision or 0.0)}{end}"),
         ]
     return Statement("Does it work?", tuple(parts))
 

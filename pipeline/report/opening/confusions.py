@@ -60,7 +60,12 @@ class Answers:
 
 
 def read_answers(run: Run, most: int) -> Answers:
-    """Count the answers of a run, batch by batch, and find the ``most`` frequent confusions."""
+    """Count the answers of a run, batch by batch, and find the ``most`` frequent confusions.
+
+    None where images have several labels: one does not exclude another.
+    """
+    if run.spec.several:
+        return Answers({}, ())
     counts = Counter[tuple[int, int]]()
     for batch in run.summary().to_batches(
         columns=["label", "pred"], filter=pc.field("status") == int(Status.OK)

@@ -20,7 +20,7 @@ def find_gaps(
     verdicts: Mapping[int, Verdict],
 ) -> Iterator[str]:
     """Yield a sentence for everything that was not looked for."""
-    if facts.accuracy is None:
+    if facts.accuracy is None and not facts.labels:
         yield "Wrong answers: there are no labels."
     small = sum(fact.images - fact.no_mass < LEAST_IMAGES for fact in classes)
     if len(classes) - small < LEAST_CLASSES:

@@ -49,8 +49,12 @@ class Scatter:
     bottom: float = HEIGHT - BOTTOM
 
 
-def class_scatter(atlas: Atlas, classes: Sequence[ClassFacts]) -> Scatter | None:
+def class_scatter(
+    atlas: Atlas, classes: Sequence[ClassFacts], rate: str = "accuracy"
+) -> Scatter | None:
     """Lay the classes out by accuracy, by mean confidence without labels; None if there are few.
+
+    ``rate`` is what the accuracy is called: where images have several labels it is none.
 
     A measure is the mean over the images of the class, the geometric mean of a mass.
     """
@@ -73,7 +77,7 @@ def class_scatter(atlas: Atlas, classes: Sequence[ClassFacts]) -> Scatter | None
     ticks = nice_ticks(float(shown.min()), float(shown.max()))
     lowest = sorted(known, key=lambda fact: (side[fact.id], fact.id))[:NAMED]
     return Scatter(
-        up="accuracy" if labelled else "mean confidence",
+        up=rate if labelled else "mean confidence",
         measures=tuple((column, meaning(column) or column) for column in columns),
         chosen=chosen,
         points=tuple(

@@ -40,8 +40,9 @@ def read_checks(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> t
         ),
         Check(
             "Mass",
-            f"{empty:,} of {facts.images:,} images have a flow without any mass.",
-            empty <= MOST_WITHOUT_MASS * facts.images,
+            f"{empty:,} of {facts.rows:,} {'images' if facts.labels is None else 'rows'} have a "
+            "flow without any mass.",
+            empty <= MOST_WITHOUT_MASS * facts.rows,
         ),
         Check(
             "Comparison",

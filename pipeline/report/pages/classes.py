@@ -32,6 +32,7 @@ class ClassFacts:
     no_mass: int
     """Images whose maps are zero: they count, but have no mean map."""
     accuracy: float
+    """Of images with several labels the recall or the precision of the class."""
     accuracy_low: float
     """Ends of its 95 % interval (Wilson), which is wide for few images."""
     accuracy_high: float
@@ -57,11 +58,15 @@ class ClassFacts:
 
 
 def rank_classes(
-    atlas: Atlas, findings: Sequence[Finding], quantiles: Quantiles | None = None
+    atlas: Atlas,
+    findings: Sequence[Finding],
+    quantiles: Quantiles | None = None,
+    rates: Mapping[int, Rate] | None = None,
 ) -> tuple[ClassFacts, ...]:
     """Return the classes that have images, the riskiest first.
 
-    Medians are those of ``quantiles``, else of the atlas's histograms.
+    Medians are those of ``quantiles``, else of the atlas's histograms. ``rates`` are the shares of
+    right answers of every class where the atlas does not have them.
 
     Risk is an order, not a number: the class of the most severe finding comes first; classes
     without findings follow, in the order of ``at_best``, the upper end of an interval of their
@@ -69,7 +74,7 @@ def rank_classes(
     class id.
     """
     counts = Counter(finding.class_id for finding in findings)
-    facts = _class_facts(atlas, counts, quantiles)
+    facts = _class_facts(atlas, counts, quantiles, rates)
     first: dict[int | None, int] = {}
     for finding in findings:
         first.setdefault(finding.class_id, finding.number)
@@ -81,10 +86,18 @@ def rank_classes(
 
 
 def _class_facts(
-    atlas: Atlas, findings: Counter[int | None], quantiles: Quantiles | None
+    atlas: Atlas,
+    findings: Counter[int | None],
+    quantiles: Quantiles | None,
+    rates: Mapping[int, Rate] | None,
 ) -> list[ClassFacts]:
     ids, count, no_mass, accuracy = atlas.classes, atlas.count, atlas.n_zero, atlas.accuracy
-    labelled, level = atlas.n_labelled, 1 - 0.05 / max(int(np.count_nonzero(count)), 1)
+    labelled = atlas.n_labelled
+    if rates is not None:
+        found = [rates.get(number, Rate(0, 0)) for number in ids.tolist()]
+        accuracy = np.array([rate.value for rate in found])
+        labelled = np.array([rate.images for rate in found])
+    level = 1 - 0.05 / max(int(np.count_nonzero(count)), 1)
     corner = np.max([atlas.column_mean(LIFT_COLUMNS[corner]) for corner in CORNERS], axis=0)
     mass, short = atlas.quantile("mass_flow", 0.5), short_names(atlas.names)
     if quantiles is not None:

@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
 
+from pipeline.audit.several.images import first_rows
+from pipeline.config import FlowConfig
 from pipeline.store import Run, Status
 
 _VAGUE = {"images", "data", "train", "val", "valid", "validation", "test", "labels", "index"}
@@ -14,7 +16,11 @@ _CLASSLESS = {"activation", "attention", "rollout"}  # their maps are the same f
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The run in numbers; accuracy is None without labels."""
+    """The run in numbers; accuracy is None without labels, or with several per image.
+
+    ``rows`` are those that were not quarantined, ``labels`` the labels of all images and
+    ``threshold`` the score from which an output is predicted: None where a row is an image.
+    """
 
     dataset: str
     model: str
@@ -30,25 +36,37 @@ class RunFacts:
     size: tuple[int, int]
     """Height and width of the model's input."""
     provenance: tuple[tuple[str, str], ...]
+    rows: int
+    labels: int | None = None
+    threshold: float | None = None
 
 
 def read_facts(run: Run) -> RunFacts:
     """Read the facts of a run."""
     spec, config = run.spec, run.config
-    labelled = correct = used = quarantined = 0
+    labelled = correct = rows = quarantined = 0
     for batch in run.summary().to_batches(columns=["status", "correct"]):
         status, hit = batch.column("status"), batch.column("correct")
         quarantined += pc.sum(pc.equal(status, Status.QUARANTINED)).as_py() or 0
-        used += pc.sum(pc.equal(status, Status.OK)).as_py() or 0
+        rows += pc.sum(pc.equal(status, Status.OK)).as_py() or 0
         labelled += len(hit) - hit.null_count
         correct += pc.sum(hit).as_py() or 0
+    used, labels = rows, None
+    if spec.several:
+        table = first_rows(
+            run.summary().to_table(columns=["row", "image", "status"]).sort_by("row")
+        )
+        used = pc.sum(pc.equal(table["status"], Status.OK)).as_py() or 0
+        quarantined, labelled = len(table) - used, 0
+        own = run.index_take(table["row"].to_pylist())["labels"]
+        labels = pc.sum(pc.list_value_length(own)).as_py() or 0
     height, width = spec.input["size"]
     return RunFacts(
         dataset=dataset_name(config.dataset.source),
         model=config.model.name,
         method=config.flow.method,
         target=str(config.flow.target),
-        explained=_explained(config.flow.method, config.flow.target, spec.classes),
+        explained=_explained(config.flow, spec.classes, spec.several),
         images=used,
         quarantined=quarantined,
         accuracy=correct / labelled if labelled else None,
@@ -69,13 +87,21 @@ def read_facts(run: Run) -> RunFacts:
             ("Configuration", spec.config_hash),
             ("Code", spec.code_version),
         ),
+        rows=rows,
+        labels=labels,
+        threshold=config.model.threshold if spec.several else None,
     )
 
 
-def _explained(method: str, target: str | int, names: Sequence[str]) -> str | None:
+def _explained(flow: FlowConfig, names: Sequence[str], several: bool = False) -> str | None:
     """Return what the flows of a run explain; of ``both``, those that its atlas and report show."""
-    if method in _CLASSLESS:
+    target = flow.target
+    if flow.method in _CLASSLESS:
         return None
+    if several and target == "predicted":
+        return f"each label that the model predicts, at most {flow.max_outputs} of an image"
+    if several and target == "label":
+        return "each label of an image"
     if target in ("predicted", "both"):
         return "the class the model predicted"
     if target == "label":

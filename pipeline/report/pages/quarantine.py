@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
+from pipeline.audit.several.images import first_rows
 from pipeline.images.reasons import explain
 from pipeline.store import Run, Status
 
@@ -22,9 +23,13 @@ class Quarantine:
 
 def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
     """Return the quarantined images by reason, the most frequent first."""
+    image = ["image"] if run.spec.several else []
     unusable = run.summary().to_table(
-        columns=["row", "reason"], filter=pc.field("status") == int(Status.QUARANTINED)
+        columns=["row", "reason", *image],
+        filter=pc.field("status") == int(Status.QUARANTINED),
     )
+    if image:
+        unusable = first_rows(unusable.sort_by("row"))
     rows: dict[str, list[int]] = {}
     for row, reason in zip(*(unusable.column(i).to_pylist() for i in (0, 1)), strict=True):
         rows.setdefault(reason or "unknown", []).append(row)

@@ -12,7 +12,7 @@ from pipeline.report.pages.measures import Measurement, Span, measure, read_span
 from pipeline.report.pages.quantiles import Quantiles
 from pipeline.store import Run, Status
 
-_HEAD = ("row", "status", "reason", "label", "pred", "width", "height")
+_HEAD = ("row", "status", "reason", "label", "pred", "target", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Row:
     """Why it was quarantined."""
     label: int | None
     predicted: int | None
+    target: int | None
+    """What its flow explains."""
     class_id: int | None
     """The class whose images it is compared with."""
     size: tuple[int, int] | None
@@ -106,6 +108,7 @@ def _row(
         reason=None if used else entry["reason"],
         label=entry["label"],
         predicted=entry["pred"],
+        target=entry["target"],
         class_id=entry[by],
         size=(width, height) if width and height else None,
         split=split,

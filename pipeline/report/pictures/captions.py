@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -11,7 +12,11 @@ from pipeline.store import Run
 
 @dataclass(frozen=True)
 class Caption:
-    """What is known about a row; None where it is not known."""
+    """What is known about a row; None where it is not known.
+
+    Of images with several labels, ``label`` are all of them, ``predicted`` is the output that the
+    row explains, and ``mistake`` is ``missed`` or ``not labelled`` where that is wrong.
+    """
 
     row: int
     uri: str
@@ -22,13 +27,21 @@ class Caption:
     divergence: float | None = None
     """Of a wrong image whose run explains both: Jensen–Shannon divergence, in [0, 1], between the
     flow of the prediction and that of the label."""
+    mistake: str | None = None
+    several: bool = False
 
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     """Return the captions of ``rows``, by row."""
     names, wanted = short_names(run.spec.classes), sorted(set(rows))
-    uris = dict(zip(wanted, run.index_take(wanted)["uri"].to_pylist(), strict=True))
+    index = run.index_take(wanted)
+    uris = dict(zip(wanted, index["uri"].to_pylist(), strict=True))
     columns = {name: pc.field(name) for name in ("row", "label", "pred", "confidence", "correct")}
+    if run.spec.several:
+        columns["target"] = pc.field("target")
+        found = run.summary().to_table(columns=columns, filter=pc.field("row").isin(wanted))
+        labels = dict(zip(wanted, index["labels"].to_pylist(), strict=True))
+        return {e["row"]: _of_several(e, uris, labels, names) for e in found.to_pylist()}
     if run.spec.label_maps:
         columns["divergence"] = pc.field(f"label_jsd_l{len(run.spec.layers) - 1:02d}")
     found = run.summary().to_table(columns=columns, filter=pc.field("row").isin(wanted))
@@ -44,6 +57,26 @@ def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
         )
         for entry in found.to_pylist()
     }
+
+
+def _of_several(
+    entry: dict[str, Any],
+    uris: dict[int, str],
+    labels: dict[int, list[int] | None],
+    names: Sequence[str],
+) -> Caption:
+    row, own = entry["row"], labels[entry["row"]]
+    mistake = "not labelled" if entry["label"] is None else "missed"
+    return Caption(
+        row=row,
+        uri=uris[row],
+        label=None if own is None else ", ".join(names[label] for label in own) or "nothing",
+        predicted=_name(names, entry["target"]),
+        confidence=entry["confidence"],
+        correct=entry["correct"],
+        mistake=mistake if entry["correct"] is False else None,
+        several=True,
+    )
 
 
 def _name(names: Sequence[str], index: int | None) -> str | None:

@@ -71,9 +71,9 @@ def test_text_labels_are_names_in_order_or_mapped(folder: Path) -> None:
     assert [row[1] for row in _rows(own)] == [1, None, 0]
 
 
-def test_a_list_is_no_label(folder: Path) -> None:
+def test_a_record_is_no_label(folder: Path) -> None:
     with pytest.raises(DatasetError, match="column label"):
-        _open(folder, pa.table({"file": ["a.jpg"], "label": [[1, 2]]}))
+        _open(folder, pa.table({"file": ["a.jpg"], "label": [{"class": 1}]}))
 
 
 def test_missing_files_keep_their_row(folder: Path) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from pipeline.config import FlowConfig
 from pipeline.report.pages.facts import _explained, dataset_name, read_facts
 
 
@@ -16,11 +17,15 @@ def test_facts_count_the_summary(run):
 
 def test_a_flow_explains_what_its_target_says():
     names = ("cat", "dog")
-    assert _explained("daam", "both", names) == "the class the model predicted"
-    assert _explained("daam", "label", names) == "the label of each image"
-    assert "dog" in _explained("daam", 1, names)
-    assert "dog" in _explained("daam", "dog", names)
-    assert _explained("attention", "predicted", names) is None
+    assert _explained(FlowConfig(target="both"), names) == "the class the model predicted"
+    assert _explained(FlowConfig(target="label"), names) == "the label of each image"
+    assert "dog" in _explained(FlowConfig(target=1), names)
+    assert "dog" in _explained(FlowConfig(target="dog"), names)
+    assert _explained(FlowConfig(method="attention"), names) is None
+    each = _explained(FlowConfig(max_outputs=2), names, several=True)
+    assert each == "each label that the model predicts, at most 2 of an image"
+    assert _explained(FlowConfig(target="label"), names, several=True) == "each label of an image"
+    assert "dog" in _explained(FlowConfig(target="dog"), names, several=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Images with several labels: each image once, scores per label, and whether labels fit outputs."""
