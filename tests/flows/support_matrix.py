@@ -291,7 +291,7 @@ or columns. Written by `python -m tests.flows.support_matrix --table`.
 def _kind_of(reason: str, model: str) -> str:
     """Return a refusal without the names and sizes of one model."""
     reason = re.sub(r"\(\d+(, \d+)*\)", "(…)", reason.replace(model, "the model"))
-    return re.sub(r"\b\w*[a-z]\w*[A-Z]\w*\b|\bXcit\b|\bTNT\b", "the model", reason)
+    return re.sub(r"^[A-Z]\w*|(?<=\bof )[A-Z]\w*", "the model", reason)
 
 
 def _lines(paths: Sequence[Path]) -> list[str]:

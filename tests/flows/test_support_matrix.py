@@ -1,11 +1,12 @@
 """A sample of timm's modules: every method runs or refuses, and no layer fails the corner test."""
 
+import json
 import re
 
 import pytest
 
 from tests.flows.corners import calibrated, corners
-from tests.flows.support_matrix import METHODS, build, row, table
+from tests.flows.support_matrix import METHODS, build, main, row, table
 
 SAMPLE = ("test_vit", "test_resnet", "test_convnext")
 """Small models of three modules: tokens, and stages that are channels first and last."""
@@ -40,6 +41,20 @@ def test_the_table_has_a_line_for_every_model_and_totals_them(cells):
     assert f"| any | {name} |" in text
     assert "1 models of 1 modules" in text
     assert "0 crashed" in text
+
+
+def test_models_that_the_file_has_are_not_tried_again(tmp_path, monkeypatch):
+    out, sizes = tmp_path / "out.jsonl", tmp_path / "out.jsonl.sizes"
+    sizes.write_text(json.dumps({"resnet": [[1, "test_resnet"], [1e12, "too_large"]]}))
+    first = json.dumps({"module": "resnet", "model": "test_resnet", "cells": {}}) + "\n"
+    out.write_text(first)
+    monkeypatch.setattr("sys.argv", ["support_matrix", str(out), "--each", "1"])
+    main()
+    assert out.read_text() == first
+    monkeypatch.setattr("sys.argv", ["support_matrix", str(out), "--each", "2"])
+    main()
+    added = json.loads(out.read_text().removeprefix(first))
+    assert added["cells"]["daam"] == {"skipped": "1000000 M parameters"}
 
 
 def test_a_wrong_layout_fails():

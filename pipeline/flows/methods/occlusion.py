@@ -42,7 +42,7 @@ class Occlusion(LayerMethod):
     Examples
     --------
     >>> with create_flow("occlusion", model, fill="blur") as flow:
-    ...     drop = flow(images).maps[:, 0]  # (B, h, w), in units of the logit
+    ...     maps = flow(images).maps  # (B, 1, h, w), in units of the logit
     """
 
     def __init__(

@@ -144,7 +144,7 @@ class _Recorder(TorchFunctionMode):
             raise UnsupportedModel(
                 f"the model overwrites its own values ({func.__name__} in "
                 f"{(self._running and self._running[-1]) or 'its forward'}); "
-                "use an out-of-place function there"
+                "use an out-of-place function there, or flow.method input_gradient"
             )
         outputs = _tensors(result)
         if outputs and not any(id(output) in self._active for output in outputs):
