@@ -56,6 +56,8 @@ class Case:
     seed: int
     kinds: tuple[str, ...]
     """Kinds that its artefacts are drawn from."""
+    misfiled: int | None = None
+    """Misfiled images of each artefact, by default as many as its kind usually needs."""
 
     @property
     def folder(self) -> str:
@@ -80,7 +82,7 @@ class Case:
                 label=int(label),
                 share=float(random.choice([0.1, 0.3, 0.5])),
                 carriers=self.name if self.name in ("all", "unused") else "class",
-                misfiled=FAINT.get(str(kind), _EASY),
+                misfiled=self.misfiled or FAINT.get(str(kind), _EASY),
             )
             for kind, label in zip(kinds, labels, strict=True)
         ]
@@ -157,6 +159,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=25, help="at most so many")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(DEVELOPMENT))
+    parser.add_argument("--misfiled", type=int, help="more of them: stronger artefacts")
     parser.add_argument("--gradcam", action="store_true", help="cluster the maps of Grad-CAM")
     parser.add_argument("--plant-only", action="store_true", help="judge nothing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
@@ -177,7 +180,7 @@ def main() -> None:
     for seed in asked.seeds:
         recipe = FineTuning(asked.weights, asked.model, asked.size, seed=seed)
         for name in asked.cases:
-            case = Case(name, seed, tuple(asked.kinds))
+            case = Case(name, seed, tuple(asked.kinds), asked.misfiled)
             out = planted(asked.folder, case, photographs, recipe)
             if not asked.plant_only:
                 clustered = with_gradcam(out) if asked.gradcam else None
