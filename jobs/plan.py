@@ -10,10 +10,16 @@ from rich.table import Table
 
 from pipeline.config import RunConfig, load_config
 from pipeline.console.command import console, run_command, say
+from pipeline.errors import FlowatlasError
 
 if TYPE_CHECKING:
     from pipeline.engine import Measured, Plan
+    from pipeline.engine.preparation import Prepared
     from pipeline.store import RunSpec
+
+
+_QUICK = 16
+"""Images that are computed to know how long a run takes, if nothing else says so."""
 
 
 def plan(
@@ -54,6 +60,9 @@ def plan(
             if like
             else measure_sample(settings, prepared, int(measure or 0))
         )
+    note = None
+    if not (measure or like or rate):
+        rate, note = _quick_rate(settings, prepared)
     per_actor = _gpus_per_actor(settings)
     workers = int(gpus / per_actor + 1e-9) if gpus else actors or _workers(settings, measured)
     estimate = plan_run(
@@ -73,6 +82,7 @@ def plan(
             "layers": len(prepared.spec.layers),
             "grid": list(prepared.spec.grid),
             "notes": list(prepared.notes),
+            "time": note,
             "labels": prepared.labelling.to_json(prepared.index),
             "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
             "warnings": warnings,
@@ -80,13 +90,31 @@ def plan(
         print(json.dumps(content, indent=1))
         return
     console.print(_table(estimate, prepared.spec, measured))
-    for note in prepared.notes:
-        say(f"model: {note}")
+    if note:
+        say(f"time: {note}")
+    for of_model in prepared.notes:
+        say(f"model: {of_model}")
     say(f"labels: {prepared.labelling.sentence(prepared.index)}")
     for leftover in prepared.spec.leftovers:
         say(f"not used: {leftover}")
     for sentence in warnings:
         say(f"warning: {sentence}")
+
+
+def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, str]:
+    """Return the images per second of one worker on this machine, and how that is known."""
+    from pipeline.engine import measure_sample
+
+    alone = config.cluster.model_copy(update={"engine": "local", "actors": 1})
+    try:
+        quick = config.model_copy(update={"cluster": alone})
+        measured = measure_sample(quick, prepared, _QUICK)
+    except FlowatlasError as error:
+        return None, f"unknown, for no image could be computed here: {error}; give --rate"
+    return measured.images_per_second, (
+        f"of one worker on this machine, measured on {measured.rows:,} images; --measure N "
+        "measures more of them, --rate and --gpus are for another machine"
+    )
 
 
 def _gpus_per_actor(config: RunConfig) -> float:

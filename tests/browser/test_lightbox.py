@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 from selenium.webdriver.support.ui import Select
 
 from tests.browser.opened import CONTRASTS, css
-from tests.report.reported import TAGGED
+from tests.report.reported import NAMES, TAGGED
 
 pytestmark = pytest.mark.browser
 
@@ -146,3 +147,14 @@ def test_one_file_has_its_pictures_and_its_light_box(look, run, chromium):
     driver.get(driver.current_url.partition("#")[0] + f"#page-classes-{TAGGED}")
     tile = css(driver, f"#page-classes-{TAGGED} .film .tile")[0]
     assert "data:image/webp" in tile.value_of_css_property("background-image")
+
+
+def test_the_whole_prints_as_one_pdf(look, run, chromium):
+    from pipeline.report.single_file import write_single_file
+
+    look("index.html")
+    chromium.get((Path(run.uri) / write_single_file(run)).as_uri())
+    content = base64.b64decode(chromium.print_page())
+    assert content.startswith(b"%PDF-")
+    assert content.count(b"/Type /Page\n") > len(NAMES)
+    assert content.count(b"/Subtype /Image") > len(NAMES)

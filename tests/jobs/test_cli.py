@@ -70,6 +70,11 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     assert "5 of 8 rows" in planned.stdout
     assert "with 4 actors at 10 images/s each" in planned.stdout
     assert "warning: 5 units keep 4 actors busy unevenly" in planned.stdout
+    quick = flowatlas("plan", str(path))
+    assert "images/s each" in quick.stdout
+    assert "time: of one worker on this machine" in " ".join(
+        quick.stderr.split() + quick.stdout.split()
+    )
     assert not Path(config.run).exists()
     for command, argument in [
         ("flows", str(path)),
