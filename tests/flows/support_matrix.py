@@ -269,8 +269,9 @@ Models of timm with random weights, on images of {SIDE} pixels or of their own
 size. A number says that the method ran, with so many layers; *no* that it refused, with the reason
 below; – that it was skipped. Every layer goes through the corner test: changes in a corner of the
 image must change the cells of that corner more than any other arrangement of the cells would have
-it. *unclear* is a layer where all cells depend on all of the image alike, or of fewer than two rows
-or columns. Written by `python -m tests.flows.support_matrix --table`.
+it. *unclear* is a layer where all cells depend on all of the image alike, or some corners on none,
+or of fewer than two rows or columns; *not tested* one whose test did not end in the model's time.
+Written by `python -m tests.flows.support_matrix --table`.
 
 {{models}} models of {{modules}} modules. Methods on models: {{cells}}. Layers: {{layers}}.
 
