@@ -74,7 +74,7 @@ def compute(config: RunConfig) -> None:
                 say(progress.summary)
     reasons = counted(totals.reasons)
     say(
-        f"done: {totals.ok:,} images ok, {totals.quarantined:,} quarantined"
+        f"done: {totals.ok:,} {progress.noun} ok, {totals.quarantined:,} quarantined"
         f"{f' ({reasons})' if reasons else ''}; {config.run}"
     )
 

@@ -23,7 +23,8 @@ class FlowProgress:
     """Shows what ``run_flows`` reports.
 
     The rate counts this driver's rows from its first finished unit on (the start of the workers
-    does not affect the time left), over the last minutes (workers join and leave).
+    does not affect the time left), over the last minutes (workers join and leave). ``noun`` is what
+    a row is: an image, or a row of one with several labels.
     """
 
     def __init__(self, console: Console) -> None:
@@ -40,7 +41,7 @@ class FlowProgress:
         self._task = self._bar.add_task("flows", total=None)
         self._begin = self._last_line = time.monotonic()
         self._rows = self._resumed = self._done = 0
-        self._noun = "images"
+        self.noun = "images"
         self._recent: deque[tuple[float, int]] = deque()
         self._pace = Pace(threads=0)
 
@@ -60,7 +61,7 @@ class FlowProgress:
         """Print what is about to be computed."""
         spec = started.spec
         self._rows, self._resumed = spec.rows, started.rows_done
-        self._noun = "rows" if spec.several else "images"
+        self.noun = "rows" if spec.several else "images"
         self._begin = self._last_line = time.monotonic()
         self._pace = Pace(started.threads)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
@@ -91,11 +92,11 @@ class FlowProgress:
         rate = self._rate(now)
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
-        self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self._noun)
+        self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self.noun)
         if not self._live and (now - self._last_line > _LINE_SECONDS or completed == self._rows):
             self._last_line = now
             self._console.print(
-                f"{completed:,} of {self._rows:,} {self._noun}, {_speed(rate, left, self._noun)}",
+                f"{completed:,} of {self._rows:,} {self.noun}, {_speed(rate, left, self.noun)}",
                 highlight=False,
             )
 
@@ -112,8 +113,8 @@ class FlowProgress:
             return None
         seconds = time.monotonic() - self._begin
         return (
-            f"{self._done:,} {self._noun} in {_clock(seconds)}, "
-            f"{self._done / seconds:.1f} {self._noun}/s "
+            f"{self._done:,} {self.noun} in {_clock(seconds)}, "
+            f"{self._done / seconds:.1f} {self.noun}/s "
             f"including the workers' start; {self._pace.sentence}"
         )
 

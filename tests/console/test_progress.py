@@ -48,6 +48,7 @@ def test_unused_files_are_reported_unchanged() -> None:
 
 def test_time_left_is_printed_like_a_clock() -> None:
     assert _speed(12.34, 59.6) == "12.3 images/s, 1:00 left"
+    assert _speed(12.34, 59.6, "rows") == "12.3 rows/s, 1:00 left"
     assert _speed(1, 3 * 3600 + 61) == "1.0 images/s, 3:01:01 left"
 
 
