@@ -178,6 +178,9 @@ class FlowConfig(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+ReadersKind = Literal["auto", "threads", "processes"]
+
+
 class ClusterConfig(_Section):
     """Where the run is computed; results do not depend on it, up to rounding by thread count."""
 
@@ -192,6 +195,10 @@ class ClusterConfig(_Section):
     """May be a fraction of one. ``auto``: 1 where the cluster has GPUs at the start, else 0."""
     cpus_per_actor: int | Literal["auto"] = "auto"
     """Threads of each actor. ``auto``: 4 with a GPU, else 1."""
+    readers: ReadersKind = "auto"
+    """What reads images, ``cpus_per_actor`` of them: ``threads`` of the actor, or ``processes``,
+    which leave its process to the GPU and die alone of an image that crashes its decoder.
+    ``auto``: processes beside a GPU, else threads."""
     patience: float = Field(default=600, ge=0)
     """Seconds to wait for a node with room when there is none."""
 

@@ -1,20 +1,18 @@
 """Batches of a unit: rows in, model inputs and quarantine reasons out."""
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import chain, islice
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engine.clock import Clock
-from pipeline.images import ImageReader, Place, Reason
+from pipeline.images import ImageReader, InputTransform, Place, Reason
 
-_AHEAD = 2
-"""Batches being read while one is computed."""
+NO_BOXES = np.empty((0, 4), np.float32)
 
 Boxes = NDArray[np.float32]
 
@@ -58,6 +56,35 @@ class LoadedImage:
         return self.boxes[np.array(own, bool)] if own else self.boxes
 
 
+class LoadedBatch(Sequence[LoadedImage]):
+    """Images of a batch, and their pixels as one array where they lie in memory like that.
+
+    ``pixels`` is (B, 3, H, W) uint8, zeros for images that cannot be used, or None.
+    """
+
+    def __init__(
+        self, images: Sequence[LoadedImage], pixels: NDArray[np.uint8] | None = None
+    ) -> None:
+        self._images, self.pixels = images, pixels
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[LoadedImage]:
+        return iter(self._images)
+
+    @overload
+    def __getitem__(self, place: int) -> LoadedImage: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "LoadedBatch": ...
+
+    def __getitem__(self, place: int | slice) -> "LoadedImage | LoadedBatch":
+        if isinstance(place, int):
+            return self._images[place]
+        return LoadedBatch(self._images[place], None if self.pixels is None else self.pixels[place])
+
+
 def indexed_images(index: pa.Table, boxes: pa.Table) -> list[IndexedImage]:
     """Join index rows with their boxes."""
     by_row: dict[int, list[list[float]]] = defaultdict(list)
@@ -88,61 +115,27 @@ def load_image(
     Rows in ``crashing`` are known to kill their reader and are not read. Only temporary errors
     (a store that does not answer) are raised, so that the unit is tried again.
     """
-    nothing = np.empty((0, 4), np.float32)
     if image.row in crashing:
-        return LoadedImage(image, None, nothing, Reason.CRASHED, None, None)
+        return LoadedImage(image, None, NO_BOXES, Reason.CRASHED, None, None)
     crop = reader.load(image.place, clock)
-    boxes, box_labels = nothing, image.box_labels
-    if crop.width and crop.height and crop.pixels is not None and len(image.boxes):
-        with clock("transform"):
-            if box_labels:  # boxes outside the crop are dropped, and their labels with them
-                each = [reader.transform.boxes(box, crop.width, crop.height) for box in image.boxes]
-                box_labels = tuple(
-                    label for label, kept in zip(box_labels, each, strict=True) if len(kept)
-                )
-                boxes = np.concatenate(each)
-            else:
-                boxes = reader.transform.boxes(image.boxes, crop.width, crop.height)
-    read = LoadedImage(image, crop.pixels, boxes, crop.reason, crop.width, crop.height)
-    return replace(read, box_labels=box_labels) if box_labels else read
+    if crop.pixels is None:
+        return LoadedImage(image, None, NO_BOXES, crop.reason, crop.width, crop.height)
+    with clock("transform"):
+        boxes, labels = boxes_in(image, reader.transform, crop.width, crop.height)
+    return LoadedImage(image, crop.pixels, boxes, None, crop.width, crop.height, labels)
 
 
-def read_ahead(
-    images: Sequence[IndexedImage],
-    batch_size: int,
-    readers: ThreadPoolExecutor,
-    load: Callable[[IndexedImage], LoadedImage],
-) -> Iterator[list[LoadedImage]]:
-    """Start reading the first batches in threads; return an iterator that reads ahead.
+def boxes_in(
+    image: IndexedImage, transform: InputTransform, width: int | None, height: int | None
+) -> tuple[Boxes, tuple[int | None, ...]]:
+    """Return the boxes of an image of this size in the model's input, and their labels.
 
-    Batches are cut by row, unusable images included, so an image always shares its batch with the
-    same images. An image with several rows in a batch is read once. At most ``_AHEAD`` batches
-    wait in addition to the one in use.
+    Boxes outside the crop are dropped, and their labels with them.
     """
-    starts = iter(range(0, len(images), batch_size))
-
-    def submit(start: int) -> list[tuple[IndexedImage, Future[LoadedImage]]]:
-        waiting: list[tuple[IndexedImage, Future[LoadedImage]]] = []
-        for item in images[start : start + batch_size]:
-            again = waiting and item.image is not None and item.image == waiting[-1][0].image
-            waiting.append((item, waiting[-1][1] if again else readers.submit(load, item)))
-        return waiting
-
-    waiting = deque(map(submit, islice(starts, _AHEAD + 1)))
-
-    def batches() -> Iterator[list[LoadedImage]]:
-        try:
-            while waiting:
-                batch = [_as_row(*read) for read in waiting.popleft()]
-                waiting.extend(map(submit, islice(starts, 1)))
-                yield batch
-        finally:
-            for _, future in chain.from_iterable(waiting):
-                future.cancel()
-
-    return batches()
-
-
-def _as_row(row: IndexedImage, read: Future[LoadedImage]) -> LoadedImage:
-    loaded = read.result()
-    return loaded if loaded.image is row else replace(loaded, image=row)
+    if not (width and height and len(image.boxes)):
+        return NO_BOXES, ()
+    if not image.box_labels:
+        return transform.boxes(image.boxes, width, height), ()
+    each = [transform.boxes(box, width, height) for box in image.boxes]
+    pairs = zip(image.box_labels, each, strict=True)
+    return np.concatenate(each), tuple(label for label, kept in pairs if len(kept))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.engine.batch import IndexedImage, LoadedImage
+from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage
 from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
 from pipeline.engine.explain import Explained, explain
@@ -81,6 +81,8 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
 
 def _on_device(batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device) -> Tensor:
     """Return the pixels (B, 3, H, W) uint8, zeros for images that could not be used."""
+    if isinstance(batch, LoadedBatch) and batch.pixels is not None:
+        return torch.from_numpy(batch.pixels).to(device, non_blocking=True)
     # From pinned memory a GPU copies them while the host continues.
     pixels = torch.zeros(len(batch), 3, *size, dtype=torch.uint8, pin_memory=device.type == "cuda")
     host = pixels.numpy()

@@ -1,5 +1,7 @@
 """Micro-batches that fit the device's memory."""
 
+from collections.abc import Sequence
+
 import torch
 
 from pipeline.engine.batch import LoadedImage
@@ -20,7 +22,7 @@ class MicroBatches:
         self._context = context
         self._most: int | None = None
 
-    def compute(self, batch: list[LoadedImage], clock: Clock) -> list[ComputedBatch]:
+    def compute(self, batch: Sequence[LoadedImage], clock: Clock) -> list[ComputedBatch]:
         """Return the results of a batch, in order, in one or more parts.
 
         Raises

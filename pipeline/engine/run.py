@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from obstore.store import ObjectStore
 
@@ -104,7 +105,8 @@ def run_flows(
                         labels=labels,
                     )
                 )
-                job = Job(config.run, config.limits.attempts, open_flows)
+                opener = partial(open_flows, readers=config.cluster.readers)
+                job = Job(config.run, config.limits.attempts, opener)
                 for receipt in chosen.run(job, todo, _logged(store, on_failure)):
                     on_receipt(receipt)
                     lock.check()

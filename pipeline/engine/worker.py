@@ -2,28 +2,29 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-from pipeline.engine.batch import LoadedImage, indexed_images, load_image, read_ahead
+from pipeline.config import ReadersKind
+from pipeline.engine.batch import indexed_images
 from pipeline.engine.clock import Clock
 from pipeline.engine.compute import assemble
 from pipeline.engine.context import Context, open_context
 from pipeline.engine.micro_batches import MicroBatches
 from pipeline.engine.peak_memory import peak_resident
+from pipeline.engine.reading.open import open_readers
+from pipeline.engine.reading.readers import ReadAhead, Readers
 from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
-from pipeline.store import Receipt, UnitData, commit_unit
+from pipeline.store import Receipt, UnitData, commit_unit, open_run
 
 
 @dataclass(frozen=True)
 class PendingUnit:
-    """A unit whose first batches are being read by threads."""
+    """A unit whose first batches are being read."""
 
     attempt: Attempt
-    batches: Iterator[list[LoadedImage]]
+    batches: ReadAhead
     clock: Clock
 
 
@@ -41,12 +42,12 @@ class FlowWorker:
     """Turns units of a run into receipts; see :class:`pipeline.engine.scheduling.interface.Worker`.
 
     A unit gives the same bytes on any worker, in any attempt, whatever other units are computed.
-    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all reading threads;
+    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all readers;
     ``wait`` (for images), ``compute``, ``measure`` and ``assemble`` in sequence; then ``queue``
     (waiting for the previous commit) and ``commit``, while the next unit is computed.
     """
 
-    def __init__(self, context: Context, readers: ThreadPoolExecutor) -> None:
+    def __init__(self, context: Context, readers: Readers) -> None:
         self._context, self._readers = context, readers
         self._config = context.run.config
         self._micro_batches = MicroBatches(context)
@@ -55,24 +56,23 @@ class FlowWorker:
         """Start fetching, decoding and transforming."""
         run, unit, clock = self._context.run, attempt.unit, Clock()
         images = indexed_images(run.index_rows(unit.lo, unit.hi), run.box_rows(unit.lo, unit.hi))
-        load = partial(
-            load_image,
-            reader=self._context.images,
-            crashing=crashing_rows(run.uri, unit) if attempt.careful else (),
-            clock=clock,
-        )
-        batches = read_ahead(images, self._config.flow.batch_size, self._readers, load)
-        return PendingUnit(attempt, batches, clock)
+        looked_for = attempt.careful and not self._readers.crash_alone
+        crashing = crashing_rows(run.uri, unit) if looked_for else ()
+        size = self._config.flow.batch_size
+        return PendingUnit(attempt, ReadAhead(images, size, self._readers, crashing, clock), clock)
 
     def compute(self, pending: PendingUnit) -> Computed:
         """Run model, flow and measures over the batches as they arrive."""
         clock, computed = pending.clock, []
-        while True:
-            with clock("wait"):
-                batch = next(pending.batches, None)
-            if batch is None:
-                break
-            computed += self._micro_batches.compute(batch, clock)
+        try:
+            while True:
+                with clock("wait"):
+                    batch = next(pending.batches, None)
+                if batch is None:
+                    break
+                computed += self._micro_batches.compute(batch, clock)
+        finally:
+            pending.batches.close()
         with clock("assemble"):
             data = assemble(computed, self._context.run.spec)
         return Computed(pending.attempt, data, clock, time.perf_counter())
@@ -88,16 +88,18 @@ class FlowWorker:
             computed.data,
             attempt=attempt.number,
             seconds=clock.seconds,
-            memory=peak_resident(),
+            memory=peak_resident() + self._readers.memory,
         )
 
 
 @contextmanager
-def open_flows(uri: str, threads: int) -> Iterator[FlowWorker]:
-    """Open a worker of the run at ``uri`` with ``threads`` threads to read and to compute."""
-    with open_context(uri, threads=threads) as context:
-        readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
-        try:
-            yield FlowWorker(context, readers)
-        finally:
-            readers.shutdown(cancel_futures=True)
+def open_flows(uri: str, threads: int, readers: ReadersKind = "auto") -> Iterator[FlowWorker]:
+    """Open a worker of the run at ``uri`` with ``threads`` threads to compute, and as many readers.
+
+    ``readers`` says whether these are threads or processes.
+    """
+    with (
+        open_readers(open_run(uri), threads, readers) as reading,  # they start meanwhile
+        open_context(uri, threads=threads) as context,
+    ):
+        yield FlowWorker(context, reading)

@@ -4,6 +4,7 @@ import re
 
 from pipeline.files.reader import Reader, TooLarge
 from pipeline.files.root import MARK, location
+from pipeline.files.urls import is_remote
 from pipeline.images.reasons import Reason, Unusable
 from pipeline.images.row_groups import Rows
 
@@ -53,3 +54,7 @@ class Fetcher:
             return self._reader.read(location(self.root, uri), offset, length, most=_LARGEST)
         except TooLarge as error:
             raise Unusable(Reason.BOMB) from error
+
+    def is_remote(self, uri: str) -> bool:
+        """Whether an image is in an object store."""
+        return is_remote(self.root) or is_remote(uri)

@@ -63,13 +63,26 @@ class ImageReader:
         OSError
             A transient failure, such as a store that does not respond: trying again may help.
         """
+        return self.crop(self.fetch(place, timed), timed)
+
+    def fetch(self, place: Place, timed: Timed = lambda _: nullcontext()) -> bytes | Reason:
+        """Return the bytes of an image, or the reason why there are none; raises as ``load``."""
         try:
             with timed("fetch"):
-                content = self._fetcher.fetch(*place)
+                return self._fetcher.fetch(*place)
         except FileNotFoundError:
-            return Crop(None, Reason.MISSING)
+            return Reason.MISSING
         except Unusable as verdict:
-            return Crop(None, verdict.reason)
+            return verdict.reason
+
+    def is_remote(self, place: Place) -> bool:
+        """Whether fetching an image waits for an object store."""
+        return self._fetcher.is_remote(place.uri)
+
+    def crop(self, content: bytes | Reason, timed: Timed = lambda _: nullcontext()) -> Crop:
+        """Decode and transform what ``fetch`` returned."""
+        if isinstance(content, Reason):
+            return Crop(None, content)
         with timed("decode"):
             decoded = decode(content, self._max_pixels, self._bit_depth)
         if decoded.frame is None:

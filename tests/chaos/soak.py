@@ -4,6 +4,7 @@ Every round starts a run afresh, lets one to five faults happen to it (a driver 
 the store or after some time, a store that fails, an interruption, objects lost, torn, rotten or
 replaced) and finishes it undisturbed. What comes out is compared with a run nothing happened to.
 With ``--ray`` two actors compute on a Ray cluster of this machine, and are killed at work as well.
+With ``--readers`` processes read the images, and they and their nurseries are killed, too.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import contextlib
 import multiprocessing
 import random
 import shutil
+import signal
 import tempfile
 import time
 import warnings
@@ -113,6 +115,30 @@ def _is_actor(process: psutil.Process) -> bool:
         return False
 
 
+def kill_readers(config: RunConfig, dice: random.Random) -> bool:
+    """Kill readers, or all of them with their nursery, now and then while a run goes on."""
+    driver = _processes().Process(target=drive, args=(config, 0))
+    driver.start()
+    killed = 0
+    while driver.is_alive():
+        driver.join(dice.uniform(0, 0.3))
+        readers = [one for one in psutil.Process().children(recursive=True) if _is_reader(one)]
+        if readers and killed < _MOST_KILLED:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                dice.choice(readers).send_signal(dice.choice((signal.SIGKILL, signal.SIGTERM)))
+                killed += 1
+    if driver.exitcode:
+        raise AssertionError("a run ended because readers were killed")
+    return killed > 0
+
+
+def _is_reader(process: psutil.Process) -> bool:
+    try:
+        return "pipeline.engine.reading.child" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
 def fail_a_call(config: RunConfig, dice: random.Random) -> bool:
     try:
         with failing_at(dice.randint(1, CALLS)):
@@ -152,6 +178,9 @@ def rot_a_bit(config: RunConfig, dice: random.Random) -> bool:
 FAULTS = (kill_at_a_call, kill_after_a_while, fail_a_call, interrupt, damage, rot_a_bit)
 RAY_FAULTS = (*FAULTS, kill_an_actor)
 
+_MOST_KILLED = 8
+"""In one run: it must get somewhere, too."""
+
 
 def _harm(what, config: RunConfig, dice: random.Random) -> bool:  # type: ignore[no-untyped-def]
     try:
@@ -167,10 +196,13 @@ def _processes() -> "multiprocessing.context.ForkServerContext":
     return processes
 
 
-def soak(minutes: float, seed: int, address: str | None = None) -> Tally:
+def soak(minutes: float, seed: int, address: str | None = None, readers: bool = False) -> Tally:
     """Repeat rounds of faults, on the Ray cluster at ``address`` if one is named."""
+    here = {"engine": "local", "cpus_per_actor": 2 if readers else 1}
     on_ray = {"address": address, "actors": 2, "gpus_per_actor": 0, "cpus_per_actor": 1}
-    changes = {"cluster": on_ray} if address else {}
+    cluster = {**(on_ray if address else here), "readers": "processes" if readers else "auto"}
+    faults = RAY_FAULTS if address else FAULTS
+    faults += (kill_readers, kill_readers) if readers else ()
     dice, tally = random.Random(seed), Tally()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -179,9 +211,9 @@ def soak(minutes: float, seed: int, address: str | None = None) -> Tally:
         expected, rows = tree(wanted.run), open_run(wanted.run).spec.rows
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end or (not tally.faults and tally.rounds < _TRIES):
-            config = small_config(folder, "run", **changes)
+            config = small_config(folder, "run", cluster=cluster)
             for _ in range(dice.randint(1, 5)):
-                fault = dice.choice(RAY_FAULTS if address else FAULTS)
+                fault = dice.choice(faults)
                 if fault(config, dice):
                     tally.faults[fault.__name__] += 1
             run_flows(config)
@@ -210,13 +242,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ray", action="store_true", help="on two actors, which are killed too")
+    parser.add_argument("--readers", action="store_true", help="processes that read, killed too")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # those of failed calls
     if asked.ray:
         with ray_cluster({"num-cpus": 2}) as cluster:
-            tally = soak(asked.minutes, asked.seed, cluster.head)
+            tally = soak(asked.minutes, asked.seed, cluster.head, asked.readers)
     else:
-        tally = soak(asked.minutes, asked.seed)
+        tally = soak(asked.minutes, asked.seed, readers=asked.readers)
     print(tally)
     raise SystemExit(not tally.passed)
 

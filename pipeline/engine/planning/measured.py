@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -118,7 +119,8 @@ def measure_sample(config: RunConfig, prepared: Prepared, rows: int) -> Measured
         begin = time.perf_counter()
         receipts: list[Receipt] = []
         ends: list[float] = []
-        for receipt in engine.run(Job(folder, 1, open_flows), spec.units):
+        opener = partial(open_flows, readers=config.cluster.readers)
+        for receipt in engine.run(Job(folder, 1, opener), spec.units):
             receipts.append(receipt)
             ends.append(time.perf_counter() - begin)
         workers = min(engine.workers, len(receipts))

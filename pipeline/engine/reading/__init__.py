@@ -1,0 +1,1 @@
+"""Reading images ahead of the model: by threads of a worker, or by processes beside it."""

@@ -1,0 +1,49 @@
+"""``ReaderProcess``: one reader process, as its worker sees it."""
+
+import signal
+import socket
+from collections import deque
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.engine.reading.nursery import Nursery
+from pipeline.engine.reading.pending import ENOUGH, Piece
+
+_IN_HAND = 2
+"""Pieces a reader has: one it reads, and the next, so that it never waits."""
+
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM}
+"""How a process ends that somebody else ends, such as the kernel when memory runs out."""
+
+
+class ReaderProcess:
+    """A child of the nursery, with pieces in hand; OSError if the nursery has died."""
+
+    def __init__(self, nursery: Nursery, number: int) -> None:
+        mine, its = socket.socketpair()
+        with its:
+            self.pid = nursery.fork(number, its)
+        self.connection: Any = Connection(mine.detach())
+        self.number, self._nursery = number, nursery
+        self.in_hand: deque[Piece] = deque()
+
+    def room(self, piece: Piece) -> bool:
+        """Whether the reader can take this piece now."""
+        if piece.alone or any(held.alone for held in self.in_hand):
+            return not self.in_hand
+        return len(self.in_hand) < _IN_HAND
+
+    def take(self, piece: Piece) -> None:
+        """Send a piece; OSError if the reader is dead."""
+        self.in_hand.append(piece)
+        self.connection.send(piece.request)
+
+    def status(self) -> int:
+        """Wait for the end of a dead process; return its exit code, or minus a signal."""
+        self.connection.close()
+        return self._nursery.status(self.pid)
+
+
+def blame_of(status: int) -> int:
+    """Return how much a reader's image is to blame for its end, of ``ENOUGH``."""
+    return 1 if status in _FROM_OUTSIDE or status >= 0 else ENOUGH // 2
