@@ -16,7 +16,8 @@ from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead, Readers
 from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
-from pipeline.store import Receipt, UnitData, commit_unit, open_run
+from pipeline.store import Receipt, UnitData, commit_unit
+from pipeline.store.reader import open_run
 
 
 @dataclass(frozen=True)
