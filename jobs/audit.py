@@ -48,13 +48,15 @@ def audit(
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
+    from pipeline.audit.screening.findings import add_screened
     from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
     from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
         gate = Gate.of(fail_on, AUDITED)
     opened = open_run(run)
-    findings = find(opened, properties)
+    find(opened, properties)
+    findings = add_screened(opened, with_verdicts=False)
     say(FORMATS[output](findings))
     typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
     if sanity:

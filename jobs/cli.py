@@ -15,6 +15,7 @@ from jobs.plan import plan
 from jobs.probe import probe
 from jobs.report import report
 from jobs.run import run
+from jobs.screen import screen
 from jobs.submit import submit
 from jobs.verify import verify
 from pipeline.console.command import debuggable, run_app
@@ -35,6 +36,7 @@ for command in (
     submit,
     aggregate,
     audit,
+    screen,
     confirm,
     probe,
     evaluate,

@@ -25,6 +25,7 @@ def confirm(
     Places that too few images look at for statistics are tested too; those used become findings.
     """
     from pipeline.audit.causal.confirm import confirm as test
+    from pipeline.audit.screening.findings import add_screened
     from pipeline.engine import LocalEngine
     from pipeline.store.reader import open_run
 
@@ -40,7 +41,7 @@ def confirm(
 
         with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
             found = test(opened, engine, show, leads)
-    for finding in opened.findings().to_pylist():
+    for finding in add_screened(opened).to_pylist():
         if finding["kind"] == "lead":
             say(f"finding {finding['finding']}: {finding['sentence']}")
     if not found.num_rows:

@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
+
 from pipeline.atlas import aggregate
 from pipeline.atlas.storage.layout import facts_path, folder_of
 from pipeline.audit import audit
 from pipeline.audit.causal.confirm import confirm
 from pipeline.audit.findings_table import CONFIRMATIONS
 from pipeline.audit.sanity import SANITY, check_sanity
+from pipeline.audit.screening.findings import KIND, add_screened
+from pipeline.audit.screening.screen import screen
+from pipeline.audit.screening.screening_table import SCREENING
 from pipeline.config import content_hash
 from pipeline.engine import Engine
 from pipeline.errors import FlowatlasError
@@ -61,7 +66,8 @@ def _aggregate(run: Run, _: OpenEngine) -> str:
 
 
 def _audit(run: Run, _: OpenEngine) -> str:
-    findings = audit(run)
+    audit(run)
+    findings = add_screened(run, with_verdicts=False)
     return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
 
 
@@ -70,9 +76,17 @@ def _baselines(run: Run, _: OpenEngine) -> str:
     return sentences[0] if sentences else "no baselines"
 
 
+def _screen(run: Run, open_engine: OpenEngine) -> str:
+    with open_engine() as engine:
+        parts = screen(run, engine)
+    findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
+    return f"{parts.num_rows} parts tested to the end, {findings} of them shortcuts"
+
+
 def _confirm(run: Run, open_engine: OpenEngine) -> str:
     with open_engine() as engine:
         verdicts = confirm(run, engine)
+    add_screened(run)
     tested = verdicts.num_rows
     return f"{tested} place{'s' * (tested != 1)} tested" if tested else "no place to test"
 
@@ -87,6 +101,7 @@ AFTER_FLOWS = (
     Step("aggregate", (MANIFEST,), _ATLAS, _aggregate),
     Step("audit", (MANIFEST, _ATLAS), FINDINGS, _audit),
     Step("baselines", (MANIFEST,), SANITY, _baselines, optional=True),
+    Step("screen", (MANIFEST, _ATLAS), SCREENING, _screen, optional=True),
     Step("confirm", (MANIFEST, FINDINGS), CONFIRMATIONS, _confirm, optional=True),
     Step("report", (MANIFEST, _ATLAS, "audit/"), "report/index.html", _report),
 )

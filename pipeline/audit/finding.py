@@ -8,6 +8,7 @@ KINDS = (
     "rare",
     "echo",
     "lead",
+    "screened",
     "cluster",
     "outlier",
     "wrong_vs_right",
@@ -20,7 +21,8 @@ KINDS = (
 
 ``labels`` are labels that do not look like the model's outputs: nothing else can be read then.
 A ``lead`` is a candidate too rare to prove by counting, tested by transplanting: it is a finding
-once ``confirm`` has proven that it works."""
+once ``confirm`` has proven that it works. A ``screened`` one is a part of some images of a class
+that turns other images into it, found by what it does (``screen``)."""
 
 SEVERITIES = ("high", "medium", "low")
 

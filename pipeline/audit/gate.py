@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError, GateClosed
 AUDITED = tuple(kind for kind in KINDS if kind != "drift")
 """Kinds of findings of a single run; drift needs two, and ``compare``."""
 
-_GROUPS = {"shortcut": ("shortcut", "rare", "lead"), "any": KINDS}
+_GROUPS = {"shortcut": ("shortcut", "rare", "lead", "screened"), "any": KINDS}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ from pipeline.store.reader import FINDINGS
 CLUSTERS = "audit/clusters.parquet"
 OUTLIERS = "audit/outliers.parquet"
 WRONG = "audit/wrong_vs_right.parquet"
+
+ADDED = ("screened", "lead")
+"""Kinds of findings that later steps add, in the order in which they follow those of the audit."""
 PROPERTIES = "audit/properties.parquet"
 
 
@@ -59,10 +62,11 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     labels, or the predictions where no image is labelled. Of shortcuts the table has one row per
     class that stands out; the other statistics in which the same class does are in ``supporting``,
     strongest first. ``layer`` is null where a finding is about the flow accumulated over all
-    layers, ``class`` where it is about the whole run. A clean run has no row. What ``confirm`` has
-    added, verdicts and proven leads, stays if the findings are still the same, else it is removed.
-    Where images have several labels, ``audit/labels.parquet`` has the scores of every label, and
-    ``audit/labels_together.parquet`` which labels and predictions occur together.
+    layers, ``class`` where it is about the whole run. A clean run has no row. What ``screen`` and
+    ``confirm`` have added, shortcuts, proven leads and verdicts, stays if the findings are still
+    the same, else it is removed. Where images have several labels,
+    ``audit/labels.parquet`` has the scores of every label, and ``audit/labels_together.parquet``
+    which labels and predictions occur together.
 
     Of each class up to ``properties`` images are read for what gives the label away beside what
     they show, none if it is 0; all else is known from the run.
@@ -95,7 +99,7 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     run.write(PROPERTIES, parquet_bytes(properties_table(betraying, atlas.names)))
     if run.exists(FINDINGS):
         before = run.findings()
-        if before.filter(pc.field("kind") != "lead").equals(table):
+        if before.filter(~pc.field("kind").isin(ADDED)).equals(table):
             return before
     run.delete(CONFIRMATIONS)  # its verdicts are on findings that have other numbers now
     write_findings(run, findings)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import nn
 
 from pipeline.config import FlowConfig, ModelConfig, RunConfig
 from pipeline.engine.reference_run import References, load_references, method_options, reference_run
@@ -40,6 +41,7 @@ class Context:
     """
 
     run: Run
+    model: nn.Module
     flow: Method
     recorder: EmbeddingRecorder | None
     references: References | None
@@ -96,6 +98,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
         recorder, flow = open_method(config, loaded, references, place, stack)
         yield Context(
             run=run,
+            model=loaded.model,
             flow=flow,
             recorder=recorder,
             references=references,

@@ -30,6 +30,7 @@ from pipeline.report.pages.templates import (
 )
 from pipeline.report.pages.verdicts import state_of
 from pipeline.report.pictures.animation import animate
+from pipeline.report.pictures.crops import draw_crops
 from pipeline.report.pictures.film_strips import class_strips, run_strip, thumbnails
 from pipeline.report.pictures.overlays import heat_film
 from pipeline.report.statements import read_statements
@@ -151,8 +152,12 @@ def _write_class(volume: Volume, rank: int) -> None:
 
 def _write_finding(volume: Volume, finding: Finding) -> None:
     listed = volume.findings[:FINDINGS]
+    crops = draw_crops(volume.run, finding.class_id, finding.place)
+    if crops:
+        volume.run.write(f"report/assets/findings/{finding.number:d}-crops.webp", crops.content)
     contents = volume.common() | {
         "found": finding,
+        "crops": crops,
         "mine": _film(volume, finding.class_id),
         "everybody": dict(zip(("film", "strip"), run_strip(volume.atlas), strict=True)),
         "before": listed[finding.number - 1] if finding.number else None,

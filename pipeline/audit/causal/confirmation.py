@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audit.causal.edits import cell_numbers, erase_blur, erase_mean, paste, place_mask
 from pipeline.audit.causal.predictions import are_predicted, load_rows
 from pipeline.audit.causal.suspects import Suspect
-from pipeline.audit.stats.intervals import Rate, design_effect, difference
+from pipeline.audit.stats.intervals import Rate, difference, grouped_rate
 from pipeline.engine.context import Context
 
 LEVEL = 0.975
@@ -123,7 +122,10 @@ def examine(trial: Trial, context: Context) -> Confirmation:
         hits, patch = now.numpy(), np.arange(len(now)) % len(source)
         rates = np.bincount(patch, hits) / np.bincount(patch)
         others = patch != rates.argmax()
-        return _rate(hits, patch, level), _rate(hits[others], patch[others], level)
+        return (
+            grouped_rate(hits, patch, level=level),
+            grouped_rate(hits[others], patch[others], level=level),
+        )
 
     def lost(whole: Tensor) -> Rate:
         """Count the images that lose the class with both fillings."""
@@ -143,11 +145,3 @@ def examine(trial: Trial, context: Context) -> Confirmation:
         erased=lost(trial.carriers),
         plain=lost(trial.plain),
     )
-
-
-def _rate(hits: NDArray[np.bool_], patch: NDArray[np.int64], level: float) -> Rate:
-    """Return the rate of hits; images with the same patch are not independent."""
-    if not len(hits):
-        return Rate(0, 0, level)
-    numbered = np.unique(patch, return_inverse=True)[1]
-    return Rate(int(hits.sum()), len(hits), level, design_effect(hits, numbered))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +12,16 @@ from pipeline.store.crops import CropReader
 
 def load_rows(rows: Sequence[int], context: Context) -> Tensor:
     """Return the model's inputs of some rows, (n, 3, H, W) uint8; what is gone is left out."""
-    height, width = context.run.spec.input["size"]
+    found = [image for image in load_each(rows, context) if image is not None]
+    nothing = torch.empty(0, 3, *context.run.spec.input["size"], dtype=torch.uint8)
+    return torch.cat(found) if found else nothing
+
+
+def load_each(rows: Sequence[int], context: Context) -> list[Tensor | None]:
+    """Return the model's input of each row, (1, 3, H, W) uint8; None of what is gone."""
     crops = CropReader(context.run, rows, context.images)
-    found = [pixels for row in rows if (pixels := crops.load(row).pixels) is not None]
-    stacked = np.stack(found) if found else np.empty((0, 3, height, width), np.uint8)
-    return torch.from_numpy(stacked)
+    pixels = (crops.load(row).pixels for row in rows)
+    return [None if image is None else torch.from_numpy(image[None]) for image in pixels]
 
 
 def predict(images: Tensor, context: Context) -> Tensor:

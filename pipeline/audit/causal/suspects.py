@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.atlas import TABLES
 from pipeline.audit.causal.focus_cells import focus_cells
 from pipeline.audit.finding import Finding
-from pipeline.audit.places import LIFT_COLUMNS
+from pipeline.audit.places import LIFT_COLUMNS, PLACES
 from pipeline.audit.several.images import images_with
 from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.stats.estimates import LOOKING
@@ -118,11 +118,14 @@ def _elsewhere(
 
 
 def find_suspects(run: Run, table: str, findings: Sequence[Finding]) -> tuple[Suspect, ...]:
-    """Return a suspect for every finding that names a place."""
+    """Return a suspect for every finding that names a place to test.
+
+    What a screening found was tested by it.
+    """
     return tuple(
         suspect(run, table, finding.class_id, finding.place, finding.number)
         for finding in findings
-        if finding.class_id is not None and finding.place is not None
+        if finding.class_id is not None and finding.place is not None and finding.place in PLACES
     )
 
 

@@ -53,6 +53,18 @@ def design_effect(hits: NDArray[np.bool_], group: NDArray[np.int64]) -> float:
     return max(1.0, spread / (share * (1 - share)))
 
 
+def grouped_rate(hits: NDArray[np.bool_], *groups: NDArray[np.int64], level: float = 0.95) -> Rate:
+    """Return the rate of hits (n,); those of one group are not independent.
+
+    With several groupings (n,) of the same hits, the worst design effect counts.
+    """
+    if not len(hits):
+        return Rate(0, 0, level)
+    numbered = [np.unique(group, return_inverse=True)[1] for group in groups]
+    design = max((design_effect(hits, group) for group in numbered), default=1.0)
+    return Rate(int(hits.sum()), len(hits), level, design)
+
+
 def difference(one: Rate, other: Rate) -> tuple[float, float]:
     """Return the interval of ``one - other`` by Newcombe's hybrid score method.
 

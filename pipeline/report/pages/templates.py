@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.audit.text import numbers
-from pipeline.report.pages.verdicts import LEAD_RULE, RULE, STATES, state_of
+from pipeline.report.pages.verdicts import LEAD_RULE, RULE, SCREENED_RULE, STATES, state_of
 
 TABLE_ASSETS = ("images.css", "images.js")
 """Of the page that lists all images."""
@@ -103,6 +103,7 @@ def _environment() -> Environment:
         "state_words": STATES,
         "rule": RULE,
         "lead_rule": LEAD_RULE,
+        "screened_rule": SCREENED_RULE,
         "comparison_path": lambda number: comparison_page(number).path,
     }
     return environment

@@ -63,6 +63,16 @@ LEAD_RULE = (
 )
 """How a lead becomes a finding."""
 
+SCREENED_RULE = (
+    "Parts of the images of every class were put onto images of other classes, whatever the maps "
+    "say. Here “look there” means: the part of these images works. It is called a shortcut because "
+    "it turns images of other classes (one false discovery rate for all classes and parts), "
+    "because the same part of the other images of the class turns at most a third as many, though "
+    "the model recognises them all the same, and because those whose part works look alike there. "
+    "A person decides."
+)
+"""How a part becomes a finding."""
+
 
 @dataclass(frozen=True)
 class Bar:

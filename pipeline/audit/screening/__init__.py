@@ -1,0 +1,1 @@
+"""Screening: what of the images of a class turns other images into it, wherever and of any kind?"""

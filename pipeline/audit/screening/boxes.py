@@ -1,0 +1,33 @@
+"""Boxes: how much of a part lies on the object, where the objects' boxes are known."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pipeline.audit.screening.parts import PARTS
+from pipeline.engine.batch import indexed_images, load_image
+from pipeline.engine.clock import Clock
+from pipeline.engine.context import Context
+from pipeline.measures.boxes import coverage
+
+_CELLS = 32
+
+
+def on_object(rows: Sequence[int], key: str, context: Context) -> float | None:
+    """Return how much of a region lies inside the boxes of some images, on average in [0, 1].
+
+    None of a property of the whole image, and where no image has a box.
+    """
+    part, run = PARTS[key], context.run
+    if not part.is_region or "box_area" not in {column.name for column in run.spec.columns}:
+        return None
+    inside = part.mask((_CELLS, _CELLS)).flatten()
+    found = []
+    for row in rows:
+        (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
+        boxes = load_image(image, context.images, (), Clock()).boxes
+        if len(boxes):
+            given = torch.from_numpy(np.asarray(boxes, np.float32).reshape(1, -1, 4))
+            found.append(float(coverage(given, (_CELLS, _CELLS))[0][inside].mean()))
+    return float(np.mean(found)) if found else None

@@ -1,0 +1,128 @@
+"""Shortcut, part of the object, or no telling: what the last round says of a part.
+
+The object of a class is potent in every model, so potency alone is no finding. A part of it works
+in most images of the class, a shortcut in those that carry it and in no other, while the others are
+recognised all the same; and what carriers share looks alike. A person decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import false_discovery_control, fisher_exact
+
+from pipeline.audit.causal.confirmation import MARGIN
+from pipeline.audit.screening.examination import Examined
+from pipeline.audit.stats.intervals import Rate, difference
+
+FALSE = 0.05
+"""False discovery rate over all classes and parts, of turning images at all."""
+
+ALIKE = 0.1
+"""False discovery rate of carriers that look alike, over the parts that turn images."""
+
+_RATHER = 3.0
+"""How many times more images carriers turn than the others, if only they carry it."""
+
+_COVERED, _MORE = 0.25, 1.5
+"""A part is the object's if boxes cover so much of it, and so many times more than in others."""
+
+WORDS = {
+    "shortcut": "a shortcut",
+    "object": "part of the object",
+    "unclear": "a shortcut or a part of the object: cannot tell",
+    "nothing": "no effect",
+}
+"""What a part can be."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An examined part; ``word`` is a key of ``WORDS``, ``verdict`` is as in confirmations.
+
+    ``q`` is the false discovery rate of its effect, ``alike`` that of its carriers' likeness.
+    """
+
+    examined: Examined
+    word: str
+    verdict: str
+    q: float
+    alike: float
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """Interval of how many more images the carriers' part turns than any control."""
+        return _gain(self.examined, self.examined.pasted)
+
+
+def judge(examined: Sequence[Examined], tests: int) -> list[Judged]:
+    """Judge parts together; ``tests`` is the number of classes times parts that they come from."""
+    if not examined:
+        return []
+    p = np.ones(max(tests, len(examined)))
+    p[: len(examined)] = [_chance(item) for item in examined]
+    q = false_discovery_control(p)[: len(examined)]
+    works = [
+        bool(q[number] <= FALSE) and _gain(item, item.rest)[0] > 0
+        for number, item in enumerate(examined)
+    ]
+    alike = np.ones(len(examined))
+    if any(works):
+        alike[works] = false_discovery_control(np.array([e.chance for e in examined])[works])
+    return [
+        Judged(item, _word(item, works[n], alike[n]), _verdict(item), float(q[n]), float(alike[n]))
+        for n, item in enumerate(examined)
+    ]
+
+
+def _word(item: Examined, works: bool, alike: float) -> str:
+    if not works:
+        return "nothing"
+    if _on_object(item):
+        return "object"
+    apart = difference(item.pasted, item.others)[0] > 0
+    if not apart or item.others.value * _RATHER > item.pasted.value:
+        return "object"
+    return "shortcut" if alike <= ALIKE else "unclear"
+
+
+def _on_object(item: Examined) -> bool:
+    """Return whether carriers have their object where the others do not have theirs."""
+    inside, elsewhere = item.inside, item.others_inside
+    if inside is None or elsewhere is None:
+        return False
+    return inside > _COVERED and inside > _MORE * elsewhere
+
+
+def _verdict(item: Examined) -> str:
+    """Return ``used``, ``seen`` or ``undecided``, by the rule of confirmations."""
+    low, high = _gain(item, item.pasted)
+    lost = difference(item.erased, item.plain)[0]
+    if max(low, lost) > MARGIN:
+        return "used"
+    return "seen" if high < MARGIN else "undecided"
+
+
+def _gain(item: Examined, pasted: Rate) -> tuple[float, float]:
+    """Return the interval of the gain over the better control; the others are none."""
+    gains = [difference(pasted, rate) for rate in (item.random, item.mirrored) if rate.images]
+    if not gains:
+        return -1.0, 1.0
+    return min(low for low, _ in gains), min(high for _, high in gains)
+
+
+def _chance(item: Examined) -> float:
+    """Return the p-value of turning more images than the same part of random images does.
+
+    Fisher's exact test, one-sided, of as many images as the grouped ones are worth.
+    """
+    if not item.pasted.images or not item.random.images:
+        return 1.0
+    table = [_worth(item.pasted), _worth(item.random)]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def _worth(rate: Rate) -> list[int]:
+    images = max(1, round(rate.images / rate.design))
+    hits = min(images, round(rate.count / rate.design))
+    return [hits, images - hits]

@@ -1,0 +1,125 @@
+"""Parts: what of one image can be put onto another, fixed for every class and independent of maps.
+
+A part is a region, pasted where it was, or a property of the whole image, transferred: the means
+and deviations of the colour channels, or the amplitudes of the spectrum (texture, stripes, blur and
+compression), while the other image keeps its content.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLOCKS = 4
+"""Blocks on each side of the image; a strip is as wide as one."""
+
+_RING = 14
+"""A ring is this part of a side wide: one cell of a usual grid."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part by its ``key`` in tables and its ``words`` in sentences.
+
+    ``box`` is (top, left, bottom, right) in sixteenths of the sides, None of what has no box;
+    ``onto`` puts the part of donors onto recipients, (n, 3, H, W) uint8 each.
+    """
+
+    key: str
+    words: str
+    onto: Callable[[Tensor, Tensor], Tensor]
+    box: tuple[int, int, int, int] | None = None
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it lies somewhere: it can be erased and looked at."""
+        return self.box is not None or self.key == "ring"
+
+    @property
+    def has_other_side(self) -> bool:
+        """Whether its mirror image is another place."""
+        return self.box is not None and self.box[1] + self.box[3] != 16
+
+    def mask(self, size: tuple[int, int]) -> Tensor:
+        """Return where a region lies in an image of ``size`` (H, W), bool (H, W)."""
+        return _ring(size) if self.box is None else _inside(self.box, size)
+
+
+def _inside(box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
+    height, width = size
+    top, left, bottom, right = box
+    mask = torch.zeros(size, dtype=torch.bool)
+    rows = slice(top * height // 16, bottom * height // 16)
+    mask[rows, left * width // 16 : right * width // 16] = True
+    return mask
+
+
+def _ring(size: tuple[int, int]) -> Tensor:
+    y, x = (max(1, -(-side // _RING)) for side in size)
+    mask = torch.ones(size, dtype=torch.bool)
+    mask[y : size[0] - y, x : size[1] - x] = False
+    return mask
+
+
+def _pasted(box: tuple[int, int, int, int] | None) -> Callable[[Tensor, Tensor], Tensor]:
+    def onto(recipients: Tensor, donors: Tensor) -> Tensor:
+        height, width = recipients.shape[2:]
+        size = (height, width)
+        mask = _ring(size) if box is None else _inside(box, size)
+        return torch.where(mask.to(recipients.device), donors, recipients)
+
+    return onto
+
+
+def with_colours(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Return recipients whose channels have the means and deviations of the donors'.
+
+    Reinhard et al., "Color transfer between images", 2001, in the channels of the image itself.
+    """
+    to, of = recipients.float(), donors.float()
+    mean, spread = to.mean((2, 3), keepdim=True), to.std((2, 3), keepdim=True).clamp(min=1)
+    scaled = (to - mean) / spread * of.std((2, 3), keepdim=True) + of.mean((2, 3), keepdim=True)
+    return _as_image(scaled)
+
+
+def with_spectrum(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Return recipients with the amplitudes of the donors' spectra and their own phases.
+
+    What an image shows is in its phases: Oppenheim & Lim, "The importance of phase in signals",
+    1981.
+    """
+    phases = torch.fft.rfft2(recipients.float()).angle()
+    amplitudes = torch.fft.rfft2(donors.float()).abs()
+    size = (int(recipients.shape[2]), int(recipients.shape[3]))
+    return _as_image(torch.fft.irfft2(torch.polar(amplitudes, phases), s=size))
+
+
+def _as_image(values: Tensor) -> Tensor:
+    return values.clamp(0, 255).round().to(torch.uint8)
+
+
+_ROWS = ("top", "upper middle", "lower middle", "bottom")
+_COLUMNS = ("left", "left of the centre", "right of the centre", "right")
+
+
+def _parts() -> Iterator[Part]:
+    side = 16 // BLOCKS
+    for y, row in enumerate(_ROWS):
+        for x, column in enumerate(_COLUMNS):
+            box = (y * side, x * side, (y + 1) * side, (x + 1) * side)
+            yield Part(f"block_{y}{x}", f"block at the {row}, {column}", _pasted(box), box)
+    for key, words, box in (
+        ("top", "strip at the top", (0, 0, 4, 16)),
+        ("bottom", "strip at the bottom", (12, 0, 16, 16)),
+        ("left", "strip at the left", (0, 0, 16, 4)),
+        ("right", "strip at the right", (0, 12, 16, 16)),
+    ):
+        yield Part(key, words, _pasted(box), box)
+    yield Part("ring", "frame", _pasted(None))
+    yield Part("colours", "colour statistics", with_colours)
+    yield Part("spectrum", "amplitude spectrum", with_spectrum)
+
+
+PARTS = {part.key: part for part in _parts()}
+"""Key → part; the order is that of tables."""

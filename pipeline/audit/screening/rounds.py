@@ -1,0 +1,256 @@
+"""Rounds: few donors and recipients for every class and part, more for the few that are left.
+
+Successive halving (Jamieson & Talwalkar, 2016). The first round tries every part of some donors of
+every class on one recipient each. The second tries the parts that seem to work in some donors, and
+not in the others, with more donors. Recipients are never met twice by a donor, so what one round
+has chosen, the next one tests anew.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.audit.causal.predictions import load_each
+from pipeline.audit.screening.cast import Cast, Company
+from pipeline.audit.screening.groups import Split, split
+from pipeline.audit.screening.likeness import likeness
+from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.trials import Result, Stage, Trial
+from pipeline.engine import Attempt, Engine, Job
+from pipeline.engine.context import Context, open_context
+from pipeline.errors import FlowatlasError
+from pipeline.store import Run, Unit
+
+Float = NDArray[np.float64]
+
+ATTEMPTS = 3
+FIRST, SECOND = 10, 24
+"""Most donors of a class in the first and in the second round."""
+
+LEAST_DONORS = 6
+"""Images that the model gets right below which a class is not screened."""
+
+AGAIN = 2
+"""Recipients of each donor in the second round."""
+
+_DRAWS = 199
+
+KEPT = 3
+"""Most parts of one class that a round leaves for the next."""
+
+
+Performed = tuple[int, Result, Float]
+"""Number and result of a trial, and how likely the likeness of each part's carriers is."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A part of a class with the mean gain of every donor tried, (D,), and their split."""
+
+    class_id: int
+    part: str
+    donors: tuple[int, ...]
+    gains: tuple[float, ...]
+    tried: int
+    """Recipients that each of them has met."""
+    chance: float = 1.0
+    """How likely it is that the last round's carriers look as alike as they do."""
+
+    @property
+    def split(self) -> Split | None:
+        """Carriers and others."""
+        return split(np.array(self.gains))
+
+    @property
+    def score(self) -> float:
+        """Rank among candidates: what works in some donors only, and looks alike in these.
+
+        The score of the split, and a logit for each factor of ten that the likeness is less likely
+        by chance; below 0 without a split.
+        """
+        found = self.split
+        return found.score - float(np.log10(self.chance)) if found else -1.0
+
+
+class ScreenWorker:
+    """Performs trials; see :class:`pipeline.engine.Worker`. Recipients are read once."""
+
+    def __init__(self, trials: Sequence[Trial], company: Company, context: Context) -> None:
+        self._trials, self._context = trials, context
+        self._stage = Stage(company, context)
+
+    def read(self, attempt: Attempt) -> tuple[int, list[Tensor | None]]:
+        """Read the donors of a trial."""
+        number = attempt.unit.id
+        return number, load_each(self._trials[number].donors, self._context)
+
+    def compute(self, reading: tuple[int, list[Tensor | None]]) -> Performed:
+        """Put parts of the donors onto recipients, ask the model, and compare what works."""
+        number, donors = reading
+        trial = self._trials[number]
+        result = self._stage.perform(trial, donors)
+        return number, result, _chances(trial, result, donors)
+
+    def commit(self, computed: Performed) -> Performed:
+        """Return the result; the driver needs all of them."""
+        return computed
+
+
+@contextmanager
+def open_screen(
+    uri: str, threads: int, *, trials: Sequence[Trial], company: Company
+) -> Iterator[ScreenWorker]:
+    """Open a worker that knows the trials of a round."""
+    with open_context(uri, threads=threads) as context:
+        yield ScreenWorker(trials, company, context)
+
+
+@dataclass(frozen=True)
+class Screening:
+    """A run being screened: its engine, and who takes part."""
+
+    run: Run
+    engine: Engine
+    company: Company
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+
+    def perform(self, trials: Sequence[Trial]) -> list[tuple[Result, Float]]:
+        """Perform trials on the engine; return results and chances in the same order."""
+        units = [Unit(number, number, number + 1) for number in range(len(trials))]
+        opener = partial(open_screen, trials=trials, company=self.company)
+        found: dict[int, tuple[Result, Float]] = {}
+        if units:
+            for number, result, chances in self.engine.run(
+                Job(self.run.uri, ATTEMPTS, opener), units
+            ):
+                found[number] = result, chances
+                self.on_progress(len(found), len(units))
+        return [found[number] for number in range(len(trials))]
+
+
+def screened(company: Company) -> tuple[Cast, ...]:
+    """Return the casts of the classes that can be screened: those with enough donors."""
+    others = [len(recipients_of(company, cast.class_id)) for cast in company.casts]
+    return tuple(
+        cast
+        for cast, met in zip(company.casts, others, strict=True)
+        if len(cast.donors) >= LEAST_DONORS and met
+    )
+
+
+def recipients_of(company: Company, *classes: int) -> list[int]:
+    """Return the positions of the recipients that are of none of the classes."""
+    return [place for place, own in enumerate(company.classes) if own not in classes]
+
+
+def meetings(
+    company: Company, class_id: int, donors: Sequence[int], first: int, number: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return which recipients each donor meets: ``number``, after the ``first`` that it has met.
+
+    Every donor goes through the recipients in an order of its own, drawn by lot once for all
+    rounds.
+    """
+    own = recipients_of(company, class_id)
+    found = []
+    for row in donors:
+        order = np.random.default_rng((class_id, row)).permutation(own)
+        turns = [int(order[(first + turn) % len(order)]) for turn in range(number)]
+        found.append(tuple(turns))
+    return tuple(found)
+
+
+def first_round(screening: Screening) -> list[Candidate]:
+    """Try every part of some donors of every class; return all candidates.
+
+    Raises
+    ------
+    FlowatlasError
+        None of the donors can be read now.
+    """
+    casts = screened(screening.company)
+    trials = [_first_trial(screening.company, cast) for cast in casts]
+    performed, found = screening.perform(trials), []
+    if not any(result.there.any() for result, _ in performed):
+        raise FlowatlasError(
+            f"no image of {screening.run.uri} can be read now; check its dataset.source"
+        )
+    for trial, (result, chances) in zip(trials, performed, strict=True):
+        for number, part in enumerate(trial.parts):
+            gains, chance = _means(result, number), float(chances[number])
+            found.append(Candidate(trial.class_id, part, trial.donors, gains, 1, chance))
+    return found
+
+
+def _first_trial(company: Company, cast: Cast) -> Trial:
+    donors = cast.donors[:FIRST]
+    return Trial(
+        cast.class_id, tuple(PARTS), donors, meetings(company, cast.class_id, donors, 0, 1)
+    )
+
+
+def second_round(screening: Screening, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Try candidates with more donors; return them with what is known after both rounds."""
+    donors = {cast.class_id: cast.donors[:SECOND] for cast in screening.company.casts}
+    trials = [
+        Trial(
+            item.class_id,
+            (item.part,),
+            donors[item.class_id],
+            meetings(screening.company, item.class_id, donors[item.class_id], 1, AGAIN),
+        )
+        for item in candidates
+    ]
+    found = zip(candidates, trials, screening.perform(trials), strict=True)
+    return [_more(before, trial, *performed) for before, trial, performed in found]
+
+
+def _more(before: Candidate, trial: Trial, result: Result, chances: Float) -> Candidate:
+    """Return a candidate with the mean over both rounds of donors that were in both."""
+    gains = np.array(_means(result, 0))
+    known = len(before.donors)  # they come first in the second round, too
+    mixed = (np.array(before.gains) * before.tried + gains[:known] * AGAIN) / (before.tried + AGAIN)
+    gains[:known] = mixed
+    return replace(
+        before,
+        donors=trial.donors,
+        gains=tuple(gains.tolist()),
+        tried=before.tried + AGAIN,
+        chance=float(chances[0]),
+    )
+
+
+def _chances(trial: Trial, result: Result, donors: Sequence[Tensor | None]) -> Float:
+    """Return how likely the likeness of each part's carriers is by chance, (P,)."""
+    there = [donor for donor in donors if donor is not None]
+    chances = np.ones(len(trial.parts))
+    for number, part in enumerate(trial.parts):
+        gains = result.gain[number].mean(1).astype(np.float64)[result.there]
+        groups = split(gains)
+        if groups is not None and groups.score > 0:
+            pixels = torch.cat(there)
+            _, chances[number] = likeness(pixels, groups.carriers, part, number, _DRAWS)
+    return chances
+
+
+def _means(result: Result, part: int) -> tuple[float, ...]:
+    gains: Float = result.gain[part].mean(1).astype(np.float64)
+    return tuple(np.where(result.there, gains, np.nan).tolist())
+
+
+def best(candidates: Sequence[Candidate], most: int, each: int = KEPT) -> list[Candidate]:
+    """Return the candidates with the highest scores, at most ``each`` of a class."""
+    order = sorted(candidates, key=lambda item: (-item.score, item.class_id, item.part))
+    taken: dict[int, int] = {}
+    chosen = []
+    for item in order:
+        if item.score > 0 and taken.get(item.class_id, 0) < each:
+            taken[item.class_id] = taken.get(item.class_id, 0) + 1
+            chosen.append(item)
+    return chosen[:most]

@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline.audit.causal.confirmation import LEVEL
+from pipeline.audit.screening.examination import Examined
+from pipeline.audit.screening.judgement import judge
+from pipeline.audit.screening.rounds import Candidate
+from pipeline.audit.stats.intervals import Rate
+
+NONE = Rate(0, 0, LEVEL)
+TESTS = 575
+
+
+def rate(count, images=96, design=1.0):
+    return Rate(count, images, LEVEL, design)
+
+
+def examined(**changes):
+    """A part that six of twenty donors carry, that turns half of the images, and looks alike."""
+    tried = Candidate(1, "block_31", tuple(range(20)), (3.0,) * 6 + (0.0,) * 14, 3)
+    found = Examined(
+        candidate=tried,
+        carriers=tuple(range(6)),
+        plain_rows=tuple(range(6, 20)),
+        pasted=rate(48),
+        rest=rate(40, 80),
+        others=rate(1),
+        random=rate(0),
+        mirrored=rate(1, 48),
+        erased=rate(0, 6),
+        plain=rate(0, 14),
+        left=0.1,
+        chance=0.001,
+    )
+    return replace(found, **changes)
+
+
+def word(**changes):
+    (judged,) = judge([examined(**changes)], TESTS)
+    return judged.word, judged.verdict
+
+
+def test_what_some_images_carry_and_only_these_is_a_shortcut():
+    assert word() == ("shortcut", "used")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"others": rate(30)}, "object"),  # it works in the whole class
+        ({"chance": 0.4}, "unclear"),  # its carriers share nothing that is seen
+        ({"random": rate(45)}, "nothing"),  # any such patch does it
+        ({"mirrored": rate(24, 48)}, "nothing"),  # any part of these images does it
+        ({"pasted": rate(5), "rest": rate(4, 80)}, "nothing"),  # too little for so many tests
+        ({"rest": rate(0, 80)}, "nothing"),  # one image alone
+        ({"rest": NONE}, "nothing"),
+        ({"random": NONE}, "nothing"),  # without a control nothing is proven
+        ({"inside": 0.6, "others_inside": 0.1}, "object"),  # there the object is
+        ({"inside": 0.1, "others_inside": 0.1}, "shortcut"),
+        ({"inside": 0.6, "others_inside": 0.6}, "shortcut"),  # on the object, in all of them
+    ],
+)
+def test_what_speaks_against_a_shortcut(changes, expected):
+    assert word(**changes)[0] == expected
+
+
+def test_images_that_share_donors_count_as_fewer():
+    assert word(pasted=rate(48, design=16.0), rest=rate(40, 80, 16.0))[0] == "nothing"
+
+
+def test_likeness_is_corrected_for_all_parts_that_work():
+    several = [examined(chance=0.06), *(examined(chance=0.9) for _ in range(8))]
+    assert {item.word for item in judge(several, TESTS)} == {"unclear"}
+    assert judge([several[0]], TESTS)[0].word == "shortcut"
+
+
+def test_an_effect_must_stand_out_of_all_classes_and_parts():
+    found = examined(pasted=rate(12), rest=rate(11, 80), mirrored=NONE)
+    assert judge([found], 23)[0].word == "shortcut"
+    assert judge([found], 23_000)[0].word == "nothing"
+
+
+def test_nothing_to_judge():
+    assert judge([], TESTS) == []

@@ -1,0 +1,101 @@
+import pyarrow.compute as pc
+import pytest
+
+from pipeline.audit.causal.confirm import confirm
+from pipeline.audit.finding import Finding
+from pipeline.audit.findings_table import CONFIRMATIONS, EVIDENCE, numbered, write_findings
+from pipeline.audit.run import audit, audited
+from pipeline.audit.screening.findings import add_screened
+from pipeline.audit.screening.screen import effort, screen
+from pipeline.audit.screening.screening_table import SCREENING, SCREENING_SCHEMA
+from pipeline.config import ClusterConfig
+from pipeline.engine import LocalEngine
+from pipeline.engine.ray import RayEngine
+from pipeline.errors import FlowatlasError
+from pipeline.report import write_report
+
+TAGGED = 1
+"""The class of the trained run that has a tag in its top-right corner."""
+
+
+@pytest.fixture(scope="module")
+def table(trained):
+    said = []
+    found = screen(trained, LocalEngine(), said.append)
+    assert said == [effort(4).sentence]
+    yield found
+    trained.delete(SCREENING)
+
+
+def test_the_tag_is_a_shortcut_and_nothing_else_is(table, trained):
+    assert table.schema.equals(SCREENING_SCHEMA)
+    assert trained.table(SCREENING).equals(table)
+    rows = [row for row in table.to_pylist() if row["word"] == "shortcut"]
+    assert {row["class"] for row in rows} == {TAGGED}
+    (best,) = (row for row in rows if row["same_as"] is None)
+    assert best["part"] in ("block_03", "top", "right")
+    assert best["verdict"] == "used"
+    assert best["pasted_rate"] > 0.4 > 0.2 > best["others_rate"]
+    assert best["random_rate"] < 0.1
+
+
+def test_where_the_object_lies_it_is_no_shortcut(table):
+    """Blocks of other classes turn images, too, and the boxes tell what is in them."""
+    potent = table.filter((pc.field("pasted_rate") > 0.3) & (pc.field("class") != TAGGED))
+    assert potent.num_rows
+    assert "shortcut" not in potent["word"].to_pylist()
+
+
+def test_what_the_audit_does_not_name_becomes_a_finding_with_its_verdict(table, trained):
+    write_findings(trained, ())
+    findings = add_screened(trained).to_pylist()
+    assert [(row["kind"], row["class"], row["severity"]) for row in findings] == [
+        ("screened", TAGGED, "high")
+    ]
+    assert trained.findings().to_pylist() == findings
+    (verdict,) = trained.table(CONFIRMATIONS).to_pylist()
+    assert (verdict["finding"], verdict["verdict"]) == (0, "used")
+    assert verdict["sentence"] == findings[0]["sentence"]
+    assert verdict["cells"] > 0
+    shown = trained.table(EVIDENCE).to_pylist()
+    labels = trained.summary().to_table(columns=["row", "label"]).sort_by("row")["label"]
+    assert {labels[row["row"]].as_py() for row in shown} == {TAGGED}
+
+    assert not confirm(trained, LocalEngine(), leads=0).num_rows, "it was tested already"
+    assert add_screened(trained).to_pylist() == findings
+    assert trained.table(CONFIRMATIONS).to_pylist() == [verdict], "nothing new, nothing lost"
+
+    write_report(trained)
+    page = trained.read("report/findings/0.html").decode()
+    assert "assets/findings/0-crops.webp" in page
+    assert trained.read("report/assets/findings/0-crops.webp").startswith(b"RIFF")
+    assert "screened" in page
+
+
+def test_a_corner_that_the_audit_names_is_named_once(table, trained):
+    corner = Finding("shortcut", TAGGED, "x", 3.0, 60, "high", "It looks there.", place="tr")
+    write_findings(trained, numbered([corner]))
+    assert add_screened(trained)["kind"].to_pylist() == ["shortcut"]
+
+
+def test_an_audit_keeps_what_a_screening_found(table, trained):
+    audit(trained)
+    add_screened(trained)
+    before = trained.findings()
+    assert audit(trained).equals(before)
+    assert [finding.number for finding in audited(trained)] == before["finding"].to_pylist()
+
+
+def test_images_that_are_gone_leave_an_earlier_table(table, trained, hidden):
+    before = trained.read(SCREENING)
+    with pytest.raises(FlowatlasError, match=r"check its dataset\.source"):
+        screen(trained, LocalEngine())
+    assert trained.read(SCREENING) == before
+
+
+@pytest.mark.slow
+def test_actors_come_to_the_same_table(table, trained):
+    before = trained.read(SCREENING)
+    with RayEngine(ClusterConfig(actors=1, gpus_per_actor=0, cpus_per_actor=1)) as engine:
+        screen(trained, engine)
+    assert trained.read(SCREENING) == before
