@@ -63,7 +63,7 @@ class FlowProgress:
         self._rows, self._resumed = spec.rows, started.rows_done
         self.noun = "rows" if spec.several else "images"
         self._begin = self._last_line = time.monotonic()
-        self._pace = Pace(started.threads)
+        self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
             f"{spec.counted} in {len(spec.units)} units{earlier}; "

@@ -36,7 +36,8 @@ class Started:
     """Reported once when computing begins: the run, what is already done, and the workers.
 
     ``workers`` (each of ``threads`` CPU threads) is how many there are now, ``wanted`` how many the
-    configuration asks the cluster for; more may join later.
+    configuration asks the cluster for; more may join later. There is room for ``room`` more, and a
+    worker may have up to ``cpus`` threads (0: not known).
     """
 
     spec: RunSpec
@@ -49,6 +50,8 @@ class Started:
     """What was assumed about the model, in sentences."""
     labels: str = "no labels"
     """How the dataset's classes were assigned to the model's outputs, in a sentence."""
+    room: int = 0
+    cpus: int = 0
 
 
 def run_flows(
@@ -103,6 +106,8 @@ def run_flows(
                         chosen.threads,
                         notes=prepared.notes,
                         labels=labels,
+                        room=chosen.room,
+                        cpus=chosen.cpus,
                     )
                 )
                 opener = partial(open_flows, readers=config.cluster.readers)

@@ -74,12 +74,13 @@ def test_the_summary_names_rate_and_bottleneck(
     with FlowProgress(Console(file=io.StringIO())) as progress:
         assert progress.summary is None
         progress.started(
-            Started(spec_of(), rows_done=16, units_todo=3, workers=2, wanted=2, threads=1)
+            Started(spec_of(), rows_done=16, units_todo=3, workers=2, wanted=2, threads=1, room=3)
         )
         now = 80.0
         receipt = replace(receipt_of(1, 16, 32), seconds={"compute": 9.0, "wait": 1.0})
         progress.receipt(receipt)
         assert progress.summary == (
             "16 images in 1:20, 0.2 images/s including the workers' start; compute-bound: 90% of "
-            "time in compute, 10% waiting for images; more actors make it faster"
+            "time in compute, 10% waiting for images; more actors make it "
+            "faster: there is room for 3"
         )

@@ -11,10 +11,21 @@ _MOST_THREADS = 64
 
 
 class Pace:
-    """Adds up the stages of receipts; see :class:`pipeline.engine.worker.FlowWorker` for them."""
+    """Adds up the stages of receipts; see :class:`pipeline.engine.worker.FlowWorker` for them.
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    Parameters
+    ----------
+    threads : int
+        CPUs of each worker.
+    room : int
+        How many more workers there is room for.
+    cpus : int
+        The most CPUs that a worker may have; 0 where that is not known.
+    """
+
+    def __init__(self, threads: int, room: int = 0, cpus: int = 0) -> None:
+        self._threads, self._room = threads, room
+        self._most = min(cpus, _MOST_THREADS) if cpus else _MOST_THREADS
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def add(self, receipt: Receipt) -> None:
@@ -34,7 +45,7 @@ class Pace:
             stage = max(_READING, key=lambda name: spent[name])
             return (
                 f"{stage}-bound: {spent['wait'] / total:.0%} of time waiting for images; "
-                f"raise cluster.cpus_per_actor to {self._enough(total - spent['wait'])}"
+                f"{self._more_readers(total - spent['wait'])}"
             )
         if spent["queue"] >= compute:
             return (
@@ -44,11 +55,22 @@ class Pace:
         stage = max(("compute", "measure", "assemble"), key=lambda name: spent[name])
         return (
             f"{stage}-bound: {spent[stage] / total:.0%} of time in {stage}, "
-            f"{spent['wait'] / total:.0%} waiting for images; more actors make it faster"
+            f"{spent['wait'] / total:.0%} waiting for images; {self._more_workers}"
         )
+
+    @property
+    def _more_workers(self) -> str:
+        if self._room:
+            return f"more actors make it faster: there is room for {self._room}"
+        return "there is no room for more actors: more nodes, or faster ones, make it faster"
+
+    def _more_readers(self, busy: float) -> str:
+        if self._threads < self._most:
+            return f"raise cluster.cpus_per_actor to {self._enough(busy)}"
+        return f"all {self._threads} CPUs read already: a machine with more makes it faster"
 
     def _enough(self, busy: float) -> int:
         """Return the threads that would read images as fast as they are computed."""
         reading = sum(self._seconds[stage] for stage in _READING)
-        wanted = math.ceil(reading / busy) if busy else _MOST_THREADS
-        return min(max(wanted, self._threads + 1), _MOST_THREADS)
+        wanted = math.ceil(reading / busy) if busy else self._most
+        return min(max(wanted, self._threads + 1), self._most)

@@ -77,6 +77,16 @@ class RayEngine:
         return max(1, self._room()) if self._cluster.actors == "auto" else self._cluster.actors
 
     @property
+    def room(self) -> int:
+        """How many more actors the nodes have room for."""
+        return max(0, self._room() - self.workers)
+
+    @property
+    def cpus(self) -> int:
+        """The CPUs of the largest node."""
+        return max((int(has.get("CPU", 0)) for has in nodes().values()), default=0)
+
+    @property
     def _most(self) -> int:
         return sys.maxsize if self._cluster.actors == "auto" else self._cluster.actors
 

@@ -90,6 +90,14 @@ class Engine(Protocol):
     def threads(self) -> int:
         """CPU threads of each worker."""
 
+    @property
+    def room(self) -> int:
+        """How many more workers there is room for, with as many CPUs and GPUs each."""
+
+    @property
+    def cpus(self) -> int:
+        """The most CPUs that a worker may have."""
+
 
 def give_up(unit: Unit, attempts: int, cause: BaseException) -> UnitFailed:
     """Return the error for a unit that has failed too often."""

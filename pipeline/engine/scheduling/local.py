@@ -1,5 +1,6 @@
 """``LocalEngine``: computes the units in sequence, in this process."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -19,6 +20,17 @@ class LocalEngine:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
+
+    @property
+    def cpus(self) -> int:
+        """The CPUs that this process may use."""
+        mine = getattr(os, "sched_getaffinity", None)
+        return len(mine(0)) if mine is not None else os.cpu_count() or 1
+
+    @property
+    def room(self) -> int:
+        """How many actors of ``cluster.engine: ray`` there would be room for beside this."""
+        return max(0, self.cpus // self.threads - 1)
 
     def run(
         self,
