@@ -87,7 +87,7 @@ def build_index(source: Source, keep: Sink, pairs: Pairs | None = None) -> Index
     ConfigError
         An image has several labels, and there is no ``pairs``.
     """
-    if not source.several:
+    if not _several(source):
         pairs = None
     canonical = _canonical if pairs is None else _canonical_pair
     kind = b"flowatlas index 1" if pairs is None else b"flowatlas index 1 of pairs"
@@ -151,15 +151,21 @@ def _alone(label: int | None) -> tuple[int, ...] | None:
     return None if label is None else (label,)
 
 
+def _several(source: Source) -> bool:
+    """Return whether images may have several labels; a source written before may not say."""
+    return bool(getattr(source, "several", False))
+
+
 def _numbered(
     source: Source, leftovers: Leftovers, pairs: Pairs | None
 ) -> Iterator[tuple[int, Entry]]:
     """Yield every row with the number of its image."""
+    several = _several(source)
     for number, entry in enumerate(source.scan(leftovers)):
         if pairs is not None:
             yield from ((number, row) for row in pairs.rows(entry))
         else:
-            yield number, one_label(entry) if source.several else entry
+            yield number, one_label(entry) if several else entry
 
 
 def _chunks(rows: Iterator[tuple[int, Entry]]) -> Iterator[list[tuple[int, Entry]]]:

@@ -14,7 +14,8 @@ def test_an_inner_stage_is_not_counted_twice() -> None:
     wall = time.perf_counter() - begin
     assert clock.seconds["compute"] >= 0.1
     assert clock.seconds["measure"] >= 0.04
-    assert clock.seconds["compute"] + clock.seconds["measure"] <= wall
+    rounding = 2 * 0.00005
+    assert clock.seconds["compute"] + clock.seconds["measure"] <= wall + rounding
 
 
 def test_threads_add_up() -> None:

@@ -52,7 +52,8 @@ def test_a_second_demo_trains_and_computes_nothing(folder):
     assert "model trained earlier" in said
     assert "training:" not in said
     assert "800 done earlier" in said
-    assert "first finding: “disc”" in said
+    run = open_run(str(folder / "planted-quick-0" / "run"))
+    assert f"first finding: {run.findings()['sentence'][0].as_py()}" in said
 
 
 def test_the_control_is_silent(folder):

@@ -63,7 +63,7 @@ def test_a_tag_that_is_used_is_told_from_a_place_that_is_not(trained):
 def test_the_numbers_of_a_verdict_are_in_its_row(trained):
     found(trained, at("tr", kind="rare"))
     (row,) = confirm(trained, LocalEngine(), leads=0).to_pylist()
-    assert row["sentence"].startswith("The model uses the top-right corner of “cross”: ")
+    assert row["sentence"].startswith("The model uses the top-right corner of “cross”. ")
     keys = ["cells", "pasted_images", "erased_images", "plain_images"]
     known = {float(row[key]) for key in keys}
     for name in ("pasted", "mirrored", "random", "erased", "plain"):
@@ -155,7 +155,7 @@ def test_a_place_whose_own_images_are_gone_does_not_stop_the_others(trained):
     assert (gone["verdict"], gone["pasted_images"], gone["erased_images"]) == ("undecided", 0, 0)
     assert there["pasted_images"] > 0
     assert sentences == [there["sentence"], gone["sentence"]]
-    assert "not tested" in gone["sentence"]
+    assert "There was nothing to paste. There was no image" in gone["sentence"]
 
 
 def test_an_unaudited_run_is_refused(trained):
