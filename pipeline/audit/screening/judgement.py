@@ -13,6 +13,7 @@ from scipy.stats import false_discovery_control, fisher_exact
 
 from pipeline.audit.causal.confirmation import MARGIN
 from pipeline.audit.screening.examination import Examined
+from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.stats.intervals import Rate, difference
 
 FALSE = 0.05
@@ -83,7 +84,9 @@ def _word(item: Examined, works: bool, alike: float) -> str:
     apart = difference(item.pasted, item.others)[0] > 0
     if not apart or item.others.value * _RATHER > item.pasted.value:
         return "object"
-    return "shortcut" if alike <= ALIKE else "unclear"
+    # Classes differ in texture and colour by nature, and what has no place cannot look alike at one.
+    somewhere = PARTS[item.candidate.part].is_region
+    return "shortcut" if somewhere and alike <= ALIKE else "unclear"
 
 
 def _on_object(item: Examined) -> bool:
