@@ -4,18 +4,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import ClusterConfig
 from pipeline.console.command import run_command, say
+from pipeline.console.engines import Actors, Address, Local, chosen_engine
 
 
 def confirm(
     run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join (auto, ray://…); by default one is started."),
-    ] = None,
-    actors: Annotated[int, typer.Option(min=1, help="Workers in parallel.")] = 1,
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Ray.")] = False,
+    address: Address = None,
+    actors: Actors = 1,
+    local: Local = False,
     leads: Annotated[
         int, typer.Option(min=0, help="Places to test that only a few images look at; 0: none.")
     ] = 16,
@@ -26,7 +23,6 @@ def confirm(
     """
     from pipeline.audit.causal.confirm import confirm as test
     from pipeline.audit.screening.findings import add_screened
-    from pipeline.engine import LocalEngine
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
@@ -34,13 +30,8 @@ def confirm(
     def show(sentence: str) -> None:
         say(f"- {sentence}")
 
-    if local:
-        found = test(opened, LocalEngine(), show, leads)
-    else:
-        from pipeline.engine.ray import RayEngine
-
-        with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
-            found = test(opened, engine, show, leads)
+    with chosen_engine(address, actors, local) as engine:
+        found = test(opened, engine, show, leads)
     for finding in add_screened(opened).to_pylist():
         if finding["kind"] == "lead":
             say(f"finding {finding['finding']}: {finding['sentence']}")

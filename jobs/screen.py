@@ -4,18 +4,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import ClusterConfig
 from pipeline.console.command import run_command, say
+from pipeline.console.engines import Actors, Address, Local, chosen_engine
 
 
 def screen(
     run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join (auto, ray://…); by default one is started."),
-    ] = None,
-    actors: Annotated[int, typer.Option(min=1, help="Workers in parallel.")] = 1,
-    local: Annotated[bool, typer.Option("--local", help="In this process, without Ray.")] = False,
+    address: Address = None,
+    actors: Actors = 1,
+    local: Local = False,
 ) -> None:
     """Put parts of the images of every class onto others: which turn them into the class?
 
@@ -25,18 +22,12 @@ def screen(
     from pipeline.audit.run import audited
     from pipeline.audit.screening.findings import add_screened
     from pipeline.audit.screening.screen import screen as look
-    from pipeline.engine import LocalEngine
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
     audited(opened)
-    if local:
-        found = look(opened, LocalEngine(), say)
-    else:
-        from pipeline.engine.ray import RayEngine
-
-        with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
-            found = look(opened, engine, say)
+    with chosen_engine(address, actors, local) as engine:
+        found = look(opened, engine, say)
     for row in found.to_pylist():
         if row["word"] != "nothing" and row["same_as"] is None:
             say(f"- {row['sentence']}")

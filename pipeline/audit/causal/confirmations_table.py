@@ -55,13 +55,7 @@ def _row(confirmation: Confirmation, finding: int | None, name: str) -> dict[str
     }
     for key in _RATES:
         rate: Rate = getattr(confirmation, key)
-        low, high = rate.interval
-        row |= {
-            f"{key}_images": rate.images,
-            f"{key}_rate": rate.value if rate.images else None,
-            f"{key}_low": low,
-            f"{key}_high": high,
-        }
+        row |= rate.columns(key)
     for key in _GAINS:
         row[f"{key}_low"], row[f"{key}_high"] = getattr(confirmation, key)
     return row | {"sentence": verdict_sentence(confirmation, name)}

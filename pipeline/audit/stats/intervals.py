@@ -36,6 +36,16 @@ class Rate:
         low, high = max(0.0, centre - half), min(1.0, centre + half)
         return (0.0 if self.count == 0 else low), (1.0 if self.count == self.images else high)
 
+    def columns(self, name: str) -> dict[str, int | float | None]:
+        """Return the rate as a table's columns; ``name_rate`` is null of no image."""
+        low, high = self.interval
+        return {
+            f"{name}_images": self.images,
+            f"{name}_rate": self.value if self.images else None,
+            f"{name}_low": low,
+            f"{name}_high": high,
+        }
+
 
 def design_effect(hits: NDArray[np.bool_], group: NDArray[np.int64]) -> float:
     """Return how many times fewer independent trials grouped ones are worth, at least 1.

@@ -44,6 +44,18 @@ def test_no_image_says_nothing():
     assert difference(Rate(0, 0), Rate(3, 9)) == (-1, 1)
 
 
+def test_a_rate_is_four_columns():
+    low, high = Rate(3, 9).interval
+    found = Rate(3, 9).columns("pasted")
+    assert found == {
+        "pasted_images": 9,
+        "pasted_rate": pytest.approx(1 / 3),
+        "pasted_low": low,
+        "pasted_high": high,
+    }
+    assert Rate(0, 0).columns("rest")["rest_rate"] is None
+
+
 def test_trials_that_share_a_patch_are_worth_fewer():
     """One of five patches does all of it: as good as one of five trials."""
     group = np.arange(200) % 5

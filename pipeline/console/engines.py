@@ -1,0 +1,31 @@
+"""The engine that a command's options choose: a Ray cluster's actors, or this process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from pipeline.config import ClusterConfig
+from pipeline.engine import Engine
+
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray cluster to join (auto, ray://…); by default one is started."),
+]
+Actors = Annotated[int, typer.Option(min=1, help="Workers in parallel.")]
+Local = Annotated[bool, typer.Option("--local", help="In this process, without Ray.")]
+
+
+@contextmanager
+def chosen_engine(address: str | None, actors: int, local: bool) -> Iterator[Engine]:
+    """Yield the engine that the options of a command choose; a Ray session ends with it."""
+    if local:
+        from pipeline.engine import LocalEngine
+
+        yield LocalEngine()
+        return
+    from pipeline.engine.ray import RayEngine
+
+    with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
+        yield engine
