@@ -74,7 +74,7 @@ def read_columns(run: Run, block: Sequence[Unit], names: Sequence[str]) -> pa.Ta
 
     The parts are unpacked as one dataset, which releases Python's lock for other threads.
     """
-    schema = summary_schema(run.spec.columns, run.spec.several)
+    schema = summary_schema(run.spec.columns, run.spec.multi_label)
     own = [name for name in names if name in schema.names]
     parts = [pa.BufferReader(run.read(summary_path(unit.id))) for unit in block]
     fragments = [_PARQUET.make_fragment(part) for part in parts]

@@ -84,7 +84,7 @@ def parse(text: str, schema: pa.Schema) -> Where:
 
 def columns_of(run: Run) -> pa.Schema:
     """Return the columns a filter may name: those of the summary, then of the index."""
-    schema = summary_schema(run.spec.columns, run.spec.several)
+    schema = summary_schema(run.spec.columns, run.spec.multi_label)
     for field in run.index_rows(0, 0).schema:
         schema = schema if field.name in schema.names else schema.append(field)
     return schema

@@ -23,18 +23,18 @@ from pipeline.audit.findings_table import (
     read_findings,
     write_findings,
 )
-from pipeline.audit.patterns.cluster_findings import clusters_table, find_clusters
-from pipeline.audit.patterns.clustering import cluster_classes
-from pipeline.audit.patterns.outliers import find_outliers, outliers_table
-from pipeline.audit.patterns.wrong_versus_right import compare_wrong, find_wrong, wrong_table
-from pipeline.audit.several.label_faults import find_several_faults
-from pipeline.audit.several.scores import (
+from pipeline.audit.multi_label.label_faults import find_multi_label_faults
+from pipeline.audit.multi_label.scores import (
     LABELS,
     TOGETHER,
     labels_table,
     score_labels,
     together_table,
 )
+from pipeline.audit.patterns.cluster_findings import clusters_table, find_clusters
+from pipeline.audit.patterns.clustering import cluster_classes
+from pipeline.audit.patterns.outliers import find_outliers, outliers_table
+from pipeline.audit.patterns.wrong_versus_right import compare_wrong, find_wrong, wrong_table
 from pipeline.audit.shortcuts.carriers import Carriers, count_carriers
 from pipeline.audit.shortcuts.detection import Shortcut, find_shortcuts
 from pipeline.audit.shortcuts.evidence import Evidence, extreme_images
@@ -108,12 +108,12 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
 
 def _label_faults(run: Run) -> list[Finding]:
     """Return what is wrong with the labels; of several per image also write scores per label."""
-    if not run.spec.several:
+    if not run.spec.multi_label:
         return find_label_faults(run)
     scores = score_labels(run)
     run.write(LABELS, parquet_bytes(labels_table(scores, run.spec.classes)))
     run.write(TOGETHER, parquet_bytes(together_table(scores, run.spec.classes)))
-    return find_several_faults(run, scores)
+    return find_multi_label_faults(run, scores)
 
 
 def audited(run: Run) -> tuple[Finding, ...]:

@@ -61,7 +61,7 @@ class FlowProgress:
         """Print what is about to be computed."""
         spec = started.spec
         self._rows, self._resumed = spec.rows, started.rows_done
-        self.noun = "rows" if spec.several else "images"
+        self.noun = "rows" if spec.multi_label else "images"
         self._begin = self._last_line = time.monotonic()
         self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""

@@ -62,7 +62,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     columns = {column.name for column in spec.columns}
     boxes = _padded(batch, flow.target, context.device) if "box_area" in columns else None
     measured = measure(flow, boxes, label_maps)
-    if spec.several:  # rows that explain nothing
+    if spec.multi_label:  # rows that explain nothing
         measured = {name: v.masked_fill(flow.target < 0, torch.nan) for name, v in measured.items()}
     measured |= measure_pixels(shown)
     reasons = _reasons(batch, explained, context)
@@ -75,7 +75,7 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
         values=values,
         label_maps=None if label_maps is None else _stored(label_maps, bad),
         features=None if explained.features is None else _stored(explained.features, bad),
-        logits=_stored(flow.logits, bad) if spec.several else None,
+        logits=_stored(flow.logits, bad) if spec.multi_label else None,
     )
 
 
@@ -125,7 +125,7 @@ def _reasons(
 def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
     """Return why a usable image cannot be explained, None if it can."""
     references, spec = context.references, context.run.spec
-    asked = context.run.config.flow.target == "label" and not spec.several
+    asked = context.run.config.flow.target == "label" and not spec.multi_label
     if asked and loaded.image.label is None:
         return Reason.NO_LABEL
     if references is not None and references.pairs is not None:
@@ -137,7 +137,7 @@ def _on_host(
     flow: Flow, measured: dict[str, Tensor], context: Context
 ) -> dict[str, NDArray[np.generic]]:
     """Copy the columns to the host, all floats in one transfer; class -1 means none."""
-    if context.run.spec.several:
+    if context.run.spec.multi_label:
         predicted = judged(flow.logits, flow.target, context.run.config.model.threshold)
     else:
         predicted = predictions(flow.logits, context.independent)
@@ -161,7 +161,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
     }
     pred, target, hashes = values.pop("pred"), values.pop("target"), values.pop("phash")
     predicted = pa.array(pred, mask=bad | (pred < 0))
-    if spec.several:
+    if spec.multi_label:
         labels, correct = _judged([item.image for item in loaded], pred, target, bad)
     else:
         labels = pa.array([item.image.label for item in loaded], pa.int32())
@@ -180,7 +180,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         "height": [item.height for item in loaded],
         "phash": pa.array(hashes, mask=bad | (hashes == 0)),
     } | {name: pa.array(column, mask=bad | np.isnan(column)) for name, column in values.items()}
-    schema = summary_schema(spec.columns, spec.several)
+    schema = summary_schema(spec.columns, spec.multi_label)
     arrays = [pa.array(columns[field.name], field.type) for field in schema]
     return UnitData(
         maps=np.concatenate([batch.maps for batch in batches]),

@@ -41,7 +41,7 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
     targets = None
     if references is not None and references.pairs is not None:
         targets = references.listed([item.image.place.uri for item in batch]).to(inputs.device)
-    elif target == "label" and not context.run.spec.several:
+    elif target == "label" and not context.run.spec.multi_label:
         targets = labels.clamp(min=0)
     elif target not in WORDS:
         targets = torch.full_like(labels, explained_class(target, context.run.spec.classes))
@@ -50,7 +50,7 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
         places = [(item.image.place.uri, item.image.place.offset) for item in batch]
         own = references.own(places).to(inputs.device)
     with context.autocast:
-        if context.run.spec.several:
+        if context.run.spec.multi_label:
             return _explained_pairs(batch, inputs, context, labels if targets is None else targets)
         flow, features = _embedded(context, inputs, targets, own)
         label_maps = None

@@ -36,12 +36,12 @@ def pairs_of(config: RunConfig, loaded: LoadedModel) -> Pairs | None:
 
 def check_pairs(config: RunConfig, source: Source) -> None:
     """Raise ConfigError if the run cannot explain the several labels of an image."""
-    if source.several and config.flow.references is not None:
+    if source.multi_label and config.flow.references is not None:
         raise ConfigError(
             "flow.references compares an image with those of one class, but this dataset has "
             "several labels per image; remove the references"
         )
-    if source.several and config.flow.target == "both":
+    if source.multi_label and config.flow.target == "both":
         raise ConfigError(
             "flow.target is both, but images with several labels have no single answer to compare "
             "with; use label (each label of an image) or predicted (each predicted output)"

@@ -68,7 +68,7 @@ def reference_run(config: RunConfig) -> Run | None:
         raise ConfigError(f"flow.references.run: {error}") from error
     if not run.finished:
         raise ConfigError(f"flow.references.run: {uri} is not finished; complete it first")
-    if run.spec.several:
+    if run.spec.multi_label:
         raise ConfigError(
             f"flow.references.run: {uri} has several labels per image; references have one each"
         )

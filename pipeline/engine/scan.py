@@ -90,7 +90,7 @@ def _scanned(
 ) -> Scan:
     """Return the index the run has if its dataset's listing is the same, else a new scan."""
     listing = source.listing()
-    if listing is not None and source.several:
+    if listing is not None and source.multi_label:
         listing = f"{listing} {pairs}"
     if listing is not None:
         with suppress(FlowatlasError, KeyError, TypeError):  # no run yet, or another version's

@@ -23,7 +23,7 @@ def select_images(run: Run, most: int) -> pa.Table:
     table = run.summary().to_table(columns=_HEAD, filter=pc.field("status") == int(Status.OK))
     table = table.sort_by("row")
     by = "label" if table["label"].null_count < len(table) else "pred"
-    if run.spec.several:
+    if run.spec.multi_label:
         by = TABLES[explained_table(run)]
     table = table.filter(pc.is_valid(table[by]))
     classes = table[by].to_numpy()

@@ -107,7 +107,7 @@ def _growing(file: Any, name: str, shape: tuple[int, ...], dtype: type) -> Any:
 
 def _predictions(run: Run, images: pa.Table) -> NDArray[np.float32]:
     """Return the confidence of the answer, 0 of other classes; of several labels every score."""
-    if run.spec.several:
+    if run.spec.multi_label:
         logits = np.asarray(run.logits.oindex[images["row"].to_numpy()], np.float64)
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
     found = np.zeros((len(images), len(run.spec.classes)), np.float32)

@@ -87,7 +87,7 @@ def build_index(source: Source, keep: Sink, pairs: Pairs | None = None) -> Index
     ConfigError
         An image has several labels, and there is no ``pairs``.
     """
-    if not _several(source):
+    if not _multi_label(source):
         pairs = None
     canonical = _canonical if pairs is None else _canonical_pair
     kind = b"flowatlas index 1" if pairs is None else b"flowatlas index 1 of pairs"
@@ -103,7 +103,7 @@ def build_index(source: Source, keep: Sink, pairs: Pairs | None = None) -> Index
             rows += [[number for number, _ in numbered], [entry.labels for entry in chunk]]
             boxes += [[label for entry in chunk for label in entry.box_labels]]
             keep(part, _table(rows, PAIRS_SCHEMA), _table(boxes, PAIRS_BOXES_SCHEMA))
-        tally.add(numbered, several=pairs is not None)
+        tally.add(numbered, multi_label=pairs is not None)
     if not tally.rows:
         raise DatasetError(f"there are no images in {source.root}; check dataset.source")
     check_frames(source.root, tally.framed, leftovers)
@@ -131,13 +131,13 @@ class _Tally:
     highest: int | None = None
     framed: list[Entry] = field(default_factory=list)
 
-    def add(self, numbered: Sequence[tuple[int, Entry]], several: bool) -> None:
+    def add(self, numbered: Sequence[tuple[int, Entry]], multi_label: bool) -> None:
         """Add rows, each with the number of its image; an image counts once."""
         new = {number: entry for number, entry in numbered if number >= self.images}
         self.rows += len(numbered)
         self.images += len(new)
         self.boxes += sum(len(entry.boxes) for _, entry in numbered)
-        known = [e.labels if several else _alone(e.label) for e in new.values()]
+        known = [e.labels if multi_label else _alone(e.label) for e in new.values()]
         self.labelled += sum(labels is not None for labels in known)
         self.labels += sum(map(len, filter(None, known)))
         highest = max((label for labels in filter(None, known) for label in labels), default=-1)
@@ -151,21 +151,21 @@ def _alone(label: int | None) -> tuple[int, ...] | None:
     return None if label is None else (label,)
 
 
-def _several(source: Source) -> bool:
+def _multi_label(source: Source) -> bool:
     """Return whether images may have several labels; a source written before may not say."""
-    return bool(getattr(source, "several", False))
+    return bool(getattr(source, "multi_label", False))
 
 
 def _numbered(
     source: Source, leftovers: Leftovers, pairs: Pairs | None
 ) -> Iterator[tuple[int, Entry]]:
     """Yield every row with the number of its image."""
-    several = _several(source)
+    multi_label = _multi_label(source)
     for number, entry in enumerate(source.scan(leftovers)):
         if pairs is not None:
             yield from ((number, row) for row in pairs.rows(entry))
         else:
-            yield number, one_label(entry) if several else entry
+            yield number, one_label(entry) if multi_label else entry
 
 
 def _chunks(rows: Iterator[tuple[int, Entry]]) -> Iterator[list[tuple[int, Entry]]]:

@@ -120,11 +120,11 @@ def gather(run: Run) -> Volume:
     typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
     untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
     mistakes: dict[int, ScoredRows] = {}
-    if atlas.table == "label" or run.spec.several:
+    if atlas.table == "label" or run.spec.multi_label:
         mistakes = read_mistakes(run, SHOWN, TABLES[atlas.table])
     answers = read_answers(run, CONFUSIONS)
     wrong = [image for images in mistakes.values() for image in images]
-    sign = 1 if run.spec.several and atlas.table == "label" else -1  # a miss: the lowest score
+    sign = 1 if run.spec.multi_label and atlas.table == "label" else -1  # a miss: the lowest score
     sure = tuple(row for row, _ in sorted(wrong, key=lambda image: (sign * image[1], image[0])))
     rows = {row for finding in findings for row in finding.rows}
     for shown in (typical, untypical, mistakes):

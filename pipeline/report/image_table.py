@@ -73,7 +73,7 @@ def _files(run: Run, atlas: Atlas) -> Iterator[tuple[str, str]]:
         "measures": measures,
         "grid": grid,
         "root": _root(run),
-        **({"several": True} if run.spec.several else {}),
+        **({"multi_label": True} if run.spec.multi_label else {}),
     }
     yield f"{FOLDER}/meta.js", f"flowatlas.open({json.dumps(meta, ensure_ascii=True)});\n"
 

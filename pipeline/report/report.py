@@ -111,7 +111,7 @@ def _write_index(volume: Volume) -> None:
         "confusions": volume.answers.confusions,
         "sure": volume.sure,
         "checks": read_checks(run, volume.facts, volume.classes),
-        "lines": read_labels(run) if run.spec.several else (),
+        "lines": read_labels(run) if run.spec.multi_label else (),
     }
     _write(run, INDEX, contents)
 

@@ -17,7 +17,7 @@ from pipeline.report.pages.labels import read_labels
 def read_statements(volume: Volume) -> tuple[Statement, ...]:
     """Return the answers of the first screen, in order."""
     run, findings, verdicts = volume.run, volume.findings, volume.verdicts
-    if run.spec.several:
+    if run.spec.multi_label:
         first = works_by_label(read_labels(run))
     else:
         first = works(volume.answers, short_names(run.spec.classes))

@@ -30,7 +30,7 @@ def suspects_table(run: Run, findings: Sequence[Finding]) -> pa.Table:
     ]
     columns = ["row", "label", "pred", "confidence", "correct"]
     sure = pc.field("confidence") >= SURE
-    if run.spec.several:  # a label that is missed has a low score
+    if run.spec.multi_label:  # a label that is missed has a low score
         sure |= pc.field("label").is_valid() & (pc.field("confidence") <= 1 - SURE)
     wrong = run.summary().to_table(
         columns=columns,

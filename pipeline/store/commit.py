@@ -244,8 +244,8 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
     )
     if totals.quarantined > quarantine_limit * totals.rows:
         raise QuarantineExceeded(
-            f"{totals.quarantined} of {totals.rows} {'rows' if spec.several else 'images'} were "
-            f"quarantined "
+            f"{totals.quarantined} of {totals.rows} "
+            f"{'rows' if spec.multi_label else 'images'} were quarantined "
             f"({counted(totals.reasons)}), more than "
             f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then fix the "
             "dataset or raise the limit and run again"

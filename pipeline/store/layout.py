@@ -153,7 +153,7 @@ class RunSpec:
         return content_hash({**replace(self, leftovers=()).to_json(), "code_version": None})
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether images have several labels, and a row is an image and one output."""
         return self.images is not None
 
@@ -178,7 +178,7 @@ class RunSpec:
             shapes |= {MAPS_LABEL: maps, SCALE_LABEL: layers}
         if self.channels:
             shapes[FEATURES] = (self.channels,)
-        if self.several:
+        if self.multi_label:
             shapes[LOGITS] = (len(self.classes),)
         return shapes
 
@@ -230,14 +230,14 @@ _SUMMARY_HEAD = [
 ]
 
 
-def summary_schema(columns: tuple[Column, ...], several: bool = False) -> pa.Schema:
+def summary_schema(columns: tuple[Column, ...], multi_label: bool = False) -> pa.Schema:
     """Return the schema of a Parquet part: the image, the prediction, then the measures (f4).
 
-    Where images have ``several`` labels, ``image`` is the image of a row. ``target`` is then the
-    output that the row explains, ``label`` is the same where the image has this label, ``pred``
-    where the model predicts it, ``confidence`` is its sigmoid, and ``correct`` whether both or only
-    one of them is there.
+    Where images have several labels (``multi_label``), ``image`` is the image of a row. ``target``
+    is then the output that the row explains, ``label`` is the same where the image has this label,
+    ``pred`` where the model predicts it, ``confidence`` is its sigmoid, and ``correct`` whether
+    both or only one of them is there.
     """
-    image = [pa.field("image", pa.int64(), nullable=False)] if several else []
+    image = [pa.field("image", pa.int64(), nullable=False)] if multi_label else []
     measures = [pa.field(column.name, pa.float32()) for column in columns]
     return pa.schema(_SUMMARY_HEAD + image + measures)

@@ -127,7 +127,7 @@ class Run:
 
         Raises ``RunIncomplete`` where the run stores none.
         """
-        if not self.spec.several:
+        if not self.spec.multi_label:
             raise RunIncomplete(f"{self.uri} stores no logits; only runs of several labels do")
         return self._group[LOGITS]
 

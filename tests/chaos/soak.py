@@ -116,7 +116,7 @@ def _is_actor(process: psutil.Process) -> bool:
 
 
 def kill_readers(config: RunConfig, dice: random.Random) -> bool:
-    """Kill readers, or all of them with their nursery, now and then while a run goes on."""
+    """Kill readers, or all of them with their fork server, now and then while a run goes on."""
     driver = _processes().Process(target=drive, args=(config, 0))
     driver.start()
     killed = 0

@@ -19,7 +19,7 @@ from pipeline.measures.threshold import least_logit
 from pipeline.store import Run, open_run
 from pipeline.store.crops import CropReader
 from tests.engine.datasets import small_config
-from tests.engine.several import CLASSES, several_config, write_several
+from tests.engine.multi_label import CLASSES, several_config, write_several
 from tests.engine.test_run import failing_summaries
 from tests.engine.trees import tree
 

@@ -57,7 +57,7 @@ def labels(source: Source) -> list[list[int] | None]:
 def test_lists_of_names(tmp_path: Path, kind: str) -> None:
     place = write(tmp_path, kind, {"labels": [list(image) for image in IMAGES]})
     source = open_source(DatasetConfig(source=place), NAMES)
-    assert source.several
+    assert source.multi_label
     assert labels(source) == EXPECTED
 
 

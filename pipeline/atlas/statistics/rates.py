@@ -17,7 +17,7 @@ EXPLAINED = "explained_precision"
 def tables_of(spec: RunSpec) -> tuple[str, ...]:
     """Return the tables of class statistics that the rows of a run are complete for."""
     target = spec.config["flow"]["target"]
-    if not spec.several or target not in ("label", "predicted"):
+    if not spec.multi_label or target not in ("label", "predicted"):
         return tuple(TABLES)
     return ("label", "outcome") if target == "label" else ("predicted",)
 
@@ -29,7 +29,7 @@ def rate_of(spec: RunSpec, table: str) -> str:
     that are predicted those with the label (``explained_precision`` where only some predictions
     have a row). ``overlap``: of the rows with either those with both.
     """
-    if not spec.several:
+    if not spec.multi_label:
         return ACCURACY
     target = spec.config["flow"]["target"]
     if target == "predicted":

@@ -30,15 +30,15 @@ def predict(images: Tensor, context: Context) -> Tensor:
     The class with the highest logit, int64 (n,); where images have several labels, whether the
     score of each output is at least the run's threshold, bool (n, K).
     """
-    several, found = context.run.spec.several, [torch.empty(0, dtype=torch.int64)]
+    multi_label, found = context.run.spec.multi_label, [torch.empty(0, dtype=torch.int64)]
     least = least_logit(context.run.config.model.threshold)
-    if several:
+    if multi_label:
         found = [torch.empty((0, len(context.run.spec.classes)), dtype=torch.bool)]
     for part in torch.split(images, context.run.config.flow.batch_size):
         if len(part):
             with context.autocast:
                 flow = context.flow(context.transform.normalise(part.to(context.device)), None)
-            predicted = flow.logits.double() >= least if several else flow.logits.argmax(1)
+            predicted = flow.logits.double() >= least if multi_label else flow.logits.argmax(1)
             found.append(predicted.cpu())
     return torch.cat(found)
 

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from pipeline.audit.causal.predictions import load_rows, predict
-from pipeline.audit.several.images import first_rows
+from pipeline.audit.multi_label.images import first_rows
 from pipeline.audit.stats.contrast import benjamini_hochberg
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
@@ -162,7 +162,7 @@ def _rate(row: dict[str, Any], what: str) -> str:
 
 def _drawn(run: Run, images: int) -> Sequence[int]:
     fine = pc.field("status") == int(Status.OK)
-    image = ["image"] if run.spec.several else []
+    image = ["image"] if run.spec.multi_label else []
     table = run.summary().to_table(columns=["row", *image], filter=fine).sort_by("row")
     rows = (first_rows(table) if image else table)["row"].to_numpy()
     chosen = np.random.default_rng(0).permutation(len(rows))[:images]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pipeline.atlas import TABLES
 from pipeline.audit.causal.focus_cells import focus_cells
 from pipeline.audit.finding import Finding
+from pipeline.audit.multi_label.images import images_with
 from pipeline.audit.places import LIFT_COLUMNS, PLACES
-from pipeline.audit.several.images import images_with
 from pipeline.audit.shortcuts.detection import Signal
 from pipeline.audit.stats.estimates import LOOKING
 from pipeline.store import Run, Status
@@ -70,7 +70,7 @@ def suspect(
     the place with a lift of ``least``: by default half of that of the fourth of them, or 2.
     """
     group, column = TABLES[table], LIFT_COLUMNS[place]
-    image = ["image"] if run.spec.several else []
+    image = ["image"] if run.spec.multi_label else []
     images = run.summary().to_table(
         columns=["row", "pred", column, *({group} - {"pred"}), *image],
         filter=(pc.field("status") == int(Status.OK)) & pc.field(column).is_valid(),
@@ -110,7 +110,7 @@ def _elsewhere(
 
     Of an image with several labels it is one row, whatever that row explains.
     """
-    if not run.spec.several:
+    if not run.spec.multi_label:
         return ~of_class
     numbers = images["image"].to_numpy()
     first = np.diff(numbers, prepend=-1) != 0

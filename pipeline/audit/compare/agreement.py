@@ -59,7 +59,7 @@ def _rows(
     if right.size:
         lost, won = int((right[0] > right[1]).sum()), int((right[0] < right[1]).sum())
         p = float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
-        name = "paired_right" if pairs.several else "paired_accuracy"
+        name = "paired_right" if pairs.multi_label else "paired_accuracy"
         found.append((name, float(right[0].mean()), float(right[1].mean()), p))
     images = int(chosen.sum())
     return [
@@ -78,7 +78,7 @@ def _rows(
             "sentence": None
             if number is not None
             else _SENTENCES[statistic].format(
-                images=f"{images} outputs of images" if pairs.several else f"{images} images",
+                images=f"{images} outputs of images" if pairs.multi_label else f"{images} images",
                 own=quote(runs[0]),
                 other=quote(runs[1]),
                 value=figure(value),

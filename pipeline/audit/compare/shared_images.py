@@ -23,8 +23,8 @@ _BLOCK = 1024
 class Pairs:
     """Images that both runs hold and neither quarantined, (n,) each, in order of the first's rows.
 
-    Where images have several labels in both runs, ``several``, they are images with an output that
-    both explain; where they have them in one run only, nothing is shared.
+    Where images have several labels in both runs (``multi_label``), they are images with an output
+    that both explain; where they have them in one run only, nothing is shared.
 
     ``jsd``: Jensen–Shannon divergence in bits between the two accumulated flows, [0, 1].
     ``correlation``: Spearman's between their cells. Both are NaN where a flow has no mass.
@@ -37,7 +37,7 @@ class Pairs:
     right: NDArray[np.int64]
     jsd: Float
     correlation: Float
-    several: bool = False
+    multi_label: bool = False
 
 
 def pair(one: Run, other: Run) -> Pairs:
@@ -68,7 +68,7 @@ def pair(one: Run, other: Run) -> Pairs:
         right=np.stack([part["correct"][fine] for part in parts]),
         jsd=jsd[fine],
         correlation=correlation[fine],
-        several=one.spec.several,
+        multi_label=one.spec.multi_label,
     )
 
 
@@ -90,7 +90,7 @@ def rank_correlation(p: Float, q: Float) -> Float:
 
 def _shared(one: Run, other: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the images in both runs, as the first orders them."""
-    if one.spec.several != other.spec.several:
+    if one.spec.multi_label != other.spec.multi_label:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     place = {uri: row for row, uri in _names(other)}
     found = [(row, place[uri]) for row, uri in _names(one) if uri in place]
@@ -103,12 +103,12 @@ def _names(run: Run) -> Iterator[tuple[int, str]]:
         part = run.index_rows(unit.lo, unit.hi)
         members = part["offset"].to_pylist()
         outputs: list[int | None] = [None] * len(part)
-        if run.spec.several:
+        if run.spec.multi_label:
             outputs = run.summary_part(unit.id)["target"].to_pylist()
         for row, uri, offset, output in zip(
             part["row"].to_pylist(), part["uri"].to_pylist(), members, outputs, strict=True
         ):
-            if output is not None or not run.spec.several:
+            if output is not None or not run.spec.multi_label:
                 name = uri if offset is None else f"{uri}#{offset}"
                 yield row, name if output is None else f"{name}#{output}"
 

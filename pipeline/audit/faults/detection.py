@@ -4,7 +4,7 @@ What the pixels alone explain should not be taken for something the model does. 
 they have no q-value; a run of clean images has none of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
 from pipeline.audit.finding import Finding
-from pipeline.audit.several.images import first_rows
+from pipeline.audit.multi_label.images import first_rows
 from pipeline.audit.text.numbers import percent
 from pipeline.store import Run, Status
 
@@ -42,10 +42,10 @@ def find_faults(run: Run) -> list[Finding]:
     """Return a finding for every kind of fault that some images have, with these images."""
     schema = run.summary().schema
     names = [name for name in (*_COLUMNS, *_PIXELS) if name in schema.names]
-    several = "image" in schema.names
-    names += ["image"] * several
+    multi_label = "image" in schema.names
+    names += ["image"] * multi_label
     table: pa.Table = run.summary().to_table(columns=names).sort_by("row")
-    if several:
+    if multi_label:
         table = _images_of(table, run)
     found = [*_of_hashes(table)] if "phash" in names else []
     checks: tuple[Callable[[pa.Table], Finding | None], ...] = (_dark, _blurred, _odd, _quarantined)
@@ -73,41 +73,51 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
     if not len(pairs):
         return probable
     groups = groups_of(pairs)
-    images = sum(len(group) for group in groups)
-    evidence = tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group)
     found = [
-        Finding(
-            kind="fault",
-            class_id=None,
-            statistic="near_duplicates",
-            value=float(len(groups)),
-            control=0.0,
-            images=images,
-            severity="medium",
-            sentence=f"{images} images are near duplicates of another one; they form "
-            f"{_groups(len(groups))}.",
-            evidence=evidence,
+        _of_groups(
+            "near_duplicates",
+            "medium",
+            rows,
+            groups,
+            "{images} images are near duplicates of another one; they form {groups}.",
         )
     ]
     found += probable
     mixed = [group for group in groups if len(np.unique(labels[group])) > 1]
     if mixed and not np.isnan(labels).all():
-        count = sum(len(group) for group in mixed)
         found.append(
-            Finding(
-                kind="fault",
-                class_id=None,
-                statistic="duplicates_with_other_labels",
-                value=float(len(mixed)),
-                control=0.0,
-                images=count,
-                severity="high",
-                sentence=f"{count} images in {_groups(len(mixed))} of near duplicates have "
-                "different labels within their group: a wrong label, or several things in view.",
-                evidence=tuple((int(rows[i]), float(n)) for n, g in enumerate(mixed) for i in g),
+            _of_groups(
+                "duplicates_with_other_labels",
+                "high",
+                rows,
+                mixed,
+                "{images} images in {groups} of near duplicates have different labels within "
+                "their group: a wrong label, or several things in view.",
             )
         )
     return found
+
+
+def _of_groups(
+    statistic: str,
+    severity: str,
+    rows: NDArray[np.float64],
+    groups: Sequence[NDArray[np.int64]],
+    sentence: str,
+) -> Finding:
+    """Return a finding on groups of images; the value of its evidence is the group's number."""
+    images = sum(len(group) for group in groups)
+    return Finding(
+        kind="fault",
+        class_id=None,
+        statistic=statistic,
+        value=float(len(groups)),
+        control=0.0,
+        images=images,
+        severity=severity,
+        sentence=sentence.format(images=images, groups=_groups(len(groups))),
+        evidence=tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group),
+    )
 
 
 def _alike(
@@ -131,22 +141,14 @@ def _probable(
     left = [pair for pair in equal.tolist() if tuple(pair) not in certain]
     if not left:
         return []
-    groups = groups_of(np.asarray(left, np.int64))
-    images = sum(len(group) for group in groups)
     return [
-        Finding(
-            kind="fault",
-            class_id=None,
-            statistic="probable_duplicates",
-            value=float(len(groups)),
-            control=0.0,
-            images=images,
-            severity="low",
-            sentence=f"{images} images are probably duplicates of another one that is softer or "
-            f"sharper; they form {_groups(len(groups))}.",
-            evidence=tuple(
-                (int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group
-            ),
+        _of_groups(
+            "probable_duplicates",
+            "low",
+            rows,
+            groups_of(np.asarray(left, np.int64)),
+            "{images} images are probably duplicates of another one that is softer or sharper; "
+            "they form {groups}.",
         )
     ]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from pipeline.audit.finding import SHOWN, Finding
-from pipeline.audit.several.images import labelled_images
-from pipeline.audit.several.scores import LabelScores
+from pipeline.audit.multi_label.images import labelled_images
+from pipeline.audit.multi_label.scores import LabelScores
 from pipeline.audit.text.numbers import figure
 from pipeline.audit.text.quoting import quote
 from pipeline.store import Run
@@ -32,7 +32,7 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SeveralFault:
+class MultiLabelFault:
     """What is wrong with the labels: ``moved`` are (label, output) by their places.
 
     ``auroc`` is the mean of ``labels`` labels; ``by_chance`` says that it is no better than ½.
@@ -44,7 +44,7 @@ class SeveralFault:
     by_chance: bool
 
 
-def judge_several(scores: LabelScores) -> SeveralFault | None:
+def judge_multi_label(scores: LabelScores) -> MultiLabelFault | None:
     """Return what is wrong with the labels; None: nothing.
 
     Labels count as moved if the images of each are separated by the output of another one that has
@@ -66,7 +66,7 @@ def judge_several(scores: LabelScores) -> SeveralFault | None:
     by_chance = mean - _CHANCE * error <= 0.5 and mean + _SURE * error < NO_BETTER
     if not moved and not by_chance:
         return None
-    return SeveralFault(moved, mean, len(judged), by_chance)
+    return MultiLabelFault(moved, mean, len(judged), by_chance)
 
 
 def _moved(scores: LabelScores, judged: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
@@ -95,9 +95,9 @@ def hanley_mcneil(auroc: Float, positive: object, negative: object) -> Float:
     return np.asarray(np.sqrt(variance))
 
 
-def find_several_faults(run: Run, scores: LabelScores) -> list[Finding]:
+def find_multi_label_faults(run: Run, scores: LabelScores) -> list[Finding]:
     """Return one finding if the labels of a run do not look like the model's outputs."""
-    fault = judge_several(scores)
+    fault = judge_multi_label(scores)
     if fault is None:
         return []
     return [
@@ -110,13 +110,15 @@ def find_several_faults(run: Run, scores: LabelScores) -> list[Finding]:
             control=0.5,
             effect=fault.auroc - 0.5,
             images=scores.images,
-            sentence=several_sentence(fault, scores, run.spec.classes),
+            sentence=multi_label_sentence(fault, scores, run.spec.classes),
             evidence=_evidence(run, fault, scores),
         )
     ]
 
 
-def several_sentence(fault: SeveralFault, scores: LabelScores, names: tuple[str, ...]) -> str:
+def multi_label_sentence(
+    fault: MultiLabelFault, scores: LabelScores, names: tuple[str, ...]
+) -> str:
     """Say what is wrong with the labels, with an example and the next step."""
     mean = f"the mean AUROC of {fault.labels} labels is {figure(fault.auroc)}"
     chance = ", no better than chance (0.5)" if fault.by_chance else ""
@@ -133,7 +135,9 @@ def several_sentence(fault: SeveralFault, scores: LabelScores, names: tuple[str,
     )
 
 
-def _evidence(run: Run, fault: SeveralFault, scores: LabelScores) -> tuple[tuple[int, float], ...]:
+def _evidence(
+    run: Run, fault: MultiLabelFault, scores: LabelScores
+) -> tuple[tuple[int, float], ...]:
     """Return images of a moved label, those with the highest score of its other output first."""
     if not fault.moved:
         return ()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 from scipy.stats import rankdata
 
-from pipeline.audit.several.images import Integer, labelled_images, least
+from pipeline.audit.multi_label.images import Integer, labelled_images, least
 from pipeline.store import Run
 
 LABELS = "audit/labels.parquet"

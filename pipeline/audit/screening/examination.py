@@ -16,10 +16,10 @@ from pipeline.audit.causal.edits import erase_blur, erase_mean
 from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.answers import answer, margins
 from pipeline.audit.screening.boxes import on_object
-from pipeline.audit.screening.cast import Company
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.rounds import Candidate, meetings, recipients_of
+from pipeline.audit.screening.selection import Selection
 from pipeline.audit.screening.trials import Result, Stage, Trial
 from pipeline.audit.stats.intervals import Rate, grouped_rate
 from pipeline.engine import Attempt
@@ -67,19 +67,21 @@ class Examined:
 class ExamineWorker:
     """Examines candidates; see :class:`pipeline.engine.Worker`."""
 
-    def __init__(self, candidates: Sequence[Candidate], company: Company, context: Context) -> None:
-        self._candidates, self._company, self._context = candidates, company, context
-        self._stage = Stage(company, context)
+    def __init__(
+        self, candidates: Sequence[Candidate], selection: Selection, context: Context
+    ) -> None:
+        self._candidates, self._selection, self._context = candidates, selection, context
+        self._stage = Stage(selection, context)
 
     def read(self, attempt: Attempt) -> tuple[Candidate, dict[int, Tensor | None]]:
         """Read the donors of a candidate, and images of other classes."""
         candidate = self._candidates[attempt.unit.id]
-        rows = [*candidate.donors, *_strangers(self._company, candidate.class_id)]
+        rows = [*candidate.donors, *_strangers(self._selection, candidate.class_id)]
         return candidate, dict(zip(rows, load_each(rows, self._context), strict=True))
 
     def compute(self, reading: tuple[Candidate, dict[int, Tensor | None]]) -> Examined | None:
         """Examine a candidate; None if too few of its donors can be read now."""
-        return examine(*reading, self._company, self._stage, self._context)
+        return examine(*reading, self._selection, self._stage, self._context)
 
     def commit(self, computed: Examined | None) -> Examined | None:
         """Return the result; the driver stores all of them."""
@@ -88,17 +90,17 @@ class ExamineWorker:
 
 @contextmanager
 def open_examine(
-    uri: str, threads: int, *, candidates: Sequence[Candidate], company: Company
+    uri: str, threads: int, *, candidates: Sequence[Candidate], selection: Selection
 ) -> Iterator[ExamineWorker]:
     """Open a worker that knows the candidates of the last round."""
     with open_context(uri, threads=threads) as context:
-        yield ExamineWorker(candidates, company, context)
+        yield ExamineWorker(candidates, selection, context)
 
 
 def examine(
     candidate: Candidate,
     images: dict[int, Tensor | None],
-    company: Company,
+    selection: Selection,
     stage: Stage,
     context: Context,
 ) -> Examined | None:
@@ -115,15 +117,17 @@ def examine(
     def tried(rows: Sequence[int], least: int, mirrored: bool = False) -> tuple[Rate, Rate]:
         """Return the rate of all donors, and without the best one."""
         met = candidate.tried
-        free = len(recipients_of(company, candidate.class_id)) - met
+        free = len(recipients_of(selection, candidate.class_id)) - met
         each = max(1, min(-(-least // max(1, len(rows))), free))
-        meet = meetings(company, candidate.class_id, rows, met, each)
+        meet = meetings(selection, candidate.class_id, rows, met, each)
         trial = Trial(candidate.class_id, (candidate.part,), tuple(rows), meet, mirrored)
         return _rates(trial, stage.perform(trial, [images[row] for row in rows]))
 
     pasted, rest = tried(carriers, TRANSPLANTS)
     part = PARTS[candidate.part]
-    strangers = [row for row in _strangers(company, candidate.class_id) if images[row] is not None]
+    strangers = [
+        row for row in _strangers(selection, candidate.class_id) if images[row] is not None
+    ]
     erased, plain = (
         _lost(candidate, [images[row] for row in rows[:ERASED]], context)
         for rows in (carriers, others)
@@ -152,10 +156,10 @@ def examine(
     )
 
 
-def _strangers(company: Company, class_id: int) -> tuple[int, ...]:
+def _strangers(selection: Selection, class_id: int) -> tuple[int, ...]:
     """Return rows of donors of other classes, from as many classes as there are."""
     found: list[int] = []
-    others = [cast.donors for cast in company.casts if cast.class_id != class_id and cast.donors]
+    others = [own.donors for own in selection.by_class if own.class_id != class_id and own.donors]
     order = np.random.default_rng(class_id).permutation(len(others)).tolist()
     for turn in range(_STRANGERS):
         if not order:

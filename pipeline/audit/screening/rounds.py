@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audit.causal.predictions import load_each
-from pipeline.audit.screening.cast import Cast, Company
 from pipeline.audit.screening.groups import Split, split
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.selection import ClassDonors, Selection
 from pipeline.audit.screening.trials import Result, Stage, Trial
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
@@ -81,9 +81,9 @@ class Candidate:
 class ScreenWorker:
     """Performs trials; see :class:`pipeline.engine.Worker`. Recipients are read once."""
 
-    def __init__(self, trials: Sequence[Trial], company: Company, context: Context) -> None:
+    def __init__(self, trials: Sequence[Trial], selection: Selection, context: Context) -> None:
         self._trials, self._context = trials, context
-        self._stage = Stage(company, context)
+        self._stage = Stage(selection, context)
 
     def read(self, attempt: Attempt) -> tuple[int, list[Tensor | None]]:
         """Read the donors of a trial."""
@@ -104,11 +104,11 @@ class ScreenWorker:
 
 @contextmanager
 def open_screen(
-    uri: str, threads: int, *, trials: Sequence[Trial], company: Company
+    uri: str, threads: int, *, trials: Sequence[Trial], selection: Selection
 ) -> Iterator[ScreenWorker]:
     """Open a worker that knows the trials of a round."""
     with open_context(uri, threads=threads) as context:
-        yield ScreenWorker(trials, company, context)
+        yield ScreenWorker(trials, selection, context)
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ class Screening:
 
     run: Run
     engine: Engine
-    company: Company
+    selection: Selection
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
     def perform(self, trials: Sequence[Trial]) -> list[tuple[Result, Float]]:
         """Perform trials on the engine; return results and chances in the same order."""
         units = [Unit(number, number, number + 1) for number in range(len(trials))]
-        opener = partial(open_screen, trials=trials, company=self.company)
+        opener = partial(open_screen, trials=trials, selection=self.selection)
         found: dict[int, tuple[Result, Float]] = {}
         if units:
             for number, result, chances in self.engine.run(
@@ -134,30 +134,30 @@ class Screening:
         return [found[number] for number in range(len(trials))]
 
 
-def screened(company: Company) -> tuple[Cast, ...]:
-    """Return the casts of the classes that can be screened: those with enough donors."""
-    others = [len(recipients_of(company, cast.class_id)) for cast in company.casts]
+def screened(selection: Selection) -> tuple[ClassDonors, ...]:
+    """Return the classes that can be screened: those with enough donors."""
+    others = [len(recipients_of(selection, own.class_id)) for own in selection.by_class]
     return tuple(
-        cast
-        for cast, met in zip(company.casts, others, strict=True)
-        if len(cast.donors) >= LEAST_DONORS and met
+        own
+        for own, met in zip(selection.by_class, others, strict=True)
+        if len(own.donors) >= LEAST_DONORS and met
     )
 
 
-def recipients_of(company: Company, *classes: int) -> list[int]:
+def recipients_of(selection: Selection, *classes: int) -> list[int]:
     """Return the positions of the recipients that are of none of the classes."""
-    return [place for place, own in enumerate(company.classes) if own not in classes]
+    return [place for place, own in enumerate(selection.classes) if own not in classes]
 
 
 def meetings(
-    company: Company, class_id: int, donors: Sequence[int], first: int, number: int
+    selection: Selection, class_id: int, donors: Sequence[int], first: int, number: int
 ) -> tuple[tuple[int, ...], ...]:
     """Return which recipients each donor meets: ``number``, after the ``first`` that it has met.
 
     Every donor goes through the recipients in an order of its own, drawn by lot once for all
     rounds.
     """
-    own = recipients_of(company, class_id)
+    own = recipients_of(selection, class_id)
     found = []
     for row in donors:
         order = np.random.default_rng((class_id, row)).permutation(own)
@@ -174,8 +174,8 @@ def first_round(screening: Screening) -> list[Candidate]:
     FlowatlasError
         None of the donors can be read now.
     """
-    casts = screened(screening.company)
-    trials = [_first_trial(screening.company, cast) for cast in casts]
+    classes = screened(screening.selection)
+    trials = [_first_trial(screening.selection, own) for own in classes]
     performed, found = screening.perform(trials), []
     if not any(result.there.any() for result, _ in performed):
         raise FlowatlasError(
@@ -188,22 +188,22 @@ def first_round(screening: Screening) -> list[Candidate]:
     return found
 
 
-def _first_trial(company: Company, cast: Cast) -> Trial:
-    donors = cast.donors[:FIRST]
+def _first_trial(selection: Selection, own: ClassDonors) -> Trial:
+    donors = own.donors[:FIRST]
     return Trial(
-        cast.class_id, tuple(PARTS), donors, meetings(company, cast.class_id, donors, 0, 1)
+        own.class_id, tuple(PARTS), donors, meetings(selection, own.class_id, donors, 0, 1)
     )
 
 
 def second_round(screening: Screening, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Try candidates with more donors; return them with what is known after both rounds."""
-    donors = {cast.class_id: cast.donors[:SECOND] for cast in screening.company.casts}
+    donors = {own.class_id: own.donors[:SECOND] for own in screening.selection.by_class}
     trials = [
         Trial(
             item.class_id,
             (item.part,),
             donors[item.class_id],
-            meetings(screening.company, item.class_id, donors[item.class_id], 1, AGAIN),
+            meetings(screening.selection, item.class_id, donors[item.class_id], 1, AGAIN),
         )
         for item in candidates
     ]

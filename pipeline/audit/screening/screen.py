@@ -10,7 +10,6 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
-from pipeline.audit.screening.cast import RECIPIENTS, choose_company
 from pipeline.audit.screening.examination import TRANSPLANTS, Examined, open_examine
 from pipeline.audit.screening.judgement import judge
 from pipeline.audit.screening.parts import PARTS
@@ -27,6 +26,7 @@ from pipeline.audit.screening.rounds import (
     second_round,
 )
 from pipeline.audit.screening.screening_table import SCREENING, screening_table
+from pipeline.audit.screening.selection import RECIPIENTS, select_images
 from pipeline.engine import Engine, Job
 from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit
@@ -95,7 +95,7 @@ def screen(
     FlowatlasError
         None of the images can be read now; an earlier table is kept.
     """
-    if run.spec.several:
+    if run.spec.multi_label:
         raise ConfigError(
             "the images of this run have several labels each, so there is none that a part alone "
             "could make its answer; use flowatlas confirm and probe"
@@ -108,20 +108,20 @@ def screen(
             "prototypes or neighbours"
         )
     atlas = choose_atlas(run)
-    company = choose_company(run, atlas.table)
-    casts = screened(company)
-    needed = effort(len(casts), len(company.casts) - len(casts))
-    if not casts:
+    selection = select_images(run, atlas.table)
+    classes = screened(selection)
+    needed = effort(len(classes), len(selection.by_class) - len(classes))
+    if not classes:
         raise ConfigError(
             f"no class of {run.uri} has enough images that the model gets right to be screened"
         )
     say(needed.sentence)
-    screening = Screening(run, engine, company, on_progress)
+    screening = Screening(run, engine, selection, on_progress)
     candidates = best(
         second_round(screening, best(first_round(screening), needed.second)), needed.last
     )
     table = screening_table(
-        judge(_examined(screening, candidates), len(casts) * len(PARTS)), atlas.names
+        judge(_examined(screening, candidates), len(classes) * len(PARTS)), atlas.names
     )
     run.write(SCREENING, parquet_bytes(table))
     return table
@@ -132,7 +132,7 @@ def _examined(screening: Screening, candidates: list[Candidate]) -> list[Examine
     if not candidates:
         return []
     units = [Unit(number, number, number + 1) for number in range(len(candidates))]
-    opener = partial(open_examine, candidates=tuple(candidates), company=screening.company)
+    opener = partial(open_examine, candidates=tuple(candidates), selection=screening.selection)
     found = screening.engine.run(Job(screening.run.uri, ATTEMPTS, opener), units)
     known = {
         (item.candidate.class_id, item.candidate.part): item for item in found if item is not None

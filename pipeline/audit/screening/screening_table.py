@@ -96,13 +96,7 @@ def _row(item: Judged, name: str) -> dict[str, Any]:
     }
     for key in RATES:
         tested: Rate = getattr(found, key)
-        low, high = tested.interval
-        row |= {
-            f"{key}_images": tested.images,
-            f"{key}_rate": tested.value if tested.images else None,
-            f"{key}_low": low,
-            f"{key}_high": high,
-        }
+        row |= tested.columns(key)
     row["paste_gain_low"], row["paste_gain_high"] = item.gain
     row["erase_gain_low"], row["erase_gain_high"] = difference(found.erased, found.plain)
     return row | {"sentence": sentence(item, name)}

@@ -1,4 +1,4 @@
-"""Cast: whose parts are put onto whom. Of every class some donors, and recipients for all of them.
+"""Selection: whose parts are put onto whom. Donors of every class, and recipients for all of them.
 
 Only images that the model gets right take part: a donor's part must have helped, and a recipient
 must have a class to lose. Half of the donors are drawn by lot, half are the outermost images of
@@ -36,7 +36,7 @@ _DIMENSIONS = 48
 
 
 @dataclass(frozen=True)
-class Cast:
+class ClassDonors:
     """``donors`` are rows of a class, the first to be tried first."""
 
     class_id: int
@@ -44,15 +44,15 @@ class Cast:
 
 
 @dataclass(frozen=True)
-class Company:
-    """The casts of all classes, and the rows of recipients with the class of each."""
+class Selection:
+    """The donors of every class, and the rows of recipients with the class of each."""
 
-    casts: tuple[Cast, ...]
+    by_class: tuple[ClassDonors, ...]
     recipients: tuple[int, ...]
     classes: tuple[int, ...]
 
 
-def choose_company(run: Run, table: str) -> Company:
+def select_images(run: Run, table: str) -> Selection:
     """Choose donors and recipients of a run for the classes of ``table``; the same every time."""
     rows, groups = _right_images(run, table)
     random = np.random.default_rng(0)
@@ -62,9 +62,10 @@ def choose_company(run: Run, table: str) -> Company:
     for class_id in np.unique(groups).tolist():
         own = rows[groups == class_id]
         pools[class_id] = np.sort(np.random.default_rng(class_id).permutation(own)[:POOL])
-    return Company(
-        casts=tuple(
-            Cast(key, _in_turns(key, pool, axes)) for key, pool, axes in _with_ends(run, pools)
+    return Selection(
+        by_class=tuple(
+            ClassDonors(key, _in_turns(key, pool, axes))
+            for key, pool, axes in _with_ends(run, pools)
         ),
         recipients=tuple(rows[chosen].tolist()),
         classes=tuple(groups[chosen].tolist()),

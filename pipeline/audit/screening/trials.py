@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.answers import answer, margins
-from pipeline.audit.screening.cast import Company
 from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.selection import Selection
 from pipeline.engine.context import Context
 
 
@@ -19,8 +19,8 @@ from pipeline.engine.context import Context
 class Trial:
     """What to put onto what: every part of every donor onto the donor's own recipients.
 
-    ``donors`` are rows, D of them; ``recipients`` are positions in the company's recipients, R for
-    each donor. A donor may be of another class than ``class_id``: then it is a control.
+    ``donors`` are rows, D of them; ``recipients`` are positions in the selection's recipients, R
+    for each donor. A donor may be of another class than ``class_id``: then it is a control.
     ``mirrored``: not the part but what lies on the other side of the donor, there.
     """
 
@@ -47,9 +47,9 @@ class Result:
 class Stage:
     """The recipients as a worker holds them: pixels, and the logits before anything is edited."""
 
-    def __init__(self, company: Company, context: Context) -> None:
+    def __init__(self, selection: Selection, context: Context) -> None:
         self._context = context
-        found = load_each(company.recipients, context)
+        found = load_each(selection.recipients, context)
         self._there = tuple(image is not None for image in found)
         blank = torch.zeros(1, 3, *context.run.spec.input["size"], dtype=torch.uint8)
         self._pixels = tuple(blank if image is None else image for image in found)

@@ -102,7 +102,7 @@ def plan_run(
         flows = 2 if spec.label_maps else 1
         maps = bytes_per_image(len(spec.layers), spec.grid, spec.dtype, flows=flows)
         map_bytes = maps * _STORED_SHARE + 4 * spec.channels
-        map_bytes += 4 * len(spec.classes) if spec.several else 0
+        map_bytes += 4 * len(spec.classes) if spec.multi_label else 0
         value_bytes = len(spec.columns) * _VALUE_BYTES
         part_bytes = len(spec.columns) * _COLUMN_BYTES
         held = spec.unit_rows * floats * _HELD + 12 * batch_size * math.prod(spec.input["size"])

@@ -1,4 +1,4 @@
-"""The nursery's own side: it forks reader processes, which read until their worker is gone."""
+"""The fork server's own side: it forks reader processes, which read until their worker is gone."""
 
 import ctypes
 import os
@@ -38,7 +38,7 @@ def read(settings: Settings, number: int, connection: Any) -> None:
     ring = Ring(settings.shape, settings.ring)
     reader = settings.reader()
     fetchers = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="fetch")
-    clock, told = Clock(), dict[str, float]()
+    clock, reported = Clock(), dict[str, float]()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         for request, contents in _requests(connection, reader, fetchers, clock):
             found = []
@@ -47,9 +47,9 @@ def read(settings: Settings, number: int, connection: Any) -> None:
                 found.append(_one(ring.pixels[request.slot, place], fetched, reader, clock))
                 ring.held[number] = NOTHING
             seconds = clock.seconds
-            since = {stage: spent - told.get(stage, 0.0) for stage, spent in seconds.items()}
+            since = {stage: spent - reported.get(stage, 0.0) for stage, spent in seconds.items()}
             connection.send(Answer(tuple(found), since, peak_resident()))
-            told = seconds
+            reported = seconds
 
 
 def _requests(

@@ -1,4 +1,4 @@
-"""``Nursery``: a process that has imported what readers need, and forks them in milliseconds.
+"""``ForkServer``: a process that has imported what readers need, and forks them in milliseconds.
 
 Readers share its memory until they write to it, and die with it, as it dies with its worker.
 """
@@ -16,7 +16,7 @@ _MODULE = "pipeline.engine.reading.child"
 KILLED = -int(signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     """The process as its worker sees it; it dies with the thread that started it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class Nursery:
         Raises
         ------
         OSError
-            The nursery has died.
+            The fork server has died.
         """
         descriptors = array.array("i", [connection.fileno()])
         content = b"fork %d" % number
@@ -53,13 +53,13 @@ class Nursery:
         try:
             self._socket.send(b"wait %d" % pid)
             return self._answer()
-        except OSError:  # the nursery was killed, and its readers with it
+        except OSError:  # the fork server was killed, and its readers with it
             return KILLED
 
     def _answer(self) -> int:
         answer = self._socket.recv(64)
         if not answer:
-            raise ConnectionResetError("the nursery of the readers has died")
+            raise ConnectionResetError("the fork server of the readers has died")
         return int(answer)
 
     @property

@@ -1,4 +1,4 @@
-"""What a worker and its reader processes say to each other."""
+"""The messages between a worker and its reader processes."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pipeline.images import ImageReader, InputTransform, Place
 
 @dataclass(frozen=True)
 class Settings:
-    """What reader processes need to know; their nursery gets it as JSON on its command line.
+    """What reader processes need to know; their fork server gets it as JSON on its command line.
 
     ``ring`` is the descriptor of the ring, which they inherit.
     """

@@ -37,7 +37,7 @@ class SharedBatch:
         self.images, self.clock, self._transform = images, clock, transform
         self.slot: int | None = None
         self.over = False
-        self.in_hand = 0
+        self.in_progress = 0
         """Pieces that a reader has."""
         self._found: list[Found | None] = [
             _CRASHED if image.row in crashing else None for image in images

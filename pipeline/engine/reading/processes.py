@@ -14,8 +14,8 @@ import torch
 
 from pipeline.engine.batch import IndexedImage
 from pipeline.engine.clock import Clock
+from pipeline.engine.reading.fork_server import ForkServer
 from pipeline.engine.reading.messages import Answer, Settings
-from pipeline.engine.reading.nursery import Nursery
 from pipeline.engine.reading.pending import Piece, SharedBatch
 from pipeline.engine.reading.reader_process import ReaderProcess, blame_of
 from pipeline.engine.reading.ring import NOTHING, Ring
@@ -46,7 +46,7 @@ class ProcessReaders:
         self._ring = Ring(self._shape)
         self._settings = replace(settings, ring=self._ring.descriptor)
         self._pieces = max(1, min(_MOST_IMAGES, self._shape.images // (2 * count)))
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServer | None = None
         self._readers: list[ReaderProcess | None] = [None] * count
         self._begun: deque[SharedBatch] = deque()
         self._over: deque[SharedBatch] = deque()
@@ -55,8 +55,8 @@ class ProcessReaders:
         self._todo: deque[Piece] = deque()
         self._failed_starts = 0
         self._memory = [0] * count
-        self._bell, self._bell_rope = socket.socketpair()
-        self._bell_rope.setblocking(False)
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_sender.setblocking(False)
         self._closing = False
         pin(self._ring)
         self._thread = threading.Thread(target=self._serve, name="readers", daemon=True)
@@ -88,8 +88,8 @@ class ProcessReaders:
         self._thread.join()
         unpin(self._ring)
         self._ring.close()
-        self._bell.close()
-        self._bell_rope.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
 
     def _release(self, batch: SharedBatch) -> None:
         batch.over = True
@@ -98,7 +98,7 @@ class ProcessReaders:
 
     def _wake(self) -> None:
         with suppress(OSError):  # it rings already, or the readers are closed
-            self._bell_rope.send(b"!")
+            self._wake_sender.send(b"!")
 
     # All that follows runs in the thread of the readers, which alone changes their state.
 
@@ -108,20 +108,20 @@ class ProcessReaders:
             while not self._closing:
                 self._place()
                 self._hand_out()
-                watched: dict[Any, ReaderProcess | None] = {self._bell: None}
+                watched: dict[Any, ReaderProcess | None] = {self._wake_receiver: None}
                 watched |= {one.connection: one for one in self._readers if one is not None}
                 for ready in connection.wait(list(watched)):
                     reader = watched[ready]
                     if reader is None:
-                        self._bell.recv(4096)
+                        self._wake_receiver.recv(4096)
                     else:
                         self._receive(reader)
         except Exception as error:  # never leave a worker waiting
             _log.exception("the thread of the reader processes failed")
             self._fail(RuntimeError(f"reading failed: {error}"))
         finally:
-            if self._nursery is not None:
-                self._nursery.close()
+            if self._fork_server is not None:
+                self._fork_server.close()
             for reader in self._readers:
                 if reader is not None:
                     reader.connection.close()
@@ -141,7 +141,7 @@ class ProcessReaders:
 
     def _vacate(self, batch: SharedBatch) -> None:
         """Free the slot of a batch that nobody uses or fills."""
-        if batch.over and not batch.in_hand and batch.slot is not None:
+        if batch.over and not batch.in_progress and batch.slot is not None:
             self._free.append(batch.slot)
             batch.slot = None
 
@@ -156,7 +156,7 @@ class ProcessReaders:
             if reader is None:
                 return
             self._todo.popleft()
-            piece.batch.in_hand += 1
+            piece.batch.in_progress += 1
             try:
                 reader.take(piece)
             except OSError:
@@ -165,7 +165,7 @@ class ProcessReaders:
     def _with_room(self, piece: Piece) -> ReaderProcess | None:
         self._fill()
         ready = [one for one in self._readers if one is not None and one.room(piece)]
-        return min(ready, key=lambda one: len(one.in_hand), default=None)
+        return min(ready, key=lambda one: len(one.in_progress), default=None)
 
     def _fill(self) -> None:
         """Start the readers that are missing."""
@@ -174,20 +174,20 @@ class ProcessReaders:
                 self._readers[number] = self._started(number)
 
     def _started(self, number: int) -> ReaderProcess | None:
-        """Return a new reader, in a new nursery if the old one has died."""
+        """Return a new reader, in a new fork server if the old one has died."""
         self._ring.held[number] = NOTHING
-        if self._nursery is None:
-            self._nursery = Nursery(self._settings)
+        if self._fork_server is None:
+            self._fork_server = ForkServer(self._settings)
         try:
-            return ReaderProcess(self._nursery, number)
+            return ReaderProcess(self._fork_server, number)
         except OSError:
-            end = self._nursery.end
-            self._nursery.close()
-            self._nursery = None
-            _log.warning("the nursery of the reader processes %s", end)
+            end = self._fork_server.end
+            self._fork_server.close()
+            self._fork_server = None
+            _log.warning("the fork server of the reader processes %s", end)
             self._failed_starts += 1
             if self._failed_starts >= _MOST_FAILED_STARTS:
-                self._fail(RuntimeError(f"reader processes do not start: their nursery {end}"))
+                self._fail(RuntimeError(f"reader processes do not start: their fork server {end}"))
             self._wake()
             return None
 
@@ -200,11 +200,11 @@ class ProcessReaders:
         if not isinstance(answer, Answer):  # its first word
             self._failed_starts = 0
             return
-        piece = reader.in_hand.popleft()
+        piece = reader.in_progress.popleft()
         self._memory[reader.number] = max(self._memory[reader.number], answer.memory)
         for stage, seconds in answer.seconds.items():
             piece.batch.clock.add(stage, seconds)
-        piece.batch.in_hand -= 1
+        piece.batch.in_progress -= 1
         piece.batch.received(piece.first, answer.found)
         self._vacate(piece.batch)
 
@@ -215,8 +215,8 @@ class ProcessReaders:
         self._readers[reader.number] = None
         _log.warning("reader process %d died: %d", reader.pid, code)
         back: list[Piece] = []
-        for piece in reader.in_hand:
-            piece.batch.in_hand -= 1
+        for piece in reader.in_progress:
+            piece.batch.in_progress -= 1
             if not piece.batch.over:
                 back += self._again(piece, held, blame_of(code))
             self._vacate(piece.batch)
@@ -235,7 +235,7 @@ class ProcessReaders:
         yield from batch.remaining([place for place in piece.places if place not in suspects])
 
     def _fail(self, error: Exception) -> None:
-        pieces = [*self._todo, *(p for r in self._readers if r is not None for p in r.in_hand)]
+        pieces = [*self._todo, *(p for r in self._readers if r is not None for p in r.in_progress)]
         self._todo.clear()
         self._failed_starts = 0
         for batch in {piece.batch for piece in pieces} | {*self._waiting, *self._begun}:

@@ -6,10 +6,10 @@ from collections import deque
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.engine.reading.nursery import Nursery
+from pipeline.engine.reading.fork_server import ForkServer
 from pipeline.engine.reading.pending import ENOUGH, Piece
 
-_IN_HAND = 2
+_AT_ONCE = 2
 """Pieces a reader has: one it reads, and the next, so that it never waits."""
 
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM}
@@ -17,31 +17,31 @@ _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM}
 
 
 class ReaderProcess:
-    """A child of the nursery, with pieces in hand; OSError if the nursery has died."""
+    """A child of the fork server, with pieces in progress; OSError if the fork server has died."""
 
-    def __init__(self, nursery: Nursery, number: int) -> None:
+    def __init__(self, fork_server: ForkServer, number: int) -> None:
         mine, its = socket.socketpair()
         with its:
-            self.pid = nursery.fork(number, its)
+            self.pid = fork_server.fork(number, its)
         self.connection: Any = Connection(mine.detach())
-        self.number, self._nursery = number, nursery
-        self.in_hand: deque[Piece] = deque()
+        self.number, self._fork_server = number, fork_server
+        self.in_progress: deque[Piece] = deque()
 
     def room(self, piece: Piece) -> bool:
         """Whether the reader can take this piece now."""
-        if piece.alone or any(held.alone for held in self.in_hand):
-            return not self.in_hand
-        return len(self.in_hand) < _IN_HAND
+        if piece.alone or any(held.alone for held in self.in_progress):
+            return not self.in_progress
+        return len(self.in_progress) < _AT_ONCE
 
     def take(self, piece: Piece) -> None:
         """Send a piece; OSError if the reader is dead."""
-        self.in_hand.append(piece)
+        self.in_progress.append(piece)
         self.connection.send(piece.request)
 
     def status(self) -> int:
         """Wait for the end of a dead process; return its exit code, or minus a signal."""
         self.connection.close()
-        return self._nursery.status(self.pid)
+        return self._fork_server.status(self.pid)
 
 
 def blame_of(status: int) -> int:

@@ -45,7 +45,7 @@ class FolderSource:
         return self.labels
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Return False: an image is in one folder."""
         return False
 

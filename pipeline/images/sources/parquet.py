@@ -82,7 +82,7 @@ class ParquetSource:
         return self.columns.names if self.sets is None else self.sets.flags or self.columns.names
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether a row has a list of labels."""
         return self.sets is not None
 

@@ -16,7 +16,7 @@ class Entry:
     ``uri`` is relative (posix) to the source's root where it lies inside, else absolute. ``offset``
     and ``length`` are bytes: an offset of None means the whole object, whose length is its size
     (None: missing or unknown). ``label`` is a class index of the model or None. ``boxes`` are
-    (x0, y0, x1, y1) in pixels of the upright image. Of a source with ``several`` labels per image
+    (x0, y0, x1, y1) in pixels of the upright image. Of a source with several labels per image
     ``label`` is None and ``labels`` are all of them, ascending (None: unlabelled); ``box_labels``
     are then the labels of the boxes.
     """
@@ -53,7 +53,7 @@ class Source(Protocol):
         ...
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether the dataset gives a list of labels per image, of any length."""
         ...
 

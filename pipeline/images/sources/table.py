@@ -83,7 +83,7 @@ class TableSource:
         return class_names(self.classes)
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether a row has a list of labels; in all tables, or in none."""
         return self.parts[0].sets is not None
 

@@ -76,7 +76,7 @@ class WebDatasetSource:
         return {} if self.labels is None else dict(self.labels.items())
 
     @property
-    def several(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether a sample has a list of labels."""
         return self.sets is not None
 

@@ -44,7 +44,7 @@ class AttentionCalls(TorchFunctionMode):
     """Within this context ``see`` gets every call of attention that ``watching`` lets through.
 
     ``images`` is the number of images of the batch, by which heads that are packed into the batch
-    (B · H, N, d) are told apart.
+    (B · H, N, d) are distinguished.
     """
 
     watching = True

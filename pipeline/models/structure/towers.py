@@ -135,7 +135,7 @@ def _blocks(name: str, sight: Sight) -> list[str]:
         if not single:
             raise UnsupportedModel(
                 f"{name} runs several attentions in {call.modules[-1] or 'its own forward'}, "
-                "which cannot be told apart; use a model that runs every block once, as a module"
+                "which cannot be distinguished; use a model that runs every block once, as a module"
             )
         found.append(single[0])
     return found

@@ -71,7 +71,7 @@ async function filter() {
     const used = status[i] === 1;
     if (right === "none" && used) continue;
     if (right === "right" && !(used && label[i] >= 0 && label[i] === pred[i])) continue;
-    const judged = label[i] >= 0 || (store.meta.several && pred[i] >= 0);
+    const judged = label[i] >= 0 || (store.meta.multi_label && pred[i] >= 0);
     if (right === "wrong" && !(used && judged && label[i] !== pred[i])) continue;
     if (bounded && !(measure[i] >= low && measure[i] <= high)) continue;
     found.push(i);

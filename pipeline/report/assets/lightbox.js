@@ -27,12 +27,12 @@ function lightbox() {
   const percent = (share) => (share === null ? "" : `${figure(100 * share)} %`);
 
   // Of images with several labels a row explains one output, right or a mistake.
-  const several = () => row.mistake !== undefined;
+  const multiLabel = () => row.mistake !== undefined;
 
   // The answer's flow, and beside it that of the label where it is another and stored.
   const views = () => {
     const flows = row.heat ? row.columns / 2 : 0;
-    const names = flows === 2 ? [`Why “${row.answer}”`, `Where “${row.label}” would be`] : [row.answer ? `${several() ? "For" : "Answer"} “${row.answer}”` : ""];
+    const names = flows === 2 ? [`Why “${row.answer}”`, `Where “${row.label}” would be`] : [row.answer ? `${multiLabel() ? "For" : "Answer"} “${row.answer}”` : ""];
     return Array.from({ length: Math.max(1, flows) }, (_, flow) => {
       const stack = make("div", { className: "stack" });
       if (row.photo) stack.append(make("img", { className: "photo", src: address(row.photo), alt: title() }));
@@ -52,7 +52,7 @@ function lightbox() {
   };
   const title = () => {
     const answer = row.answer === null ? "no answer" : `“${row.answer}” ${percent(row.confidence)}`;
-    if (several()) return row.mistake ? `${row.mistake}: ${answer}` : answer;
+    if (multiLabel()) return row.mistake ? `${row.mistake}: ${answer}` : answer;
     return row.label === null || row.correct ? answer : `“${row.label}”, taken for ${answer}`;
   };
 
@@ -88,8 +88,8 @@ function lightbox() {
     const facts = make("dl");
     const fact = (name, ...content) => facts.append(make("dt", { textContent: name }), make("dd", {}, ...content));
     const mark = row.correct === null ? "" : row.correct ? " ✓ right" : " ✗ wrong";
-    fact(several() ? "Explained" : "Answer", row.answer === null ? "none" : `${row.answer} ${percent(row.confidence)}${mark}`);
-    fact(several() ? "Labels" : "Label", row.label === null ? "none" : row.label);
+    fact(multiLabel() ? "Explained" : "Answer", row.answer === null ? "none" : `${row.answer} ${percent(row.confidence)}${mark}`);
+    fact(multiLabel() ? "Labels" : "Label", row.label === null ? "none" : row.label);
     if (row.class !== null && document.documentElement.dataset.classes.split(" ").includes(String(row.class))) fact("Class", link("its page", `classes/${row.class}.html`));
     fact("Image", link(`row ${row.row}`, `rows/${row.row}.html`));
     if (row.findings.length) fact("Findings", ...row.findings.flatMap((number) => [link(`finding ${number}`, `findings/${number}.html`), " "]));

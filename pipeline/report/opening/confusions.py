@@ -64,7 +64,7 @@ def read_answers(run: Run, most: int) -> Answers:
 
     None where images have several labels: one does not exclude another.
     """
-    if run.spec.several:
+    if run.spec.multi_label:
         return Answers({}, ())
     counts = Counter[tuple[int, int]]()
     for batch in run.summary().to_batches(

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
 
-from pipeline.audit.several.images import first_rows
+from pipeline.audit.multi_label.images import first_rows
 from pipeline.config import FlowConfig
 from pipeline.store import Run, Status
 
@@ -52,7 +52,7 @@ def read_facts(run: Run) -> RunFacts:
         labelled += len(hit) - hit.null_count
         correct += pc.sum(hit).as_py() or 0
     used, labels = rows, None
-    if spec.several:
+    if spec.multi_label:
         table = first_rows(
             run.summary().to_table(columns=["row", "image", "status"]).sort_by("row")
         )
@@ -66,7 +66,7 @@ def read_facts(run: Run) -> RunFacts:
         model=config.model.name,
         method=config.flow.method,
         target=str(config.flow.target),
-        explained=_explained(config.flow, spec.classes, spec.several),
+        explained=_explained(config.flow, spec.classes, spec.multi_label),
         images=used,
         quarantined=quarantined,
         accuracy=correct / labelled if labelled else None,
@@ -89,18 +89,18 @@ def read_facts(run: Run) -> RunFacts:
         ),
         rows=rows,
         labels=labels,
-        threshold=config.model.threshold if spec.several else None,
+        threshold=config.model.threshold if spec.multi_label else None,
     )
 
 
-def _explained(flow: FlowConfig, names: Sequence[str], several: bool = False) -> str | None:
+def _explained(flow: FlowConfig, names: Sequence[str], multi_label: bool = False) -> str | None:
     """Return what the flows of a run explain; of ``both``, those that its atlas and report show."""
     target = flow.target
     if flow.method in _CLASSLESS:
         return None
-    if several and target == "predicted":
+    if multi_label and target == "predicted":
         return f"each label that the model predicts, at most {flow.max_outputs} of an image"
-    if several and target == "label":
+    if multi_label and target == "label":
         return "each label of an image"
     if target in ("predicted", "both"):
         return "the class the model predicted"

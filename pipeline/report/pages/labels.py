@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.audit.several.scores import LABELS, TOGETHER
+from pipeline.audit.multi_label.scores import LABELS, TOGETHER
 from pipeline.audit.stats.intervals import Rate
 from pipeline.store import Run
 
@@ -53,21 +53,21 @@ OF_PREDICTIONS = Words("with the label", "without the label", "With or without t
 
 def words_of(run: Run, table: str) -> Words:
     """Return the words for the classes of a table of a run."""
-    if not run.spec.several:
+    if not run.spec.multi_label:
         return ONE_ANSWER
     return OF_LABELS if table == "label" else OF_PREDICTIONS
 
 
 def rate_word(run: Run, table: str) -> str:
     """Return what the share of right answers of the classes of a table is called."""
-    if not run.spec.several:
+    if not run.spec.multi_label:
         return "accuracy"
     return "recall" if table == "label" else "precision"
 
 
 def read_rates(run: Run, table: str) -> dict[int, Rate] | None:
     """Return that share of every class, of all images; None where the atlas has it."""
-    if not run.exists(LABELS) or not run.spec.several:
+    if not run.exists(LABELS) or not run.spec.multi_label:
         return None
     of = "labelled" if table == "label" else "predicted"
     lines = run.table(LABELS).to_pylist()

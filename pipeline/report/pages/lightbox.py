@@ -29,7 +29,7 @@ def row_details(
         "answer": caption.predicted,
         "confidence": _short(caption.confidence),
         "correct": caption.correct,
-        **({"mistake": caption.mistake} if caption.several else {}),
+        **({"mistake": caption.mistake} if caption.multi_label else {}),
         "uri": caption.uri,
         "class": row.class_id,
         "problem": picture.problem,

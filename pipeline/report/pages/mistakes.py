@@ -25,7 +25,7 @@ def read_mistakes(run: Run, most: int, group: str = "label") -> dict[int, Scored
     confidence = np.empty(0, np.float64)
     named = ["row", group, "confidence"]
     wanted = ~pc.field("correct") & pc.field(group).is_valid()
-    sign = -1.0 if run.spec.several and group == "label" else 1.0
+    sign = -1.0 if run.spec.multi_label and group == "label" else 1.0
     for batch in run.summary().to_batches(columns=named, filter=wanted):
         columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in named]
         rows = np.concatenate([rows, columns[0].astype(np.int64)])

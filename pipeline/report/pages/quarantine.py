@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from pipeline.audit.several.images import first_rows
+from pipeline.audit.multi_label.images import first_rows
 from pipeline.images.reasons import explain
 from pipeline.store import Run, Status
 
@@ -23,7 +23,7 @@ class Quarantine:
 
 def read_quarantine(run: Run) -> tuple[Quarantine, ...]:
     """Return the quarantined images by reason, the most frequent first."""
-    image = ["image"] if run.spec.several else []
+    image = ["image"] if run.spec.multi_label else []
     unusable = run.summary().to_table(
         columns=["row", "reason", *image],
         filter=pc.field("status") == int(Status.QUARANTINED),

@@ -28,7 +28,7 @@ class Caption:
     """Of a wrong image whose run explains both: Jensen–Shannon divergence, in [0, 1], between the
     flow of the prediction and that of the label."""
     mistake: str | None = None
-    several: bool = False
+    multi_label: bool = False
 
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
@@ -37,11 +37,11 @@ def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     index = run.index_take(wanted)
     uris = dict(zip(wanted, index["uri"].to_pylist(), strict=True))
     columns = {name: pc.field(name) for name in ("row", "label", "pred", "confidence", "correct")}
-    if run.spec.several:
+    if run.spec.multi_label:
         columns["target"] = pc.field("target")
         found = run.summary().to_table(columns=columns, filter=pc.field("row").isin(wanted))
         labels = dict(zip(wanted, index["labels"].to_pylist(), strict=True))
-        return {e["row"]: _of_several(e, uris, labels, names) for e in found.to_pylist()}
+        return {e["row"]: _of_multi_label(e, uris, labels, names) for e in found.to_pylist()}
     if run.spec.label_maps:
         columns["divergence"] = pc.field(f"label_jsd_l{len(run.spec.layers) - 1:02d}")
     found = run.summary().to_table(columns=columns, filter=pc.field("row").isin(wanted))
@@ -59,7 +59,7 @@ def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     }
 
 
-def _of_several(
+def _of_multi_label(
     entry: dict[str, Any],
     uris: dict[int, str],
     labels: dict[int, list[int] | None],
@@ -75,7 +75,7 @@ def _of_several(
         confidence=entry["confidence"],
         correct=entry["correct"],
         mistake=mistake if entry["correct"] is False else None,
-        several=True,
+        multi_label=True,
     )
 
 

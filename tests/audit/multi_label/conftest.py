@@ -8,13 +8,13 @@ from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.engine import LocalEngine, run_flows
 from pipeline.store import Run, open_run
-from tests.audit.several.trained import configuration, write_dataset
+from tests.audit.multi_label.trained import configuration, write_dataset
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the dataset, its model and its runs."""
-    folder = tmp_path_factory.mktemp("several")
+    folder = tmp_path_factory.mktemp("multi_label")
     write_dataset(folder)
     return folder
 

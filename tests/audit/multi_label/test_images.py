@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.audit.causal.suspects import suspect
 from pipeline.audit.faults.detection import find_faults
-from pipeline.audit.several.images import first_rows, images_with, labelled_images
+from pipeline.audit.multi_label.images import first_rows, images_with, labelled_images
 from pipeline.store import Run
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from pipeline.audit.several.label_faults import (
-    find_several_faults,
+from pipeline.audit.multi_label.label_faults import (
+    find_multi_label_faults,
     hanley_mcneil,
-    judge_several,
-    several_sentence,
+    judge_multi_label,
+    multi_label_sentence,
 )
-from pipeline.audit.several.scores import LabelScores, aurocs, score_labels
+from pipeline.audit.multi_label.scores import LabelScores, aurocs, score_labels
 from pipeline.store import Run
 
 NAMES = ("ant", "bee", "cow", "dog", "elk")
@@ -41,25 +41,25 @@ def honest(strength: float, seed: int, images: int = 400) -> tuple[np.ndarray, n
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("strength", [0.6, 1.0, 3.0])
 def test_an_honest_model_is_left_alone(strength: float, seed: int) -> None:
-    assert judge_several(scores_of(*honest(strength, seed))) is None
+    assert judge_multi_label(scores_of(*honest(strength, seed))) is None
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_label_in_company_is_no_permutation(seed: int) -> None:
     labels, logits = honest(3.0, seed)
     logits[:, 0] = np.random.default_rng(seed).normal(size=len(logits))
-    assert judge_several(scores_of(labels, logits)) is None
+    assert judge_multi_label(scores_of(labels, logits)) is None
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2, 3, 4], [1, 2, 3, 4, 0], [0, 1, 4, 2, 3]])
 def test_a_permutation_is_named(order: list[int]) -> None:
     labels, logits = honest(3.0, 1)
     scores = scores_of(labels, logits[:, order])
-    fault = judge_several(scores)
+    fault = judge_multi_label(scores)
     assert fault is not None
     expected = {place: order.index(place) for place in range(5) if order[place] != place}
     assert dict(fault.moved) == expected
-    sentence = several_sentence(fault, scores, NAMES)
+    sentence = multi_label_sentence(fault, scores, NAMES)
     assert "permuted" in sentence
     assert f"{len(expected)} labels are affected" in sentence
     assert "ccuracy" not in sentence
@@ -68,15 +68,15 @@ def test_a_permutation_is_named(order: list[int]) -> None:
 def test_no_better_than_chance() -> None:
     labels, logits = honest(0.0, 3, images=2000)
     scores = scores_of(labels, logits)
-    fault = judge_several(scores)
+    fault = judge_multi_label(scores)
     assert fault is not None
     assert fault.by_chance
-    assert "no better than chance (0.5)" in several_sentence(fault, scores, NAMES)
+    assert "no better than chance (0.5)" in multi_label_sentence(fault, scores, NAMES)
 
 
 def test_few_images_prove_nothing() -> None:
     labels, logits = honest(0.0, 3, images=30)
-    assert judge_several(scores_of(labels, logits)) is None
+    assert judge_multi_label(scores_of(labels, logits)) is None
 
 
 def test_the_error_of_an_auroc() -> None:
@@ -93,4 +93,4 @@ def test_the_error_of_an_auroc() -> None:
 
 
 def test_a_run_with_its_own_labels_has_no_fault(by_label: Run) -> None:
-    assert not find_several_faults(by_label, score_labels(by_label))
+    assert not find_multi_label_faults(by_label, score_labels(by_label))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from pipeline.audit.several.scores import LABELS, TOGETHER, aurocs, average_precision
+from pipeline.audit.multi_label.scores import LABELS, TOGETHER, aurocs, average_precision
 from pipeline.store import Run
 
 

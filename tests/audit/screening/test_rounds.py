@@ -1,4 +1,3 @@
-from pipeline.audit.screening.cast import Cast, Company
 from pipeline.audit.screening.rounds import (
     LEAST_DONORS,
     Candidate,
@@ -7,9 +6,10 @@ from pipeline.audit.screening.rounds import (
     recipients_of,
     screened,
 )
+from pipeline.audit.screening.selection import ClassDonors, Selection
 
-COMPANY = Company(
-    casts=(Cast(0, tuple(range(LEAST_DONORS))), Cast(1, tuple(range(20, 25)))),
+SELECTION = Selection(
+    by_class=(ClassDonors(0, tuple(range(LEAST_DONORS))), ClassDonors(1, tuple(range(20, 25)))),
     recipients=tuple(range(100, 130)),
     classes=tuple(place % 3 for place in range(30)),
 )
@@ -20,22 +20,24 @@ def candidate(class_id, part, gains, chance=1.0):
 
 
 def test_a_class_with_few_right_images_is_not_screened():
-    assert [cast.class_id for cast in screened(COMPANY)] == [0]
+    assert [own.class_id for own in screened(SELECTION)] == [0]
 
 
 def test_no_donor_meets_its_own_class_or_the_same_recipient_again():
-    first = meetings(COMPANY, 0, (3, 4), 0, 1)
-    later = meetings(COMPANY, 0, (3, 4), 1, 6)
+    first = meetings(SELECTION, 0, (3, 4), 0, 1)
+    later = meetings(SELECTION, 0, (3, 4), 1, 6)
     for met, again in zip(first, later, strict=True):
         assert not set(met) & set(again)
         assert len(set(again)) == 6
-        assert {COMPANY.classes[place] for place in (*met, *again)} <= {1, 2}
-    assert first + later == meetings(COMPANY, 0, (3, 4), 0, 1) + meetings(COMPANY, 0, (3, 4), 1, 6)
+        assert {SELECTION.classes[place] for place in (*met, *again)} <= {1, 2}
+    assert first + later == meetings(SELECTION, 0, (3, 4), 0, 1) + meetings(
+        SELECTION, 0, (3, 4), 1, 6
+    )
     assert first[0] != first[1] or later[0] != later[1]
 
 
 def test_recipients_are_of_none_of_the_classes():
-    assert {COMPANY.classes[place] for place in recipients_of(COMPANY, 0, 2)} == {1}
+    assert {SELECTION.classes[place] for place in recipients_of(SELECTION, 0, 2)} == {1}
 
 
 def test_the_next_round_gets_what_works_in_some_donors_only():

@@ -22,10 +22,12 @@ def test_a_flow_explains_what_its_target_says():
     assert "dog" in _explained(FlowConfig(target=1), names)
     assert "dog" in _explained(FlowConfig(target="dog"), names)
     assert _explained(FlowConfig(method="attention"), names) is None
-    each = _explained(FlowConfig(max_outputs=2), names, several=True)
+    each = _explained(FlowConfig(max_outputs=2), names, multi_label=True)
     assert each == "each label that the model predicts, at most 2 of an image"
-    assert _explained(FlowConfig(target="label"), names, several=True) == "each label of an image"
-    assert "dog" in _explained(FlowConfig(target="dog"), names, several=True)
+    assert (
+        _explained(FlowConfig(target="label"), names, multi_label=True) == "each label of an image"
+    )
+    assert "dog" in _explained(FlowConfig(target="dog"), names, multi_label=True)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audit.several.scores import LABELS
+from pipeline.audit.multi_label.scores import LABELS
 from pipeline.report import write_report
 from pipeline.report.pages.facts import read_facts
 from pipeline.report.pages.labels import read_labels
 from pipeline.report.pages.mistakes import read_mistakes
 from pipeline.report.pictures.captions import read_captions
 from pipeline.store import Run
-from tests.audit.several.conftest import by_label, by_prediction, folder  # noqa: F401
+from tests.audit.multi_label.conftest import by_label, by_prediction, folder  # noqa: F401
 
 
 @pytest.fixture(params=["by_label", "by_prediction"])
