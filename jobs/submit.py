@@ -1,4 +1,4 @@
-"""Submit a run to a Ray cluster as a job, follow its log, exit with its exit code."""
+"""Submit everything from images to report to a Ray cluster as one job; follow it to its end."""
 
 import asyncio
 import importlib.util
@@ -28,7 +28,8 @@ _CODE = ("pipeline", "jobs")
 _NO_AGENT = "No available agent"
 _AGENT_SECONDS = 120.0
 """How long to wait for a node that runs jobs: it comes some time after the dashboard."""
-_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_MISSING = re.compile(r"No module named '?([\w.]+)|(flowatlas|python): (?:command )?not found")
+"""What Python and a shell print where the job's environment lacks a module or a command."""
 _LOST_SECONDS = 300.0
 """How long the cluster may be unreachable before the command stops following its job."""
 
@@ -49,7 +50,7 @@ def submit(
         typer.Option("--installed", help="Use the flowatlas of the cluster's image, not this one."),
     ] = False,
 ) -> None:
-    """Run a configuration on a Ray cluster as a job; submit it again to resume."""
+    """Do what ``run`` does, on a Ray cluster as one job; submit it again to resume."""
     settings = _for_the_cluster(load_config(config))
     client = _connect(address)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,16 +85,14 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
         raise ConfigError(
             "cluster.engine is local, which does not use a cluster; remove it to submit"
         )
-    local = [
-        path
-        for path in (
-            config.run,
-            config.dataset.source,
-            config.model.weights,
-            config.model.class_embeddings,
-        )
-        if path is not None and not is_url(path) and path != "pretrained"
+    dataset, references = config.dataset, config.flow.references
+    paths = [
+        *(config.run, dataset.source, dataset.root, dataset.classes, dataset.labels, dataset.boxes),
+        *(config.model.weights, config.model.class_embeddings),
+        *((references.run, references.table) if references else ()),
     ]
+    named = ("pretrained", "imagenet-1k")
+    local = [path for path in paths if path and path not in named and not is_url(path)]
     if local:
         say(f"every node must have these at the same path: {', '.join(local)}")
     return config.model_copy(
@@ -149,11 +148,11 @@ def _stage(config: RunConfig, folder: Path, *, code: bool) -> str:
         _stage_factory(config.model.factory, folder)
     asked = " --debug" if debug.on else ""
     if not code:
-        return f"flowatlas flows config.yaml{asked}"
+        return f"flowatlas run config.yaml{asked}"
     for package in _CODE:
         source = Path(__file__).resolve().parents[1] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    return f"python -m jobs.flows config.yaml{asked}"
+    return f"python -m jobs.run config.yaml{asked}"
 
 
 def _stage_factory(factory: str, folder: Path) -> None:
@@ -194,8 +193,8 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
             say(f"job {job}: {info.status.lower()}. {info.message or ''}")
             if log.missing and info.status != "SUCCEEDED":
                 say(
-                    f"the cluster's Python has no module {log.missing}: install flowatlas with its "
-                    "dependencies on every node (infra/Dockerfile builds such an image), then "
+                    f"the cluster has no {log.missing}: install flowatlas with its dependencies "
+                    "in the Python of every node (infra/Dockerfile builds such an image), then "
                     "submit again"
                 )
             return info.driver_exit_code or int(info.status != "SUCCEEDED")
@@ -209,7 +208,7 @@ class _Log:
         self._client, self._job, self._printed = client, job, 0
         self._line = ""
         self.missing: str | None = None
-        """The module that the job's Python has not."""
+        """The module or command that the job's environment lacks, in words."""
 
     async def print(self) -> None:
         """Print new text as it arrives, until the job or the connection ends."""
@@ -225,7 +224,7 @@ class _Log:
         """Remember a module that is missing; a line may arrive in pieces."""
         self._line += text
         if found := _MISSING.search(self._line):
-            self.missing = found[1]
+            self.missing = f"module {found[1]}" if found[1] else f"command {found[2]}"
         self._line = self._line.rpartition("\n")[2]
 
 

@@ -73,7 +73,12 @@ def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> N
     assert "40 images in 5 units; 3 layers of 4×4 cells; 2 workers" in out
     assert "done: 40 images ok, 0 quarantined" in out
     assert "succeeded" in out
-    assert tree(folder / "submitted") == tree(folder / "local")
+    local, all_of_it = tree(folder / "local"), tree(folder / "submitted")
+    assert {path: all_of_it[path] for path in local} == local
+    steps = ("aggregate", "audit", "baselines", "screen", "confirm", "report")
+    assert [step for step in steps if f"\n{step}: " not in out] == []
+    assert f"open {folder}/submitted/report/index.html" in out
+    assert "report/index.html" in all_of_it
     assert {f"ray_{name}" for name in METRICS} <= seen, "Prometheus sees every metric"
 
 
@@ -151,7 +156,7 @@ def test_the_code_of_a_factory_is_sent_with_the_job(
     staged.mkdir()
     for factory in ("own.nets:build", "single:build", "timm:create_model"):
         config = small_config(tmp_path, model={"factory": factory})
-        assert _stage(config, staged, code=False) == "flowatlas flows config.yaml"
+        assert _stage(config, staged, code=False) == "flowatlas run config.yaml"
     found = {str(path.relative_to(staged)) for path in staged.rglob("*.py")}
     assert found == {"own/__init__.py", "own/nets.py", "single.py"}
     with pytest.raises(ConfigError, match="there is no module nowhere here"):
@@ -185,12 +190,21 @@ def test_a_cluster_without_agents_and_other_errors_end_the_wait() -> None:
         _when_ready(wrong)
 
 
-def test_a_module_that_the_cluster_lacks_is_remembered() -> None:
+@pytest.mark.parametrize(
+    ("parts", "missing"),
+    [
+        (("Traceback …\nModuleNotFound", "Error: No module named 'typer'\n", "x"), "module typer"),
+        (("/usr/bin/python: No module named jobs.run\n",), "module jobs.run"),
+        (("bash: line 1: flowatlas: command not found\n",), "command flowatlas"),
+        (("sh: 1: python: not ", "found\n"), "command python"),
+    ],
+)
+def test_what_the_cluster_lacks_is_remembered(parts: tuple[str, ...], missing: str) -> None:
     class Client:
         async def tail_job_logs(self, job: str):  # type: ignore[no-untyped-def]
-            for part in ("Traceback …\nModuleNotFound", "Error: No module named 'typer'\n", "x"):
+            for part in parts:
                 yield part
 
     log = _Log(Client(), "job")  # type: ignore[arg-type]
     asyncio.run(log.print())
-    assert log.missing == "typer"
+    assert log.missing == missing
