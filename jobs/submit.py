@@ -103,9 +103,9 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
 def _connect(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(
-        logging.WARNING
-    )  # hides its messages about uploads and sockets
+    for module in ("", ".dashboard.modules.dashboard_sdk", ".dashboard.modules.job.sdk"):
+        # Hides messages about sockets, and about the upload in every attempt.
+        logging.getLogger(f"ray{module}").setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
     except Exception as error:
@@ -190,7 +190,9 @@ def _follow(client: "JobSubmissionClient", job: str) -> int:
             continue
         last_answer = time.monotonic()
         if info.status.is_terminal():
-            say(f"job {job}: {info.status.lower()}. {info.message or ''}")
+            # A failed job's message ends with its log, which is printed above.
+            message = (info.message or "").partition(", last available logs")[0]
+            say(f"job {job}: {info.status.lower()}. {message}")
             if log.missing and info.status != "SUCCEEDED":
                 say(
                     f"the cluster has no {log.missing}: install flowatlas with its dependencies "
