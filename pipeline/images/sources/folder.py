@@ -24,8 +24,9 @@ class FolderSource:
 
     Folders at the top that are named like splits (train, val, test, …) are splits, and the folders
     below them classes; files in folders next to splits are left over. A class is a folder with
-    images. Images next to the class folders are unlabelled. Hidden files are skipped; symbolic
-    links are followed, each folder at most once on a path.
+    images; one folder above all classes, such as ``images``, is none. Images next to the class
+    folders are unlabelled. Hidden files are skipped; symbolic links are followed, each folder at
+    most once on a path.
     """
 
     root: str
@@ -59,7 +60,7 @@ class FolderSource:
         masks = MaskFiles(lambda folder: top_of(posixpath.join(self.root, folder))[1])
         empty = True
         for uri, size in images_below(self.root, is_image, leftovers):
-            parts = uri.split("/")
+            parts = uri.removeprefix(self.folders.above).split("/")
             if parts[0] in self.folders.strays and len(parts) > 1:
                 leftovers.add("images in folders beside the splits", uri)
                 continue
@@ -92,5 +93,5 @@ def open_folder(
         The folder cannot be listed, or ``labels`` lacks a class folder.
     """
     root = Root(path).path
-    found = find_image_folders(root, is_image, exclusion)
+    found = find_image_folders(root, is_image, exclusion, labels or ())
     return FolderSource(root, folder_labels(found.classes, labels), found, boxes, exclusion)

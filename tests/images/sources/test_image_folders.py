@@ -70,6 +70,43 @@ def test_a_lone_folder_of_images_is_not_a_class(tmp_path: Path, folder: str) -> 
     assert {label for label, _ in rows.values()} == {None}
 
 
+@pytest.mark.parametrize(
+    ("above", "beside"),
+    [
+        ("images/", "class_to_index.json"),
+        ("101_ObjectCategories/", "readme.txt"),
+        ("set/data/", "set/annotations/1.xml"),
+        ("images/", "empty/"),
+    ],
+)
+def test_a_level_above_the_classes_is_no_class(tmp_path: Path, above: str, beside: str) -> None:
+    rows, left = _scan(tmp_path, f"{above}cat/1.jpg", f"{above}dog/images/1.jpg", beside)
+    assert rows == {f"{above}cat/1.jpg": (0, None), f"{above}dog/images/1.jpg": (1, None)}
+    assert ("annotations" in left or "empty" in left) == beside.endswith(("/", "xml"))
+
+
+def test_a_level_above_splits_is_no_class(tmp_path: Path) -> None:
+    rows, _ = _scan(tmp_path, "imagenet/train/cat/1.jpg", "imagenet/train/dog/1.jpg")
+    assert rows == {
+        "imagenet/train/cat/1.jpg": (0, "train"),
+        "imagenet/train/dog/1.jpg": (1, "train"),
+    }
+
+
+@pytest.mark.parametrize(
+    "names", [["n01/images/1.jpg"], ["cat/2021/1.jpg"], ["cat/1.jpg", "cat/more/1.jpg"]]
+)
+def test_a_lone_class_stays_a_class(tmp_path: Path, names: list[str]) -> None:
+    rows, _ = _scan(tmp_path, *names)
+    assert {label for label, _ in rows.values()} == {0}
+
+
+def test_a_folder_that_the_labels_name_is_a_class(tmp_path: Path) -> None:
+    _scan(tmp_path, "dog/husky/1.jpg", "dog/pug/1.jpg")
+    entries = open_folder(str(tmp_path), {"dog": 7}).scan(Leftovers())
+    assert [entry.label for entry in entries] == [7, 7]
+
+
 def test_a_split_without_classes_is_unlabelled(tmp_path: Path) -> None:
     rows, _ = _scan(tmp_path, "train/n1/images/a.jpg", "train/n2/b.jpg", "val/images/v.jpg")
     assert rows == {
