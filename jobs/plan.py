@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -75,9 +75,11 @@ def plan(
     )
     limit = None if memory is None else int(memory * 2**30)
     warnings = check_fit(estimate, memory=limit, free=free_bytes(settings.run))
+    screening = _screening(prepared, estimate)
     if as_json:
         content = {
             **asdict(estimate),
+            "screening": screening,
             "total_bytes": estimate.total_bytes,
             "layers": len(prepared.spec.layers),
             "grid": list(prepared.spec.grid),
@@ -89,7 +91,10 @@ def plan(
         }
         print(json.dumps(content, indent=1))
         return
-    console.print(_table(estimate, prepared.spec, measured))
+    table = _table(estimate, prepared.spec, measured)
+    if screening is not None:
+        table.add_row("screening", _screening_words(screening))
+    console.print(table)
     if note:
         say(f"time: {note}")
     for of_model in prepared.notes:
@@ -115,6 +120,38 @@ def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, 
         f"of one worker on this machine, measured on {measured.rows:,} images; --measure N "
         "measures more of them, --rate and --gpus are for another machine"
     )
+
+
+def _screening(prepared: "Prepared", plan: "Plan") -> dict[str, Any] | None:
+    """Return what ``flowatlas screen`` of the finished run will take; None where it is impossible.
+
+    A forward pass takes at most as long as the map of an image, whose rate is known. So ``seconds``
+    and ``cost`` are upper bounds, None without a rate or a price.
+    """
+    from pipeline.audit.screening.effort import effort
+
+    if prepared.spec.multi_label:
+        return None
+    index, given = prepared.index, prepared.labelling.classes.values()
+    classes = len({output for output in given if output is not None})
+    if not classes:
+        classes = (index.highest_label or 0) + 1 if index.labelled else len(prepared.spec.classes)
+    passes = effort(classes).passes
+    hours = plan.images_per_second and passes / plan.images_per_second / 3600
+    per_hour = plan.cost and plan.seconds and plan.cost / (plan.seconds / 3600)
+    return {
+        "classes": classes,
+        "passes": passes,
+        "seconds": hours and hours * 3600 / plan.workers,
+        "cost": hours and per_hour and hours / plan.workers * per_hour,
+    }
+
+
+def _screening_words(screening: dict[str, Any]) -> str:
+    words = f"at most {screening['passes']:,} forward passes for {screening['classes']:,} classes"
+    if screening["seconds"] is not None:
+        words += f", {_time(screening['seconds'])} or less"
+    return words if screening["cost"] is None else f"{words}, cost {screening['cost']:,.2f}"
 
 
 def _gpus_per_actor(config: RunConfig) -> float:

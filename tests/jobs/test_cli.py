@@ -69,6 +69,7 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     assert planned.returncode == 0, planned.stderr
     assert "5 of 8 rows" in planned.stdout
     assert "with 4 actors at 10 images/s each" in planned.stdout
+    assert "forward passes for 3 classes" in planned.stdout
     assert "warning: 5 units keep 4 actors busy unevenly" in planned.stdout
     quick = flowatlas("plan", str(path))
     assert "images/s each" in quick.stdout
@@ -89,6 +90,8 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     content = json.loads(again.stdout)
     assert (content["rows"], content["units"], content["measured"]) == (40, 5, True)
     assert content["seconds"] > 0
+    assert content["screening"]["classes"] == 3
+    assert content["screening"]["seconds"] > 0
     refused = flowatlas("plan", str(path), "--like", config.run, "--memory", "0.01")
     assert refused.returncode == 1
     assert "has only 0.0 GiB" in refused.stderr

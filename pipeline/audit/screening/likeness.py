@@ -1,8 +1,9 @@
 """Likeness: do the carriers' crops share something that the other crops of their class lack?
 
 An object looks different in every photograph. What was added to photographs looks alike in all of
-them: the same text, sticker, frame or tint. So crops are compared in pairs, spot by spot, at a low
-resolution and with small shifts forgiven: where are carriers most like one another, and unlike the
+them: the same text, sticker, frame or tint. So crops are compared in pairs, spot by spot, with
+small shifts forgiven, in two ways: their colours at a low resolution, and their edges at a high one
+(:mod:`~pipeline.audit.screening.edges`). Where are carriers most like one another, and unlike the
 others? As many donors of the class drawn by lot say how much of that is chance.
 """
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.audit.screening.edges import agreement, edge_products
 from pipeline.audit.screening.parts import PARTS
 
 Float = NDArray[np.float64]
@@ -59,17 +61,29 @@ def likeness(
     (ratio, p)
         ``ratio`` is the difference of two carriers over that of a carrier and another donor, at
         the spot where it is least; ``p`` how many of as many donors drawn by lot have as little.
+        Of a region, those of colours or of edges, whichever are less likely, and ``p`` is doubled
+        for the choice.
     """
-    apart = _differences(donors, key).double()
     number, size = len(donors), len(carriers)
     random = np.random.default_rng(seed)
     member = torch.zeros(1 + draws, number, dtype=torch.float64)
     member[0, list(carriers)] = 1
     for row in range(1, 1 + draws):
         member[row, random.permutation(number)[:size]] = 1
-    found = torch.cat([_least(apart, part) for part in torch.split(member, _CHUNK)])
-    least = found.round(decimals=6).numpy()  # the last bits depend on where memory lies
-    return float(least[0]), float((1 + (least[1:] <= least[0]).sum()) / (1 + draws))
+    groups = torch.split(member, _CHUNK)
+    apart = _differences(donors, key).double()
+    found = [_ranked(torch.cat([_least(apart, part) for part in groups]))]
+    if PARTS[key].is_region:
+        products, energy = edge_products(donors, key)
+        found.append(_ranked(torch.cat([agreement(products, energy, part) for part in groups])))
+    chance, ratio = min((chance, ratio) for ratio, chance in found)
+    return ratio, min(1.0, len(found) * chance)
+
+
+def _ranked(found: Tensor) -> tuple[float, float]:
+    """Return the first of some numbers, and the share that is as small."""
+    numbers = found.round(decimals=6).numpy()  # the last bits depend on where memory lies
+    return float(numbers[0]), float((numbers <= numbers[0]).mean())
 
 
 def _least(apart: Tensor, member: Tensor) -> Tensor:

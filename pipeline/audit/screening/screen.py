@@ -4,20 +4,17 @@ Proposals need no map: a fixed set of parts of every class. What they do decides
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
-from pipeline.audit.screening.examination import TRANSPLANTS, Examined, open_examine
+from pipeline.audit.screening.effort import effort
+from pipeline.audit.screening.examination import Examined, open_examine
 from pipeline.audit.screening.judgement import judge
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.rounds import (
-    AGAIN,
     ATTEMPTS,
-    FIRST,
-    SECOND,
     Candidate,
     Screening,
     best,
@@ -26,51 +23,11 @@ from pipeline.audit.screening.rounds import (
     second_round,
 )
 from pipeline.audit.screening.screening_table import SCREENING, screening_table
-from pipeline.audit.screening.selection import RECIPIENTS, select_images
+from pipeline.audit.screening.selection import select_images
 from pipeline.engine import Engine, Job
 from pipeline.errors import ConfigError
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
-
-_LEAST_SECOND, _LEAST_LAST = 16, 8
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much a screening takes.
-
-    ``classes`` can be screened, ``too_small`` have too few images that the model gets right;
-    ``second`` and ``last`` parts come to these rounds at most; ``passes`` are forward passes of one
-    image at most.
-    """
-
-    classes: int
-    too_small: int
-    second: int
-    last: int
-    passes: int
-
-    @property
-    def sentence(self) -> str:
-        """The same in words."""
-        left = f"; {self.too_small} have too few images that are right" if self.too_small else ""
-        return (
-            f"{self.classes} classes × {len(PARTS)} parts{left}: at most {self.passes:,} forward "
-            f"passes; {self.second} parts of them in the second round, {self.last} in the last"
-        )
-
-
-def effort(classes: int, too_small: int = 0, donors: int = FIRST) -> Effort:
-    """Return the effort of screening ``classes`` classes of at least ``donors`` donors."""
-    second = _LEAST_SECOND + classes // 2
-    last = _LEAST_LAST + classes // 4
-    passes = (
-        RECIPIENTS
-        + classes * len(PARTS) * min(donors, FIRST)
-        + second * SECOND * AGAIN
-        + last * (4 * TRANSPLANTS + 2 * SECOND)
-    )
-    return Effort(classes, too_small, second, last, passes)
 
 
 def screen(

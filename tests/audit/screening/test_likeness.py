@@ -24,6 +24,10 @@ def sticker(image, turn):
     image[:, y : y + 7, x : x + 7] = torch.tensor([250.0, 210.0, 30.0])[:, None, None]
 
 
+def text(image, turn):
+    image[:, 41:46, 18 : 30 + turn % 2 : 3] = 255.0  # strokes of one pixel: the picture shows
+
+
 def frame(image, turn):
     image[:, :2], image[:, -2:], image[:, :, :2], image[:, :, -2:] = 40, 40, 40, 40
 
@@ -41,15 +45,16 @@ def stripes(image, turn):
     [
         (sticker, "block_13"),
         (sticker, "right"),
+        (text, "bottom"),
         (frame, "ring"),
         (tint, "colours"),
         (stripes, "spectrum"),
     ],
 )
 def test_what_carriers_share_is_seen_in_their_part(plant, part):
-    left, chance = likeness(donors(plant), CARRIERS, part, 0, 99)
+    left, chance = likeness(donors(plant), CARRIERS, part, 0, 199)
     assert chance <= 0.01
-    assert left < likeness(donors(), CARRIERS, part, 0, 99)[0]
+    assert left < likeness(donors(), CARRIERS, part, 0, 19)[0]
 
 
 @pytest.mark.parametrize("part", ["block_00", "ring", "colours", "spectrum"])
