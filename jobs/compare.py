@@ -1,10 +1,13 @@
 """Compare two aggregated runs, or two atlases: splits, checkpoints, models, transforms."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.console.command import run_command, say, usage
+
+if TYPE_CHECKING:
+    from pipeline.store import Run
 
 
 def compare(
@@ -44,7 +47,21 @@ def compare(
     classes = len(headlines) - headlines["class"].null_count
     summary = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
     say(f"{summary}; all that was compared: {run.rstrip('/')}/{path}")
+    say(_shown_in(one, path))
     gate.check(headlines)
+
+
+def _shown_in(run: "Run", path: str) -> str:
+    """Write the run's report again, if it has one; return where the comparison is shown."""
+    from pipeline.report.pages.comparison import comparison_tables
+    from pipeline.report.pages.templates import INDEX, comparison_page
+    from pipeline.steps import refresh_report
+
+    place = run.uri.rstrip("/")
+    if not run.exists(f"report/{INDEX.path}"):
+        return f"to see it side by side: flowatlas report {place}"
+    refresh_report(run)
+    return f"open {place}/report/{comparison_page([*comparison_tables(run)].index(path)).path}"
 
 
 _SHOWN = 20

@@ -108,6 +108,11 @@ AFTER_FLOWS = (
 """Everything after the flows, in order."""
 
 
+def refresh_report(run: Run) -> str:
+    """Write the report of a run again; return a sentence with its path. The step is then done."""
+    return _do(run, AFTER_FLOWS[-1], _no_engine)
+
+
 def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
     """Run the remaining steps after the flows, in order; yield the outcome of each.
 
@@ -129,15 +134,25 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
             yield Outcome(step.name, "done earlier", skipped=True)
             continue
         try:
-            sentence = step.work(run, open_engine)
+            sentence = _do(run, step, open_engine)
         except FlowatlasError as error:
             if not step.optional:
                 raise
             yield Outcome(step.name, f"skipped: {error}")
             continue
-        notes = _notes(run) | {step.name: _hash(run, step)}
-        run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
         yield Outcome(step.name, sentence)
+
+
+def _do(run: Run, step: Step, open_engine: OpenEngine) -> str:
+    """Do a step and remember what it read; return its sentence."""
+    sentence = step.work(run, open_engine)
+    notes = _notes(run) | {step.name: _hash(run, step)}
+    run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
+    return sentence
+
+
+def _no_engine() -> AbstractContextManager[Engine]:
+    raise AssertionError("this step computes nothing on an engine")
 
 
 def _hash(run: Run, step: Step) -> str:

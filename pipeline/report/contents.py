@@ -130,6 +130,8 @@ def gather(run: Run) -> Volume:
     for shown in (typical, untypical, mistakes):
         rows |= {row for images in shown.values() for row, _ in images}
     rows |= {row for confusion in answers.confusions for row in confusion.rows}
+    comparisons = read_comparisons(run)
+    rows |= {row for comparison in comparisons for row in comparison.rows}
     own = read_rows(run, atlas, quantiles, findings[:FINDINGS], rows)
     captions = read_captions(run, rows)
     failed = {row for row, caption in captions.items() if caption.correct is False}
@@ -150,7 +152,7 @@ def gather(run: Run) -> Volume:
         rows=own,
         neighbours=find_neighbours(own, pictures),
         verdicts=read_verdicts(run),
-        comparisons=read_comparisons(run),
+        comparisons=comparisons,
         clusters=read_clusters(run),
         outcomes=open_outcomes(run, atlas.table),
         exact=quantiles.exact,

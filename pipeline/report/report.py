@@ -201,9 +201,11 @@ def _write_comparison(volume: Volume, number: int) -> None:
     if flows := comparison.flows:
         for name, drawn in (("flow", flows.film), ("change", flows.signed)):
             volume.run.write(f"report/{_comparison_asset(number, name)}", drawn.content)
+    if images := comparison.images:
+        volume.run.write(f"report/{_comparison_asset(number, 'images')}", images.film.content)
     contents = volume.common() | {
         "comparison": comparison,
-        "sprites": {name: _comparison_asset(number, name) for name in ("flow", "change")},
+        "sprites": {name: _comparison_asset(number, name) for name in ("flow", "change", "images")},
     }
     _write(volume.run, comparison_page(number), contents)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.compare.agreement import agreement
 from pipeline.audit.compare.differences import differences, mark_headlines
+from pipeline.audit.compare.differing_images import differing_images
 from pipeline.audit.compare.mean_flows import mean_flows
 from pipeline.audit.compare.overlap import require_disjoint
 from pipeline.audit.compare.settings import comparable, compare_settings, run_names
@@ -79,8 +80,9 @@ def compare(
 ) -> pa.Table:
     """Compare two aggregated runs; write ``audit/compare-<other>.parquet`` of the first.
 
-    Two more tables hold the settings of both, and the mean flows of the whole and of the classes
-    that differ most, so that a report does not need the other run.
+    More tables hold the settings of both, the mean flows of the whole and of the classes that
+    differ most, and both maps of the images that differ most, so that a report does not need the
+    other run.
 
     Parameters
     ----------
@@ -106,15 +108,17 @@ def compare(
     named = atlas is not None or other_atlas is not None
     settings = compare_settings(one, other, *atlases)
     sides = run_names(settings)
+    same_method = comparable(settings)
     rows = differences(
         *atlases,
         same_layers=one.spec.layers == other.spec.layers,
         names=sides,
-        same_method=comparable(settings),
+        same_method=same_method,
     )
     headlines = mark_headlines(rows)
-    if not named:
-        rows += agreement(pair(one, other), atlases[0].names, sides)
+    pairs = None if named else pair(one, other)
+    if pairs is not None:
+        rows += agreement(pairs, atlases[0].names, sides)
     if not rows:
         raise ConfigError(
             f"nothing to compare: no image, and no class with {LEAST_IMAGES} images, is in both: "
@@ -129,6 +133,9 @@ def compare(
     one.write(companion_path(path, "settings"), parquet_bytes(settings))
     classes = [row["class"] for row in headlines if row.get("class") is not None]
     one.write(companion_path(path, "maps"), parquet_bytes(mean_flows(*atlases, classes)))
+    if pairs is not None:
+        images = differing_images(one, other, pairs, same_method=same_method)
+        one.write(companion_path(path, "images"), parquet_bytes(images))
     one.write(path, parquet_bytes(table))
     return table
 

@@ -28,10 +28,12 @@ class Pairs:
 
     ``jsd``: Jensen–Shannon divergence in bits between the two accumulated flows, [0, 1].
     ``correlation``: Spearman's between their cells. Both are NaN where a flow has no mass.
-    ``label`` is that of the first run, -1 for none; ``right`` (2, n) is 1, 0, or -1 for unknown.
+    ``label`` is that of the first run, -1 for none; ``right`` (2, n) is 1, 0, or -1 for unknown;
+    ``other_rows`` are those of the other run.
     """
 
     rows: NDArray[np.int64]
+    other_rows: NDArray[np.int64]
     label: NDArray[np.int64]
     predicted: NDArray[np.int64]
     right: NDArray[np.int64]
@@ -58,11 +60,12 @@ def pair(one: Run, other: Run) -> Pairs:
     for lo in range(0, len(rows), _BLOCK):
         cut = slice(lo, lo + _BLOCK)
         p, q = (
-            _flows(run, wanted[cut], grid) for run, wanted in ((one, rows), (other, other_rows))
+            flows_on(grid, run, wanted[cut]) for run, wanted in ((one, rows), (other, other_rows))
         )
         jsd[cut], correlation[cut] = divergence(p, q), rank_correlation(p, q)
     return Pairs(
         rows=rows[fine],
+        other_rows=other_rows[fine],
         label=parts[0]["label"][fine],
         predicted=np.stack([part["pred"][fine] for part in parts]),
         right=np.stack([part["correct"][fine] for part in parts]),
@@ -135,7 +138,7 @@ def _same_pixels(
     return same
 
 
-def _flows(run: Run, rows: NDArray[np.int64], grid: tuple[int, int]) -> Float:
+def flows_on(grid: tuple[int, int], run: Run, rows: NDArray[np.int64]) -> Float:
     """Return accumulated, normalised flows of rows on a grid, (n, cells); zeros without mass."""
     lo, hi = int(rows.min()), int(rows.max()) + 1
     if hi - lo <= 4 * len(rows):

@@ -2,16 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path
+from pipeline.audit.compare.differing_images import IMAGES_SCHEMA
 from pipeline.audit.compare.settings import (
     ATLAS,
     RUN,
+    comparable,
     differing,
     run_names,
     settings_sentence,
@@ -19,6 +20,7 @@ from pipeline.audit.compare.settings import (
 from pipeline.audit.text.quoting import visible
 from pipeline.report.charts import Chart, Series, depth_chart
 from pipeline.report.pages.depth import CURVES
+from pipeline.report.pictures.image_pairs import ImagePairs, draw_image_pairs
 from pipeline.report.pictures.mean_flows import MeanFlows, draw_mean_flows
 from pipeline.store import Run
 
@@ -46,15 +48,14 @@ class Difference:
 class ComparisonPage:
     """What differs between this run and another, or between two of its atlases.
 
-    ``name`` is the other's in the list of comparisons, ``sides`` are the names of both.
+    ``sides`` are the names of both, this run's first. ``same_method``: their maps mean the same.
     ``paired`` are the sentences on images that both hold; ``settings`` those that differ, after
     where the runs are stored, and ``settings_sentence`` sums them up; ``differences`` the whole
     first, then the classes, the largest difference first, of ``found`` classes in all; ``charts``
     the mean of all images over depth for the same class mix, the other run dashed; ``flows`` the
-    mean flows of both.
+    mean flows of both; ``images`` those in which they differ most.
     """
 
-    name: str
     sides: tuple[str, str]
     settings_sentence: str
     paired: tuple[str, ...]
@@ -63,26 +64,42 @@ class ComparisonPage:
     found: int
     charts: tuple[Chart, ...]
     flows: MeanFlows | None
+    images: ImagePairs | None
+    same_method: bool
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """The shown images, as rows of this run."""
+        return frozenset(row["row"] for row in self.images.rows) if self.images else frozenset()
+
+
+def comparison_tables(run: Run) -> dict[str, pa.Table]:
+    """Return the comparisons of a run, by their paths; those of an older version are left out.
+
+    Their order is that of the pages.
+    """
+    tables = {path: run.table(path) for path in run.list("audit") if _FILE.fullmatch(path)}
+    return {path: table for path, table in tables.items() if table.schema.equals(COMPARE_SCHEMA)}
 
 
 def read_comparisons(run: Run) -> tuple[ComparisonPage, ...]:
-    """Return the comparisons of a run, by their paths; those of an older version are left out."""
+    """Return the page of every comparison of a run, by their paths."""
     found = []
-    for path in run.list("audit"):
-        if _FILE.fullmatch(path) and (table := run.table(path)).schema.equals(COMPARE_SCHEMA):
-            settings, maps = (
-                run.table(companion_path(path, name)) for name in ("settings", "maps")
-            )
-            found.append(_comparison(table, settings, maps))
+    for path, table in comparison_tables(run).items():
+        settings, maps = (run.table(companion_path(path, name)) for name in ("settings", "maps"))
+        images = companion_path(path, "images")
+        shown = run.table(images) if run.exists(images) else IMAGES_SCHEMA.empty_table()
+        found.append(_comparison(table, settings, maps, shown))
     return tuple(found)
 
 
-def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> ComparisonPage:
+def _comparison(
+    table: pa.Table, settings: pa.Table, maps: pa.Table, images: pa.Table
+) -> ComparisonPage:
     rows = table.to_pylist()
     headlines = [row for row in rows if row["sentence"] and row["headline"]]
     places = [row for row in settings.to_pylist() if row["setting"] in (RUN, ATLAS)]
     return ComparisonPage(
-        name=_name({row["setting"]: row for row in places}),
         sides=run_names(settings),
         settings_sentence=settings_sentence(settings),
         paired=tuple(
@@ -93,6 +110,8 @@ def _comparison(table: pa.Table, settings: pa.Table, maps: pa.Table) -> Comparis
         found=sum(row["class"] is not None for row in headlines),
         charts=_charts(rows, run_names(settings)[1]),
         flows=draw_mean_flows(maps),
+        images=draw_image_pairs(images),
+        same_method=comparable(settings),
     )
 
 
@@ -103,17 +122,6 @@ def _is_set(row: dict[str, str]) -> bool:
 def _difference(row: dict[str, Any]) -> Difference:
     supporting = tuple(row["supporting"].split(", ")) if row["supporting"] else ()
     return Difference(row, supporting[:SUPPORTING], len(supporting))
-
-
-def _name(places: dict[str, dict[str, str]]) -> str:
-    """Name the other run by its folder, and its atlas; one of the same run by the atlas alone."""
-    where, atlas = places[RUN], places[ATLAS]
-    folder = PurePosixPath(where["other"].rstrip("/")).name
-    if not _is_set(atlas):
-        return folder
-    ours, theirs = (atlas[key] or "all" for key in ("value", "other"))
-    same = where["value"].rstrip("/") == where["other"].rstrip("/")
-    return f"atlas {theirs}{'' if same else f' of {folder}'} (here: atlas {ours})"
 
 
 def _charts(rows: list[dict[str, Any]], other: str) -> tuple[Chart, ...]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.images import Crop
 from pipeline.report.pictures.frames import VIEWS, draw_frames
-from pipeline.report.pictures.palettes import INFERNO
+from pipeline.report.pictures.palettes import TRANSPARENT
 from pipeline.report.pictures.sprites import Sprite, webp
 from pipeline.store import Run
 from pipeline.store.crops import CropReader
@@ -26,8 +26,6 @@ GUTTER = 1
 _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stored maps
 _BOXES = 7  # along a side, as the atlas pools flows
 _TALLEST = 16_383  # pixels, WebP's limit
-_ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
-_COLOURS = np.concatenate([INFERNO, _ALPHA[:, None]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def draw_overlay(flows: NDArray[np.float32]) -> Overlay | None:
     padded = np.pad(frames.levels, around, mode="edge")
     columns, _, high, wide = padded.shape
     values = padded.transpose(1, 2, 0, 3).reshape(layers * high, columns * wide)
-    content = webp(Image.fromarray(_COLOURS[values], "RGBA"), lossless=True)
+    content = webp(Image.fromarray(TRANSPARENT[values], "RGBA"), lossless=True)
     return Overlay(content, frames.lifts)
 
 

@@ -34,5 +34,9 @@ def _interpolated(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 INFERNO = _inferno()
 """Perceptually uniform, safe for colour-blind readers, monotonic in grey print."""
 
+_ALPHA = (np.linspace(0, 1, 256) ** 0.75 * 255).astype(np.uint8)
+TRANSPARENT = np.concatenate([INFERNO, _ALPHA[:, None]], axis=1)
+"""The same with an opacity (256, 4), to lie over a photo: nothing hides nothing."""
+
 DIVERGING = _interpolated(_colours(_PURPLE_ORANGE))
 """Violet below, white at zero, orange above; safe for colour-blind readers."""

@@ -58,8 +58,8 @@ def sprite(levels: NDArray[np.uint8], columns: int, palette: NDArray[np.uint8] =
         0..255, positions on ``palette``.
     columns : int
         Maps in a row; the last row may be shorter.
-    palette : uint8 (256, 3)
-        Colours of the levels.
+    palette : uint8 (256, 3) or (256, 4)
+        Colours of the levels, with an opacity where there are four.
     """
     count, height, width = levels.shape
     rows = -(-count // columns)

@@ -1,3 +1,4 @@
+import html
 import re
 
 import pyarrow as pa
@@ -36,7 +37,7 @@ def test_a_comparison_is_what_the_audit_says(run, comparison):
 
 
 def test_the_other_is_named_by_its_folder_and_its_settings_are_shown(comparison):
-    assert comparison.name == "b>"
+    assert comparison.sides == ("run", "b>")
     told = {row["setting"]: row for row in comparison.settings}
     assert told["Run"]["value"] != told["Run"]["other"]
     assert told["Dataset fingerprint"]["other"] == f"{5:032x}"
@@ -49,7 +50,8 @@ def test_two_atlases_are_named(tmp_path):
         aggregate(run, where=f"row {'<' if name == 'train' else '>='} 100", name=name, workers=1)
     compare(run, run, "train", "val")
     (found,) = read_comparisons(run)
-    assert found.name == "atlas val (here: atlas train)"
+    assert found.sides == ("atlas train", "atlas val")
+    assert found.images is None
     told = {row["setting"]: row for row in found.settings}
     assert told["Filter"]["other"] == "row >= 100"
 
@@ -72,8 +74,25 @@ def test_its_page_is_linked_and_tells_the_differences(report, comparison):
     assert 'href="comparisons/1.html"' in (report / "index.html").read_text()
     page = (report / "comparisons/1.html").read_text()
     assert "<b>other</b>" not in page
+    for side in comparison.sides:
+        assert html.escape(side) in page
     rows = len(comparison.differences) + len(comparison.settings)
     assert page.count("<tr>") == 2 + rows
+
+
+def test_its_page_shows_the_images_that_differ_most_with_both_maps(report, run, comparison):
+    shown = comparison.images
+    assert len(shown.rows) == 12
+    apart = [row["jsd"] for row in shown.rows]
+    assert apart == sorted(apart, reverse=True)
+    assert shown.film.rows * shown.film.columns == 2 * len(shown.rows)
+    page = (report / "comparisons/1.html").read_text()
+    for row in comparison.rows:
+        assert f'href="../rows/{row}.html"' in page
+        assert (report / f"rows/{row}.html").is_file()
+    for side in comparison.sides:
+        assert page.count(f"Its flow in {html.escape(side, quote=False)}") == len(shown.rows)
+    assert (report / "assets/comparisons/1-images.webp").stat().st_size > 0
 
 
 def test_its_page_shows_the_mean_flows_in_words_too(report, comparison):
