@@ -4,6 +4,7 @@ import typer
 
 from jobs.aggregate import aggregate
 from jobs.audit import audit
+from jobs.benchmark import benchmark
 from jobs.compare import compare
 from jobs.confirm import confirm
 from jobs.demo import demo
@@ -32,6 +33,7 @@ for command in (
     run,
     labels,
     plan,
+    benchmark,
     flows,
     submit,
     aggregate,

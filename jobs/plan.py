@@ -62,7 +62,10 @@ def plan(
         )
     note = None
     if not (measure or like or rate):
-        rate, note = _quick_rate(settings, prepared)
+        measured, note = _benchmarked(config, settings, prepared)
+        if measured is None:
+            rate, quick = _quick_rate(settings, prepared)
+            note = f"{quick}; {note}" if note else quick
     per_actor = _gpus_per_actor(settings)
     workers = int(gpus / per_actor + 1e-9) if gpus else actors or _workers(settings, measured)
     estimate = plan_run(
@@ -104,6 +107,26 @@ def plan(
         say(f"not used: {leftover}")
     for sentence in warnings:
         say(f"warning: {sentence}")
+
+
+def _benchmarked(
+    path: Path, config: RunConfig, prepared: "Prepared"
+) -> tuple["Measured | None", str | None]:
+    """Return what ``flowatlas benchmark`` measured with these settings, and where."""
+    from pipeline.engine.benchmark.result import load_benchmark, place_beside
+
+    found = load_benchmark(path)
+    if found is None:
+        return None, None
+    name, machine = place_beside(path).name, found.machine
+    together = found.of(config, prepared.spec)
+    if together is None:
+        return None, f"{name} is of other settings: run flowatlas benchmark again to use it"
+    gpus = f", {machine.gpus} × {machine.gpu}" if machine.gpus else ""
+    return together.measured, (
+        f"from {name} of {found.made[:10]} ({machine.processor}, {machine.cpus} CPUs{gpus}); "
+        "--measure N measures here and now, --rate and --gpus are for another machine"
+    )
 
 
 def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, str]:

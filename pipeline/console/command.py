@@ -16,7 +16,7 @@ from pipeline.console.debug import debug
 from pipeline.errors import ConfigError, FlowatlasError, first_line
 
 console = Console()
-_errors = Console(stderr=True)
+errors = Console(stderr=True)
 
 
 def say(line: str, to: Console = console, style: str | None = None) -> None:
@@ -107,5 +107,5 @@ def run_app(app: typer.Typer) -> None:
         message = str(error)
         if isinstance(error, BaseError):
             message = f"the object store failed: {first_line(error)}; check the URL and the keys"
-        say(f"error: {message}", _errors, style="red")
+        say(f"error: {message}", errors, style="red")
         sys.exit(1)

@@ -53,11 +53,21 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     images in the batch do not depend on it. An image with non-finite maps or logits is quarantined.
     The time of the flow is added to ``clock`` as ``compute``.
     """
-    spec = context.run.spec
-    shown = _on_device(batch, spec.input["size"], context.device)
+    shown = shown_on_device(batch, context.run.spec.input["size"], context.device)
     inputs = context.transform.normalise(shown)
     with clock("compute"):
         explained = explain(batch, inputs, context)
+    return measure_batch(batch, shown, explained, context)
+
+
+def measure_batch(
+    batch: Sequence[LoadedImage], shown: Tensor, explained: Explained, context: Context
+) -> ComputedBatch:
+    """Measure the explained images of a batch and bring all of it to the host.
+
+    ``shown`` are the pixels (B, 3, H, W) uint8 on the device.
+    """
+    spec = context.run.spec
     flow, label_maps = explained.flow, explained.label_maps
     columns = {column.name for column in spec.columns}
     boxes = _padded(batch, flow.target, context.device) if "box_area" in columns else None
@@ -79,7 +89,9 @@ def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) 
     )
 
 
-def _on_device(batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device) -> Tensor:
+def shown_on_device(
+    batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device
+) -> Tensor:
     """Return the pixels (B, 3, H, W) uint8, zeros for images that could not be used."""
     if isinstance(batch, LoadedBatch) and batch.pixels is not None:
         return torch.from_numpy(batch.pixels).to(device, non_blocking=True)

@@ -1,31 +1,22 @@
 """What units really need: from a run's receipts, or from a sample that is run first."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
-from obstore.store import ObjectStore
 
 from pipeline.config import RunConfig
+from pipeline.engine.planning.sample import Sample
 from pipeline.engine.preparation import Prepared
 from pipeline.engine.run import open_engine
 from pipeline.engine.scheduling.interface import Job
 from pipeline.engine.worker import open_flows
 from pipeline.errors import RunIncomplete
-from pipeline.store import (
-    Receipt,
-    RunSpec,
-    Spool,
-    create_run,
-    open_store,
-    valid_receipts,
-)
-from pipeline.store.index import box_rows, index_rows
+from pipeline.store import Receipt, valid_receipts
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import open_run
@@ -62,6 +53,8 @@ class Measured:
         Of one worker.
     start_seconds : float
         From requesting workers to the start of the first unit; 0 if unknown.
+    stages : Mapping[str, float]
+        Seconds of every stage per image; see :class:`pipeline.engine.worker.FlowWorker`.
     """
 
     rows: int
@@ -73,6 +66,7 @@ class Measured:
     memory: int
     images_per_second: float
     start_seconds: float = 0.0
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure_run(uri: str, unit_rows: int) -> Measured:
@@ -87,15 +81,7 @@ def measure_run(uri: str, unit_rows: int) -> Measured:
     receipts = list(valid_receipts(run.store, run.spec).values())
     if not receipts:
         raise RunIncomplete(f"no unit of {uri} is done yet; measure with --measure instead")
-    # Computing or committing limits the rate; the overlapped stages run meanwhile.
-    seconds = [
-        max(
-            sum(spent for stage, spent in receipt.seconds.items() if stage not in _OVERLAPPED),
-            receipt.seconds.get("commit", 0.0),
-        )
-        for receipt in receipts
-    ]
-    rate = sum(map(_rows, receipts)) / sum(seconds)
+    rate = _rate(receipts)
     enough = range(-(-2 * _PART_ROWS // run.spec.unit_rows))
     parts = [run.summary_part(receipt.unit) for _, receipt in zip(enough, receipts, strict=False)]
     return _measured(receipts, pa.concat_tables(parts), unit_rows, 1, rate)
@@ -111,53 +97,35 @@ def measure_sample(config: RunConfig, prepared: Prepared, rows: int) -> Measured
     FlowatlasError
         As in a real run.
     """
+    sample = Sample(config, prepared, rows)
+    with TemporaryDirectory(prefix="flowatlas-sample-") as folder:
+        return measure_workers(config, sample, len(sample), folder)
+
+
+def measure_workers(config: RunConfig, sample: Sample, rows: int, folder: str) -> Measured:
+    """Run ``rows`` images of a sample, repeated if it has fewer, with this machine's workers.
+
+    Written to ``folder``, a path or a URL, where there is nothing yet; otherwise as
+    :func:`measure_sample`.
+    """
     here = config.cluster.model_copy(update={"address": "local"})
     alone = config.model_copy(update={"cluster": here})
-    with TemporaryDirectory(prefix="flowatlas-sample-") as folder, open_engine(alone) as engine:
-        spec, parts = _sample(prepared, config, rows, engine.workers)
-        create_run(open_store(folder, create=True), spec, parts)
+    batch = config.flow.batch_size
+    with open_engine(alone) as engine:
+        batches = max(1, round(rows / batch / engine.workers / _UNITS_PER_WORKER))
+        spec = sample.create(folder, rows, batches * batch)
         begin = time.perf_counter()
         receipts: list[Receipt] = []
-        ends: list[float] = []
         opener = partial(open_flows, readers=config.cluster.readers)
         for receipt in engine.run(Job(folder, 1, opener), spec.units):
             receipts.append(receipt)
-            ends.append(time.perf_counter() - begin)
+        end = time.perf_counter() - begin
         workers = min(engine.workers, len(receipts))
         summary = open_run(folder).summary().to_table()
     # Up to here every worker has finished about one unit.
-    warm = min(workers, len(receipts) - 1)
-    later = sum(map(_rows, receipts[warm:]))
-    rate = later / (ends[-1] - ends[warm - 1]) / workers if warm else rows / ends[-1]
-    start = max(0.0, ends[0] - _rows(receipts[0]) / rate)
-    return _measured(receipts, summary, prepared.spec.unit_rows, workers, rate, start)
-
-
-def _sample(
-    prepared: Prepared, config: RunConfig, rows: int, workers: int
-) -> tuple[RunSpec, Spool]:
-    """Describe a run of evenly spaced rows, and write its index."""
-    spec = prepared.spec
-    taken = np.unique(np.linspace(0, spec.rows - 1, min(rows, spec.rows)).astype(np.int64))
-    batch = config.flow.batch_size
-    batches = max(1, round(len(taken) / batch / workers / _UNITS_PER_WORKER))
-    store = prepared.parts.store if prepared.parts else open_store(config.run)
-    spool = Spool()
-    spool.add(0, _taken(store, index_rows, taken), _taken(store, box_rows, taken))
-    spool.finish({})
-    unit_rows = min(spec.unit_rows, batches * batch)
-    return replace(spec, rows=len(taken), unit_rows=unit_rows, fingerprint="sample"), spool
-
-
-def _taken(
-    store: ObjectStore,
-    between: Callable[[ObjectStore, int, int], pa.Table],
-    rows: NDArray[np.int64],
-) -> pa.Table:
-    """Return the given rows of an index or of its boxes, numbered 0, 1, 2, …."""
-    table = pa.concat_tables([between(store, int(row), int(row) + 1) for row in rows])
-    numbers = pa.array(np.searchsorted(rows, table["row"].to_numpy()), pa.int64())
-    return table.set_column(0, table.schema.field(0), numbers)
+    rate = _rate(receipts[min(workers, len(receipts) - 1) :])
+    start = max(0.0, end - sum(map(_seconds, receipts)) / workers)
+    return _measured(receipts, summary, sample.spec.unit_rows, workers, rate, start)
 
 
 def _measured(
@@ -176,6 +144,10 @@ def _measured(
         if item.path != summary_path(receipt.unit)
     )
     value_bytes, part_bytes = _part_size(summary, unit_rows)
+    stages = defaultdict[str, float](float)
+    for receipt in receipts:
+        for stage, spent in receipt.seconds.items():
+            stages[stage] += spent
     return Measured(
         rows=rows,
         unit_rows=max(map(_rows, receipts)),
@@ -186,6 +158,7 @@ def _measured(
         memory=max(receipt.memory for receipt in receipts),
         images_per_second=images_per_second,
         start_seconds=start_seconds,
+        stages={stage: seconds / rows for stage, seconds in sorted(stages.items())},
     )
 
 
@@ -206,6 +179,20 @@ def _part_size(summary: pa.Table, unit_rows: int) -> tuple[float, float]:
     large = len(parquet_bytes(summary.slice(0, 2 * size).combine_chunks()))
     growth = (large - small) / size
     return growth, small - growth * size
+
+
+def _rate(receipts: Sequence[Receipt]) -> float:
+    """Return the images per second of the worker of some units."""
+    return sum(map(_rows, receipts)) / sum(map(_seconds, receipts))
+
+
+def _seconds(receipt: Receipt) -> float:
+    """Return how long a unit keeps its worker from the next one.
+
+    Computing or committing limits the rate; the overlapped stages run meanwhile.
+    """
+    ahead = sum(spent for stage, spent in receipt.seconds.items() if stage not in _OVERLAPPED)
+    return max(ahead, receipt.seconds.get("commit", 0.0))
 
 
 def _rows(receipt: Receipt) -> int:

@@ -21,9 +21,16 @@ def open_readers(run: Run, count: int, kind: ReadersKind) -> AbstractContextMana
     Threads cost less where computing leaves the interpreter's lock to them, as on a CPU; beside a
     GPU, which is fed by many small calls, they would hold it up.
     """
-    if kind == "threads" or (kind == "auto" and not torch.cuda.is_available()):
+    if resolved(kind) == "threads":
         return thread_readers(image_reader(run), count)
     return process_readers(settings(run), count)
+
+
+def resolved(kind: ReadersKind) -> ReadersKind:
+    """Return what ``auto`` means in this process."""
+    if kind != "auto":
+        return kind
+    return "processes" if torch.cuda.is_available() else "threads"
 
 
 def settings(run: Run) -> Settings:

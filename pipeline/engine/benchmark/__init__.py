@@ -1,0 +1,1 @@
+"""What this machine does with a run: every part alone, all together, and the settings to use."""
