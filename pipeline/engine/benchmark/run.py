@@ -86,11 +86,12 @@ def benchmark(
         alone = bench.alone(engine.cpus)
         together, notes = bench.together(engine.cpus, alone["step"], alone["reading"])
         bench.plain(alone)
+        machine = _machine(engine.cpus)  # while Ray runs, which knows them
     first = together[0]
     batches = bench.batches
     return Benchmark(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=_machine(engine.cpus),
+        machine=machine,
         config_hash=spec.config_hash,
         weights_sha256=spec.weights_sha256,
         model=config.model.name,
