@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from selenium.webdriver.support.ui import Select
 
+from pipeline.report.contents import gather
+from pipeline.report.opening.shared import Shared
+from pipeline.report.report import _write_class, _write_index
 from tests.browser.opened import css
 from tests.report.reported import NAMES, TAGGED
 
@@ -46,12 +51,12 @@ def test_the_measure_is_chosen_and_back_finds_it_again(look):
     driver = look("index.html")
     before = places(driver)
     assert len(before) == len(NAMES)
-    Select(driver.find_element("id", "measure")).select_by_value("centre_flow")
+    Select(driver.find_element("id", "measure")).select_by_value("mass_flow")
     chosen = places(driver)
     assert chosen != before
     assert [text.split()[1] for text in chosen] == [text.split()[1] for text in before]
-    assert css(driver, ".scatter .across.title")[0].text.startswith("centre_flow")
-    assert "measure=centre_flow" in driver.current_url
+    assert css(driver, ".scatter .across.title")[0].text.startswith("mass_flow")
+    assert "measure=mass_flow" in driver.current_url
     driver.execute_script(
         "document.querySelector('.scatter .point').dispatchEvent("
         "new MouseEvent('click', {bubbles: true, cancelable: true}))"
@@ -89,6 +94,59 @@ def test_search_sort_and_filter_survive_back(look):
     assert names(driver) == found
     assert driver.find_element("id", "left").text == left
     assert css(driver, "th[aria-sort]")[0].get_attribute("data-key") == "accuracy"
+
+
+def test_search_sort_and_filter_need_no_mouse(look):
+    driver = look("index.html")
+    driver.find_element("id", "find").send_keys("e")
+    css(driver, "th[data-key=accuracy] button")[0].send_keys(SPACE)
+    driver.find_element("id", "verdict").send_keys("used")
+    found, left = names(driver), driver.find_element("id", "left").text
+    assert 0 < len(found) < len(NAMES)
+    css(driver, "#classes tbody tr:not([hidden]) th a")[0].send_keys(ENTER)
+    assert "/classes/" in driver.current_url
+    driver.back()
+    assert (names(driver), driver.find_element("id", "left").text) == (found, left)
+    assert css(driver, "th[aria-sort]")[0].get_attribute("data-key") == "accuracy"
+
+
+@pytest.fixture
+def sharing(run, report):
+    """The report of a run with a cell that all classes share; as it was, afterwards."""
+    shared = Shared(((0, 0),), (6, 8), len(NAMES), len(NAMES), len(NAMES), 3.5, None)
+    volume = replace(gather(run), shared=shared)
+    ids = [fact.id for fact in volume.classes]
+    pages = [report / "index.html", report / f"classes/{TAGGED}.html"]
+    kept = {page: page.read_bytes() for page in pages}
+    _write_index(volume)
+    _write_class(volume, ids.index(TAGGED))
+    yield
+    for page, content in kept.items():
+        page.write_bytes(content)
+
+
+def test_what_all_classes_share_is_masked_by_keyboard_on_every_page(look, sharing):
+    driver = look("index.html")
+
+    def masks(selector):
+        found = css(driver, selector)
+        assert found
+        return {item.value_of_css_property("mask-image") != "none" for item in found}
+
+    assert masks("#shared .tile.flow") == {False}
+    driver.find_element("id", "mask").send_keys(SPACE)
+    assert masks("#shared .tile.flow") == {True}
+    assert masks("#sure .lens") == {True}
+    assert "mask=on" in driver.current_url
+    css(driver, f"#classes a[href='classes/{TAGGED}.html']")[-1].send_keys(ENTER)
+    assert "/classes/" in driver.current_url
+    assert masks(".film .tile.flow") == masks(".shot .lens") == {True}
+    driver.find_element("id", "mask").send_keys(SPACE)
+    assert masks(".film .tile.flow") == masks(".shot .lens") == {False}
+    assert "mask=on" not in driver.current_url
+    driver.back()
+    assert masks("#shared .tile.flow") == {True}
+    assert driver.find_element("id", "mask").is_selected()
 
 
 def test_confusions_lead_to_the_wrong_images_of_the_class(look):

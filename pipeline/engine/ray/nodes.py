@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ray
 
 from pipeline.config import ClusterConfig
+from pipeline.errors import FlowatlasError, first_line
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only descriptors and receipts are sent; by default Ray would take 30 % of the memory."""
@@ -61,19 +62,28 @@ def connect(address: str | None) -> bool:
 
     ``local`` starts Ray here in any case. Returns whether a cluster was joined; nodes may
     join and leave it.
+
+    Raises
+    ------
+    FlowatlasError
+        There is no cluster at ``address``, or Ray does not start here.
     """
     address = address or os.environ.get("RAY_ADDRESS", "local")
     on_term = signal.getsignal(signal.SIGTERM)
-    if address != "local":
-        ray.init(address=address, log_to_driver=True)
-    else:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            logging_level="error",
-            log_to_driver=True,
-        )
+    here = {
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "logging_level": "error",
+    }
+    try:
+        ray.init(address=address, log_to_driver=True, **(here if address == "local" else {}))
+    except Exception as error:  # Ray raises plain ones, such as after 30 s on a busy machine
+        ray.shutdown()
+        what = "start on this machine" if address == "local" else f"join a cluster at {address}"
+        raise FlowatlasError(
+            f"Ray could not {what}: {first_line(error).rstrip('.')}. Try the same command again, "
+            "or compute without Ray: cluster: {engine: local} in the configuration"
+        ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray's own handler exits at once
     return address != "local"

@@ -117,7 +117,8 @@ async function list() {
     const open = make("button", { type: "button", textContent: row });
     open.setAttribute("aria-label", `Look at row ${row}`);
     open.addEventListener("click", () => look(row));
-    const cells = [uri, named(label[row]), named(pred[row]), figure(confidence[row]), name === "confidence" ? "" : figure(measure[row])];
+    const wrong = label[row] >= 0 && pred[row] >= 0 && label[row] !== pred[row];
+    const cells = [uri, named(label[row]), `${wrong ? "✗ " : ""}${named(pred[row])}`, figure(confidence[row]), name === "confidence" ? "" : figure(measure[row])];
     const line = make("tr", {}, make("th", { scope: "row" }, open), ...cells.map((text) => make("td", { textContent: text })));
     line.dataset.row = row;
     lines.push(line);

@@ -66,6 +66,17 @@ function maskable() {
   const root = document.documentElement;
   const masked = remembered.get("mask") === "on";
   root.classList.toggle("masked", masked);
+  // The choice goes along to the report's other pages, in their address.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (!link) return;
+    const to = new URL(link.href.baseVal ?? link.href, location.href);
+    if (to.protocol !== location.protocol || to.pathname === location.pathname || !to.pathname.endsWith(".html")) return;
+    if (root.classList.contains("masked")) to.searchParams.set("mask", "on");
+    else if (to.searchParams.has("mask")) to.searchParams.delete("mask");
+    else return;
+    link.setAttribute("href", to.href);
+  }, true);
   if (!box) return;
   box.checked = masked;
   box.addEventListener("change", () => {

@@ -12,10 +12,11 @@ from pipeline.report.pages.measures import meaning, whole_columns
 
 WIDTH, HEIGHT = 720.0, 360.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 16.0, 12.0, 40.0
-FIRST = ("mass_flow", "centre_flow")
+FIRST = ("centre_flow", "mass_flow")
 """The measure that is shown first: the first of these that there is."""
 NAMED = 3
-"""Classes whose names stand in the picture: those with the lowest value up the side."""
+"""Classes whose names stand in the picture, besides the first with findings: those with the lowest
+value up the side."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def class_scatter(
     if not len(shown):
         return None
     ticks = nice_ticks(float(shown.min()), float(shown.max()))
-    lowest = sorted(known, key=lambda fact: (side[fact.id], fact.id))[:NAMED]
+    named = sorted(known, key=lambda fact: (side[fact.id], fact.id))[:NAMED]
+    named += [fact for fact in known if fact.findings][:NAMED]
     return Scatter(
         up=rate if labelled else "mean confidence",
         measures=tuple((column, meaning(column) or column) for column in columns),
@@ -87,7 +89,7 @@ def class_scatter(
                 y=_up(side[fact.id]),
                 up=side[fact.id],
                 values=tuple(_rounded(float(value)) for value in means[:, fact.position]),
-                named=fact in lowest,
+                named=fact in named,
             )
             for fact in known
         ),
