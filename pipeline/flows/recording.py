@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
+from pipeline.flows.products import accumulates, per_head
 from pipeline.models import Anatomy, Layer
 from pipeline.models.sharing import of_this_thread
 from pipeline.models.structure.anatomy import Rows
@@ -51,12 +52,15 @@ class Attention:
         exact = torch.promote_types(self.query.dtype, torch.float32)
         if self.weights is not None:
             return self.weights[:, :, tokens].to(exact)
-        query = self.query[:, :, tokens].to(exact) * self.scale
-        if query.shape[2] == 1:
+        query = self.query[:, :, tokens]
+        if accumulates(self.key) and query.dtype == self.key.dtype:
+            scores = per_head(query, self.key) * self.scale
+        elif query.shape[2] == 1:
             # Keys on the left: transposing one query copies less than transposing the keys.
+            query = query.to(exact) * self.scale
             scores = (self.key.to(exact) @ query.transpose(-2, -1)).transpose(-2, -1)
         else:
-            scores = query @ self.key.to(exact).transpose(-2, -1)
+            scores = (query.to(exact) * self.scale) @ self.key.to(exact).transpose(-2, -1)
         if self.mask is None:
             return scores.softmax(dim=-1)
         mask = self.mask if self.mask.shape[-2] == 1 else self.mask[..., tokens, :]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.flows.flow import Flow, check_targets
+from pipeline.flows.products import accumulates, per_head
 from pipeline.flows.recording import Attention, Recording
 from pipeline.flows.references.gallery import Gallery
 from pipeline.flows.transformer import TransformerMethod, graphs
@@ -174,13 +175,19 @@ def _contribution(attention: Attention, layer: Layer, gradient: Tensor) -> tuple
     images, _, keys, _ = attention.key.shape
     exact = torch.promote_types(gradient.dtype, torch.float32)
     total, kept = gradient.new_zeros(images, keys, dtype=exact), gradient.new_zeros(images)
-    value, read = attention.value.to(exact), 0
+    value, read = attention.value, 0
+    as_it_is = accumulates(value) and gradient.dtype == value.dtype
+    if not as_it_is:
+        value = value.to(exact)
     for part, paid in attention.slabs(layer.rows):
-        slope = gradient[:, :, part].to(exact)
-        if slope.shape[2] < slope.shape[3]:  # the cheaper order of a·⟨v, g⟩ for few rows
+        slope = gradient[:, :, part]
+        if slope.shape[2] >= slope.shape[3]:  # the cheaper order of (Aᵀ G)·v for many rows
+            total += ((paid.transpose(-2, -1) @ slope.to(exact)) * value).sum(dim=(1, 3))
+        elif as_it_is:  # and of a·⟨v, g⟩ for few
+            total += (paid * per_head(slope, value)).sum(dim=(1, 2))
+        else:
+            slope = slope.to(exact)
             total += (paid * (value @ slope.transpose(-2, -1)).transpose(-2, -1)).sum(dim=(1, 2))
-        else:  # and (Aᵀ G)·v for many
-            total += ((paid.transpose(-2, -1) @ slope) * value).sum(dim=(1, 3))
         kept = kept + paid[..., : layer.prefix].sum(dim=(1, 2, 3))
         read += paid.shape[1] * paid.shape[2]
     return total[:, layer.prefix :].relu().float(), (kept / read).float()
