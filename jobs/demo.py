@@ -12,6 +12,7 @@ from jobs.flows import compute
 from jobs.run import explain
 from pipeline.config import load_config
 from pipeline.console.command import console, run_command, say
+from pipeline.console.engines import Local
 
 if TYPE_CHECKING:
     from pipeline.synthetic import Epoch, Recipe, ShapesSet, Tag, Trained
@@ -28,6 +29,7 @@ def demo(
         bool, typer.Option("--control", help="The same images without the planted tag.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the images and of the training.")] = 0,
+    local: Local = False,
 ) -> None:
     """Generate labelled images with a planted tag, train a model, audit both, write the report.
 
@@ -41,7 +43,7 @@ def demo(
     recipe = Recipe(depth=4, epochs=14, batch_size=32, seed=seed) if quick else Recipe(seed=seed)
     shapes = _generate(place / "data", 800 if quick else 2000, None if control else Tag(), seed)
     trained = _train(shapes, recipe, folder / "models")
-    config = load_config(_configure(place, shapes, trained, recipe))
+    config = load_config(_configure(place, shapes, trained, recipe, local))
     compute(config)
     explain(config)
 
@@ -83,7 +85,9 @@ def _train(shapes: "ShapesSet", recipe: "Recipe", cache: Path) -> "Trained":
     return trained
 
 
-def _configure(place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Recipe") -> Path:
+def _configure(
+    place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Recipe", local: bool
+) -> Path:
     """Write the configuration of the run as a user would, with paths relative to its folder."""
     from pipeline.synthetic.train import MEAN, MODEL, STD
 
@@ -104,7 +108,9 @@ def _configure(place: Path, shapes: "ShapesSet", trained: "Trained", recipe: "Re
                 "crop_pct": 1.0,
             },
         },
-        "cluster": {"actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+        "cluster": {"engine": "local"}
+        if local
+        else {"actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
     }
     path = place / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

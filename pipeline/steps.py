@@ -7,8 +7,9 @@ changed since; the run stores a hash of the inputs of every step.
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow.compute as pc
 
@@ -49,6 +50,8 @@ class Step:
     output: str
     work: Callable[[Run, OpenEngine], str]
     optional: bool = False
+    computes: bool = False
+    """It runs the model, on an engine; GPUs are given back before a step that does not."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ AFTER_FLOWS = (
     Step("aggregate", (MANIFEST,), _ATLAS, _aggregate),
     Step("audit", (MANIFEST, _ATLAS), FINDINGS, _audit),
     Step("baselines", (MANIFEST,), SANITY, _baselines, optional=True),
-    Step("screen", (MANIFEST, _ATLAS), SCREENING, _screen, optional=True),
-    Step("confirm", (MANIFEST, FINDINGS), CONFIRMATIONS, _confirm, optional=True),
+    Step("screen", (MANIFEST, _ATLAS), SCREENING, _screen, optional=True, computes=True),
+    Step("confirm", (MANIFEST, FINDINGS), CONFIRMATIONS, _confirm, optional=True, computes=True),
     Step("report", (MANIFEST, _ATLAS, "audit/"), "report/index.html", _report),
 )
 """Everything after the flows, in order."""
@@ -121,7 +124,7 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
     run
         A finished run.
     open_engine
-        Opens the engine on which suspected places are tested, if there are any.
+        Opens the engine on which suspected places are tested; called once, if there are any.
 
     Raises
     ------
@@ -129,18 +132,33 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
         The run is not finished.
     """
     run.require_finished()
-    for step in AFTER_FLOWS:
-        if run.exists(step.output) and _notes(run).get(step.name) == _hash(run, step):
-            yield Outcome(step.name, "done earlier", skipped=True)
-            continue
-        try:
-            sentence = _do(run, step, open_engine)
-        except FlowatlasError as error:
-            if not step.optional:
-                raise
-            yield Outcome(step.name, f"skipped: {error}")
-            continue
-        yield Outcome(step.name, sentence)
+    with ExitStack() as engines:
+        open_once = _open_once(open_engine, engines)
+        for step in AFTER_FLOWS:
+            if not step.computes:
+                engines.close()
+            if run.exists(step.output) and _notes(run).get(step.name) == _hash(run, step):
+                yield Outcome(step.name, "done earlier", skipped=True)
+                continue
+            try:
+                sentence = _do(run, step, open_once)
+            except FlowatlasError as error:
+                if not step.optional:
+                    raise
+                yield Outcome(step.name, f"skipped: {error}")
+                continue
+            yield Outcome(step.name, sentence)
+
+
+def _open_once(open_engine: OpenEngine, stack: ExitStack) -> OpenEngine:
+    """Return what opens an engine unless there is one; the stack closes it."""
+
+    @cache
+    def engine() -> Engine:
+        stack.callback(engine.cache_clear)
+        return stack.enter_context(open_engine())
+
+    return lambda: nullcontext(engine())
 
 
 def _do(run: Run, step: Step, open_engine: OpenEngine) -> str:

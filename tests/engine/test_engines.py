@@ -19,12 +19,12 @@ from tests.engine.datasets import created_run, small_config, write_images
 from tests.engine.trees import tree
 from tests.images.broken import write_broken
 
-CPUS = 4
+CPUS = 5
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A Ray of this machine with four CPUs and two GPUs that exist in name only."""
+    """A Ray of this machine with five CPUs and two GPUs that exist in name only."""
     ray.init(
         num_cpus=CPUS,
         num_gpus=2,
@@ -48,7 +48,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 }
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest, cluster: None) -> Iterator[Engine]:
     made = ENGINES[request.param]()
     if isinstance(made, RayEngine):
@@ -154,6 +154,25 @@ def test_a_killed_actor_costs_at_most_its_unit(
         run_flows(config, engine=engine, on_receipt=kill)
     assert len(finished) == 5
     assert tree(config.run) == expected
+
+
+def test_actors_take_the_next_job_and_are_replaced_if_they_died_meanwhile(
+    cluster: None, undisturbed: tuple[Path, dict[str, bytes]]
+) -> None:
+    folder, expected = undisturbed
+    pids: list[int] = []
+    with pool(1) as engine:
+        for number in range(3):
+            config = small_config(folder, f"job-{number}")
+            run_flows(
+                config,
+                engine=engine,
+                on_receipt=lambda _: pids.append(engine.places()[0].pid),
+            )
+            assert tree(config.run) == expected
+            if number == 1:
+                os.kill(pids[-1], signal.SIGKILL)
+    assert [len(set(pids[:10])), len(set(pids))] == [1, 2]
 
 
 def test_the_wait_for_nodes_with_room_is_limited(cluster: None, tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ import pytest
 import yaml
 
 import jobs
+from pipeline.engine import run_flows
 from pipeline.store import open_run
 from tests.engine.datasets import small_config
+from tests.jobs.shell import flowatlas
 
 
-def flowatlas(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def program(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "jobs.cli", *arguments], capture_output=True, text=True, check=False
     )
 
 
 def test_every_command_is_also_a_module() -> None:
-    listed = re.findall(r"^  ([a-z]+) ", flowatlas("--help").stdout.partition("Commands:")[2], re.M)
+    listed = re.findall(r"^  ([a-z]+) ", program("--help").stdout.partition("Commands:")[2], re.M)
     modules = {path.stem for path in Path(jobs.__file__).parent.glob("[a-z]*.py")} - {"cli"}
     assert len(listed) >= 12
     assert set(listed) == modules
@@ -45,7 +47,8 @@ def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ["aggregate", "audit", "report", "verify"])
 def test_a_missing_run_is_one_line_and_exit_code_one(command: str, tmp_path: Path) -> None:
-    result = flowatlas(command, str(tmp_path / "nowhere"))
+    run = program if command == "verify" else flowatlas
+    result = run(command, str(tmp_path / "nowhere"))
     assert result.returncode == 1
     assert "there is no run at" in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
@@ -84,7 +87,8 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
         ("report", config.run),
         ("verify", config.run),
     ]:
-        result = flowatlas(command, argument)
+        run_in = program if command in ("flows", "report") else flowatlas
+        result = run_in(command, argument)
         assert result.returncode == 0, result.stderr
     again = flowatlas("plan", str(path), "--like", config.run, "--json", "--memory", "64")
     content = json.loads(again.stdout)
@@ -102,8 +106,6 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
 
 
 def test_a_step_out_of_turn_says_what_comes_first(tmp_path: Path) -> None:
-    from pipeline.engine import run_flows
-
     config = small_config(tmp_path)
     run_flows(config)
     for command in ("audit", "report"):

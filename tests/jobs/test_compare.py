@@ -1,25 +1,20 @@
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from jobs.cli import app
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.compare.comparison import compare_path
 from pipeline.steps import STEPS, refresh_report
 from pipeline.store import Run, open_run
 from tests.atlas.synthetic import synthetic_run
+from tests.jobs.shell import Done, flowatlas
 
 
-def compare(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.compare", *arguments], capture_output=True, text=True
-    )
+def compare(*arguments: str) -> Done:
+    return flowatlas("compare", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +31,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 def test_differences_and_the_path_of_the_table_are_printed(runs: tuple[Run, Run]) -> None:
     one, other = runs
-    done = CliRunner().invoke(app, ["compare", one.uri, other.uri])
-    assert done.exit_code == 0, done.output
+    done = compare(one.uri, other.uri)
+    assert done.returncode == 0, done.stdout
     table = one.table(compare_path(other))
     (headline,) = table.filter(table["headline"])["sentence"].to_pylist()
-    assert f"- {headline}" in done.output.splitlines()
-    assert f"1 class differs; all that was compared: {one.uri}/" in done.output
-    assert f"to see it side by side: flowatlas report {one.uri}" in done.output
+    assert f"- {headline}" in done.stdout.splitlines()
+    assert f"1 class differs; all that was compared: {one.uri}/" in done.stdout
+    assert f"to see it side by side: flowatlas report {one.uri}" in done.stdout
 
 
 def test_a_report_is_written_again_and_its_page_is_named(runs: tuple[Run, Run]) -> None:
     one, other = runs
     audit(one)
     refresh_report(one)
-    result = CliRunner().invoke(app, ["compare", one.uri, other.uri])
-    (page,) = re.findall(r"open (\S+\.html)", result.output)
+    result = compare(one.uri, other.uri)
+    (page,) = re.findall(r"open (\S+\.html)", result.stdout)
     assert page.startswith(f"{one.uri}/report/comparisons/")
     assert (
         f"<title>{Path(one.uri).name} and {Path(other.uri).name} compared" in Path(page).read_text()
@@ -71,6 +66,6 @@ def test_two_atlases_of_one_run(runs: tuple[Run, Run]) -> None:
     for name, where in (("sure", "confidence > 0.8"), ("unsure", "confidence <= 0.8")):
         aggregate(run, where=where, name=name, workers=1)
     options = ("--atlas", "sure", "--other-atlas", "unsure")
-    done = CliRunner().invoke(app, ["compare", run.uri, *options])
-    assert done.exit_code == 0, done.output
-    assert "all that was compared: " in done.output
+    done = compare(run.uri, *options)
+    assert done.returncode == 0, done.stdout
+    assert "all that was compared: " in done.stdout

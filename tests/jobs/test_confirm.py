@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,11 @@ from pipeline.audit.findings_table import CONFIRMATIONS, numbered, write_finding
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
 from tests.engine.datasets import small_config
+from tests.jobs.shell import Done, flowatlas
 
 
-def confirm(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.confirm", *arguments], capture_output=True, text=True
-    )
+def confirm(*arguments: str) -> Done:
+    return flowatlas("confirm", *arguments)
 
 
 @pytest.fixture(scope="module")

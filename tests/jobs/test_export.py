@@ -1,16 +1,13 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.jobs.shell import Done, flowatlas
 from tests.report.reported import drawn_run
 
 
-def export(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.export", *arguments], capture_output=True, text=True
-    )
+def export(*arguments: str) -> Done:
+    return flowatlas("export", *arguments)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -8,12 +6,11 @@ from PIL import Image
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
 from tests.engine.datasets import small_config
+from tests.jobs.shell import Done, flowatlas
 
 
-def probe(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.probe", *arguments], capture_output=True, text=True
-    )
+def probe(*arguments: str) -> Done:
+    return flowatlas("probe", *arguments)
 
 
 @pytest.fixture(scope="module")

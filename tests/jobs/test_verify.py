@@ -1,17 +1,14 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine import run_flows
 from tests.engine.datasets import small_config
+from tests.jobs.shell import Done, flowatlas
 
 
-def verify(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.verify", *arguments], capture_output=True, text=True
-    )
+def verify(*arguments: str) -> Done:
+    return flowatlas("verify", *arguments)
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ class RayEngine:
     ``cpus_per_actor`` CPUs, which is also its number of torch and reading threads. Nodes
     that join during a run get actors; a lost node costs only the time spent on its units. If
     ``actors`` need more nodes than the cluster has, its autoscaler is asked for them (with
-    ``auto``, for one node if there is none). A context manager, connected to Ray while open.
+    ``auto``, for one node if there is none). A context manager, connected to Ray while open: for
+    as long, actors that have finished a job wait for the next one.
     """
 
     def __init__(self, cluster: ClusterConfig) -> None:
@@ -117,6 +118,7 @@ class RayEngine:
         """
         ledger = Ledger(units, job.attempts, on_failure)
         last_poll, last_actor = 0.0, time.monotonic()
+        self._reopen(job, len(units))
         try:
             while ledger or any(slot.in_progress for slot in self._slots):
                 now = time.monotonic()
@@ -127,8 +129,20 @@ class RayEngine:
                 self._check_wait(now - last_actor)
                 self._assign_units(ledger)
                 yield from self._handle_results(job, ledger)
-        finally:
+        except BaseException:  # GeneratorExit, too: units may be in progress
             self._close_slots()
+            raise
+        self._demand.request(0)
+
+    def _reopen(self, job: Job[Any], units: int) -> None:
+        """Open workers in the actors that have finished a job; end those that are too many."""
+        for slot in self._slots[units:]:
+            slot.close()
+        self._slots = self._slots[:units]
+        for slot in self._slots:
+            slot.failures = 0
+            slot.suspects.clear()
+            slot.open(job)
 
     def places(self) -> list[Place]:
         """Return where the actors run; waits for those that are still starting."""

@@ -39,27 +39,28 @@ class _Actor:
 
     The worker is opened and used in one thread, because a model's hooks and PyTorch's modes are per
     thread. It is opened by a call, not by the constructor, so that an error reaches the driver as
-    itself and not as the death of an actor.
+    itself and not as the death of an actor, and so that the process, which has imported everything,
+    can open a worker for the next job.
     """
 
-    def __init__(self, job: Job[Any], threads: int, level: int = logging.WARNING) -> None:
+    def __init__(self, threads: int, level: int = logging.WARNING) -> None:
         logging.getLogger("pipeline").setLevel(level)
         if level < logging.WARNING:  # to standard error, which Ray forwards to the driver
             logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-        self._job, self._threads = job, threads
-        self._stack = ExitStack()
+        self._threads, self._stack = threads, ExitStack()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._room = threading.Semaphore(_UNITS_WITH_MAPS)
-        self._metrics = ActorMetrics(job.uri)
 
-    def open(self) -> Place:
-        self._worker = self._computing.submit(self._open).result()
+    def open(self, job: Job[Any]) -> Place:
+        self._metrics = ActorMetrics(job.uri)
+        self._worker = self._computing.submit(self._open, job).result()
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         return Place(platform.node(), os.getpid(), gpus, self._threads)
 
-    def _open(self) -> Any:
-        return self._stack.enter_context(self._job.opener(self._job.uri, self._threads))
+    def _open(self, job: Job[Any]) -> Any:
+        self._stack.close()  # of the job before
+        return self._stack.enter_context(job.opener(job.uri, self._threads))
 
     def process(self, attempt: Attempt) -> Any:
         with self._metrics.step("read"):
@@ -94,7 +95,7 @@ class Slot:
     suspects: set[int] = field(default_factory=set)
 
     def start_actor(self, job: Job[Any], share: Share) -> None:
-        """Start a new actor in this slot."""
+        """Start a new actor in this slot and open a worker in it."""
         options = {
             "num_cpus": share.cpus,
             "num_gpus": share.gpus,
@@ -104,8 +105,12 @@ class Slot:
             "scheduling_strategy": NodeAffinitySchedulingStrategy(self.node, soft=False),
         }
         level = logging.getLogger("pipeline").getEffectiveLevel()
-        self.actor = ray.remote(_Actor).options(**options).remote(job, share.cpus, level)
-        self.opening, self.place = self.actor.open.remote(), None
+        self.actor = ray.remote(_Actor).options(**options).remote(share.cpus, level)
+        self.open(job)
+
+    def open(self, job: Job[Any]) -> None:
+        """Open a worker in the slot's actor, which has no unit in progress."""
+        self.opening, self.place = self.actor.open.remote(job), None
 
     @property
     def ready(self) -> bool:
