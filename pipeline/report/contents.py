@@ -7,7 +7,7 @@ from functools import cached_property
 from pipeline.atlas import TABLES, Atlas, choose_atlas
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import read_findings
-from pipeline.audit.text.names import short_names
+from pipeline.audit.text.names import short_names, shortened
 from pipeline.images.reasons import explain
 from pipeline.report.opening.confusions import Answers, read_answers
 from pipeline.report.opening.shared import Shared, find_shared
@@ -108,11 +108,15 @@ class Volume:
 
 def gather(run: Run) -> Volume:
     """Read a run that has an atlas and an audit, and draw the pictures of the rows it shows."""
+    found = read_findings(run)
+    sentences = shortened([finding.sentence for finding in found], run.spec.classes)
     findings = tuple(
-        finding
-        if finding.number < FINDINGS
-        else replace(finding, evidence=finding.evidence[:SHOWN])
-        for finding in read_findings(run)
+        replace(
+            finding,
+            sentence=sentence,
+            evidence=finding.evidence[: None if finding.number < FINDINGS else SHOWN],
+        )
+        for finding, sentence in zip(found, sentences, strict=True)
     )
     atlas = choose_atlas(run)
     quantiles = Quantiles(run, atlas)

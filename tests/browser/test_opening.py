@@ -30,7 +30,7 @@ def test_the_first_screen_answers_four_questions(look):
     said = [item.text for item in css(driver, ".answers dd")]
     assert len(said) == 4
     assert "images are right" in said[0]
-    assert "uniform map" in said[1]
+    assert "spread evenly" in said[1]
     assert all(item.rect["y"] + item.rect["height"] < 900 for item in css(driver, ".answers dd"))
 
 

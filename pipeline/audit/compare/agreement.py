@@ -78,7 +78,7 @@ def _rows(
             "sentence": None
             if number is not None
             else _SENTENCES[statistic].format(
-                images=f"{images} outputs of images" if pairs.multi_label else f"{images} images",
+                images=f"{images:,} {'outputs of images' if pairs.multi_label else 'images'}",
                 own=quote(runs[0]),
                 other=quote(runs[1]),
                 value=figure(value),

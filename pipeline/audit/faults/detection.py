@@ -79,7 +79,7 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
             "medium",
             rows,
             groups,
-            "{images} images are near duplicates of another one; they form {groups}.",
+            "{images} images have a near duplicate in the dataset; they form {groups}.",
         )
     ]
     found += probable

@@ -46,7 +46,7 @@ PROPERTIES = {
     "contrast": Property("contrast", None),
     "sharpness": Property("sharpness", "blur"),
     "saturation": Property("saturation", "grayscale"),
-    "size": Property("size of the file's image", None),
+    "size": Property("size in pixels", None),
     "aspect": Property("aspect ratio", None),
     "quality": Property("JPEG quality", "jpeg"),
     "border_brightness": Property("brightness of the border", "frame"),

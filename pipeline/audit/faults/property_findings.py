@@ -199,13 +199,13 @@ def _sentence(first: Betrayal, more: bool, name: str, extreme: float) -> str:
     side = "higher" if more else "lower"
     reach = "up to" if more else "down to"
     said = (
-        f"The {known.words} of images of {quote(name)} is {side} than that of others (AUROC "
-        f"{figure(first.auroc)}, of other classes {figure(first.auroc_elsewhere)}; {reach} "
-        f"{_value(first.name, extreme)}, elsewhere {_value(first.name, first.median_elsewhere)}; "
-        f"q = {rate(first.q)}): a model can read the class from it."
+        f"Images of {quote(name)} can be recognised by their {known.words} alone, which is {side} "
+        f"than elsewhere: {reach} {_value(first.name, extreme)}, in other classes "
+        f"{_value(first.name, first.median_elsewhere)} (AUROC {figure(first.auroc)}, of other "
+        f"classes {figure(first.auroc_elsewhere)}; q = {rate(first.q)})."
     )
     if known.operator:
-        said += f" Test whether this one does: flowatlas probe --operator {known.operator}."
+        said += f" Test whether the model does: flowatlas probe --operator {known.operator}."
     return said
 
 

@@ -17,6 +17,9 @@ from pipeline.report.pages.verdicts import Verdict, state_of
 NAMED = 3
 """Confusions that are named."""
 _AGREEMENT = ((0.8, "works well"), (0.5, "works for most images"), (0.2, "is often wrong"))
+MOSTLY, SOMEWHAT = 2.0, 1.1
+"""Multiples of a uniform map from which a place has most of the flow (of a quarter of the frame:
+half of it), or somewhat more than elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +107,30 @@ def looks(atlas: Atlas, grid: tuple[int, int]) -> Statement:
     centre, border = (_mean(atlas, f"{name}_flow") for name in ("centre", "border"))
     if not np.isfinite([centre, border]).all():
         return Statement("Where does it look?", (Part("Unknown: no image has a flow."),))
-    more = "mostly at the middle" if centre >= 1.1 and centre > border else "all over the image"
-    if border >= 1.1 and border > centre:
-        more = "more at the border than at the middle"
     text = (
-        f"It looks {more}: {percent(centre / 4)} of the flow is in the middle quarter of the "
-        f"frame and {percent(border * ring)} in the outermost ring of cells, where a uniform map "
-        f"has 25 % and {percent(ring)}."
+        f"It looks {_where(centre, border)}: {percent(centre / 4)} of the flow is in the middle "
+        f"quarter of the frame and {percent(border * ring)} in the outermost ring of cells; spread "
+        f"evenly it would be 25 % and {percent(ring)}."
     )
     if "box_energy_flow" in atlas.columns:
         inside, area = _mean(atlas, "box_energy_flow"), _mean(atlas, "box_area")
         if np.isfinite([inside, area]).all():
             text += (
-                f" Inside the objects' boxes is {percent(inside)} of it; the boxes cover "
+                f" {percent(inside)} of it is inside the objects' boxes, which cover "
                 f"{percent(area)} of the frame."
             )
     return Statement("Where does it look?", (Part(text),))
+
+
+def _where(centre: float, border: float) -> str:
+    """Say in words where the flow is; both as multiples of what a uniform map has there."""
+    if centre >= MOSTLY:
+        return "mostly at the middle"
+    if centre >= SOMEWHAT and centre > border:
+        return "all over the image, a little more at the middle"
+    if border >= SOMEWHAT:
+        return "all over the image, more at the border than at the middle"
+    return "all over the image, almost evenly"
 
 
 def suspicion(findings: Sequence[Finding], verdicts: Mapping[int, Verdict]) -> Statement:

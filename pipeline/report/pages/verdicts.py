@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.audit.causal.confirmation import LEVEL, MARGIN
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import CONFIRMATIONS
+from pipeline.audit.text.names import shortened
 from pipeline.store import Run
 
 _BARS = (
@@ -105,10 +106,12 @@ def read_verdicts(run: Run) -> dict[int, Verdict]:
     """Return the verdicts by finding; none where the findings were not put to the test."""
     if not run.exists(CONFIRMATIONS):
         return {}
+    entries = run.table(CONFIRMATIONS).to_pylist()
+    sentences = shortened([entry["sentence"] for entry in entries], run.spec.classes)
     return {
         entry["finding"]: Verdict(
             word=entry["verdict"],
-            sentence=entry["sentence"],
+            sentence=sentence,
             gains=_gains(entry),
             gain=tuple(
                 (test, entry[f"{test}_gain_low"], entry[f"{test}_gain_high"])
@@ -127,7 +130,7 @@ def read_verdicts(run: Run) -> dict[int, Verdict]:
                 for key, title, note in _BARS
             ),
         )
-        for entry in run.table(CONFIRMATIONS).to_pylist()
+        for entry, sentence in zip(entries, sentences, strict=True)
         if entry["finding"] is not None
     }
 

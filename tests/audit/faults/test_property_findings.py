@@ -41,7 +41,7 @@ def test_a_part_of_a_class_with_another_compression_is_found(share):
     assert set(finding.rows) >= set(own[:10].tolist()) & set(finding.rows)
     assert measured.values["quality"][finding.rows[0]] == 8
     assert "JPEG quality" in finding.sentence
-    assert "down to 8, elsewhere 95" in finding.sentence
+    assert "down to 8, in other classes 95" in finding.sentence
     assert finding.q <= LARGEST_Q
     assert finding.value == pytest.approx(0.5 - share / 2, abs=0.02)
 

@@ -1,6 +1,13 @@
-from pipeline.audit.text.names import short_names
+from pipeline.audit.text.names import short_names, shortened
 
 
 def test_the_first_synonym_names_a_class_unless_two_would_share_it():
     names = ("laptop, laptop computer", "crane", "crane, lifting", "", ", odd", "a, b, c")
     assert short_names(names) == ("laptop", "crane", "crane, lifting", "", ", odd", "a")
+
+
+def test_sentences_quote_short_names():
+    names = ("laptop, laptop computer", "crane", "crane, lifting", "tab\t, key")
+    said = "24 of “laptop, laptop computer” are “crane, lifting”, “odd, one” or “tab\\t, key”."
+    short = "24 of “laptop” are “crane, lifting”, “odd, one” or “tab\\t”."
+    assert shortened([said, "None."], names) == [short, "None."]
