@@ -16,8 +16,9 @@ def screen(
 ) -> None:
     """Put parts of the images of every class onto others: which turn them into the class?
 
-    Parts are blocks, strips, the frame, colours and spectrum, whatever the maps say. What works in
-    some images of a class and in no other, and looks alike in these, becomes a finding.
+    Parts are blocks, strips, the frame, the spots looked at most, and properties of the whole image
+    (colours, sharpness, compression, stripes, noise, margin). What works in some images of a class
+    and in no other, and is shared by these alone, becomes a finding.
     """
     from pipeline.audit.run import audited
     from pipeline.audit.screening.findings import add_screened

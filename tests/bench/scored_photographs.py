@@ -24,12 +24,12 @@ _EDGES = {"border", "ring", "top", "bottom", "left", "right", "border_brightness
 _EDGES |= {"border_variation", *_OUTER, "tl", "tr", "bl", "br"}
 _NAMES = {
     "edges": _EDGES,
-    "colour": {"colours", "saturation", "brightness", "contrast"},
-    "brightness": {"colours", "brightness", "contrast"},
-    "texture": {"spectrum", "sharpness"},
-    "compression": {"spectrum", "sharpness", "quality"},
-    "sharpness": {"spectrum", "sharpness", "contrast"},
-    "scale": {"spectrum", "sharpness", *_EDGES},
+    "colour": {"colours", "range", "saturation", "brightness", "contrast"},
+    "brightness": {"colours", "range", "brightness", "contrast"},
+    "texture": {"spectrum", "lines", "noise", "detail", "sharpness"},
+    "compression": {"spectrum", "compression", "detail", "sharpness", "quality"},
+    "sharpness": {"spectrum", "detail", "sharpness", "contrast"},
+    "scale": {"spectrum", "margin", "sharpness", *_EDGES},
 }
 """Where an artefact is → the places, operators and properties that name it."""
 

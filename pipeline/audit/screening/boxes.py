@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.spots import peaks
 from pipeline.engine.batch import indexed_images, load_image
 from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
@@ -22,9 +23,11 @@ def on_object(rows: Sequence[int], key: str, context: Context) -> float | None:
     part, run = PARTS[key], context.run
     if not part.is_region or "box_area" not in {column.name for column in run.spec.columns}:
         return None
-    inside = part.mask((_CELLS, _CELLS)).flatten()
+    spots = peaks(run, rows) if part.rank is not None else {}
     found = []
     for row in rows:
+        spot = (0, 0) if part.rank is None else spots[row][part.rank]
+        inside = part.mask((_CELLS, _CELLS), spot).flatten()
         (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
         boxes = load_image(image, context.images, (), Clock()).boxes
         if len(boxes):

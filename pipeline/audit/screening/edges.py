@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.parts import BLOCKS, PARTS
 
 REACH = 2
 """Pixels by which two crops are moved to meet, in each direction."""
+
+_MOVED = 5
+"""Part of the side by which crops of spots are moved: a map's peak is not quite its cause."""
 
 _FINEST = 160
 """Pixels of a side at which edges are compared, up to twice as many."""
@@ -42,13 +45,15 @@ def edge_products(donors: Tensor, key: str) -> tuple[Tensor, Tensor]:
     Returns
     -------
     (products, energy)
-        (D, D, S): mean product of the edges of two donors, moved by at most ``REACH`` pixels to
-        where the whole region agrees best; (D, S): mean square of a donor's own.
+        (D, D, S): mean product of the edges of two donors, moved by at most ``REACH`` pixels, or
+        a spot's crop by a fifth, to where the whole region agrees best; (D, S): mean square of a
+        donor's own.
     """
-    edges, window = _edges(donors, key)
+    reach = min(donors.shape[2:]) // _MOVED if PARTS[key].moves else REACH
+    edges, window = _edges(donors, key, reach)
     number = len(edges)
     flat = edges.reshape(number, -1)
-    shifts = list(product(range(-REACH, REACH + 1), repeat=2))
+    shifts = list(product(range(-reach, reach + 1), repeat=2))
     agree = torch.stack([flat @ edges.roll(s, (2, 3)).reshape(number, -1).T for s in shifts])
     chosen = agree.argmax(0).triu(1)
     somewhere = (edges != 0).any(1, keepdim=True).any(0, keepdim=True).float()
@@ -83,17 +88,18 @@ def agreement(products: Tensor, energy: Tensor, member: Tensor) -> Tensor:
     return ((1 - alike) / (1 - anyway)).amin(1)
 
 
-def _edges(donors: Tensor, key: str) -> tuple[Tensor, int]:
+def _edges(donors: Tensor, key: str, reach: int) -> tuple[Tensor, int]:
     """Return differences of neighbours (D, 6, h, w) in a region's box, and a spot's side."""
     coarser = max(1, min(donors.shape[2:]) // _FINEST)
     pixels = functional.avg_pool2d(donors.float(), coarser)
     down = functional.pad(pixels[:, :, 1:] - pixels[:, :, :-1], (0, 0, 0, 1))
     right = functional.pad(pixels[:, :, :, 1:] - pixels[:, :, :, :-1], (0, 1))
-    where = PARTS[key].mask((int(pixels.shape[2]), int(pixels.shape[3])))
+    where = PARTS[key].compared((int(pixels.shape[2]), int(pixels.shape[3])))
     edges = torch.cat([down, right], 1).clamp(-_STRONGEST, _STRONGEST) * where
     rows, columns = (where.any(side).nonzero()[:, 0] for side in (1, 0))
     cut = edges[:, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return functional.pad(cut, [REACH] * 4), max(2, min(pixels.shape[2:]) // _SPOTS)
+    spots = _SPOTS // BLOCKS if PARTS[key].moves else _SPOTS
+    return functional.pad(cut, [reach] * 4), max(2, min(pixels.shape[2:]) // spots)
 
 
 def _spots(values: Tensor, window: int) -> Tensor:

@@ -37,7 +37,7 @@ class Effort:
 
 def effort(classes: int, too_small: int = 0, donors: int = FIRST) -> Effort:
     """Return the effort of screening ``classes`` classes of at least ``donors`` donors."""
-    second = _LEAST_SECOND + classes // 2
+    second = _LEAST_SECOND + classes
     last = _LEAST_LAST + classes // 4
     passes = (
         RECIPIENTS

@@ -18,8 +18,10 @@ from pipeline.audit.screening.answers import answer, margins
 from pipeline.audit.screening.boxes import on_object
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.rarity import rarity
 from pipeline.audit.screening.rounds import Candidate, meetings, recipients_of
 from pipeline.audit.screening.selection import Selection
+from pipeline.audit.screening.spots import compared, peaks
 from pipeline.audit.screening.trials import Result, Stage, Trial
 from pipeline.audit.stats.intervals import Rate, grouped_rate
 from pipeline.engine import Attempt
@@ -42,7 +44,8 @@ class Examined:
     part of the other donors of the class, ``random`` of images of other classes, ``mirrored`` the
     other side of the carriers. ``erased`` and ``plain`` are the carriers and the others that lose
     the class without the part. ``left`` and ``chance`` are those of
-    :func:`~pipeline.audit.screening.likeness.likeness`.
+    :func:`~pipeline.audit.screening.likeness.likeness`, or of a property those of
+    :func:`~pipeline.audit.screening.rarity.rarity`.
     """
 
     candidate: Candidate
@@ -129,13 +132,19 @@ def examine(
         row for row in _strangers(selection, candidate.class_id) if images[row] is not None
     ]
     erased, plain = (
-        _lost(candidate, [images[row] for row in rows[:ERASED]], context)
+        _lost(candidate, {row: images[row] for row in rows[:ERASED]}, context)
         for rows in (carriers, others)
     )
     together = [row for row in candidate.donors if images[row] is not None]
-    pixels = torch.cat([image for row in together if (image := images[row]) is not None])
+    pixels = [image for row in together if (image := images[row]) is not None]
     places = tuple(together.index(row) for row in carriers)
-    left, chance = likeness(pixels, places, candidate.part, candidate.class_id)
+    if part.is_property:
+        own = stage.strengths(candidate.part, pixels)
+        usual = stage.usual_strengths(candidate.part, candidate.class_id)
+        left, chance = rarity(own, places, usual)
+    else:
+        crops = compared(pixels, together, part, context.run)
+        left, chance = likeness(crops, places, candidate.part, candidate.class_id)
     return Examined(
         candidate=candidate,
         carriers=tuple(carriers),
@@ -182,15 +191,23 @@ def _rates(trial: Trial, result: Result) -> tuple[Rate, Rate]:
     return everyone, grouped_rate(hits[kept], donor[kept], recipient[kept], level=LEVEL)
 
 
-def _lost(candidate: Candidate, images: Sequence[Tensor | None], context: Context) -> Rate:
+def _lost(candidate: Candidate, images: dict[int, Tensor | None], context: Context) -> Rate:
     """Count the images that lose the class when the part is filled by mean and by blur."""
-    part, there = PARTS[candidate.part], [image for image in images if image is not None]
+    part = PARTS[candidate.part]
+    there = {row: image for row, image in images.items() if image is not None}
     if not part.is_region or not there:
         return Rate(0, 0, LEVEL)
-    height, width = there[0].shape[2:]
-    mask = part.mask((height, width))
+    spots = peaks(context.run, list(there)) if part.rank is not None else {}
+    masks = [
+        part.mask(
+            (int(image.shape[2]), int(image.shape[3])),
+            (0, 0) if part.rank is None else spots[row][part.rank],
+        )
+        for row, image in there.items()
+    ]
     gone = torch.ones(len(there), dtype=torch.bool)
     for erase in (erase_mean, erase_blur):
-        after = answer((erase(image, mask) for image in there), context)
+        edits = (erase(image, mask) for image, mask in zip(there.values(), masks, strict=True))
+        after = answer(edits, context)
         gone &= margins(after, candidate.class_id) <= 0
     return Rate(int(gone.sum()), len(there), LEVEL)

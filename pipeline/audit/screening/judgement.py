@@ -84,9 +84,9 @@ def _word(item: Examined, works: bool, alike: float) -> str:
     apart = difference(item.pasted, item.others)[0] > 0
     if not apart or item.others.value * _RATHER > item.pasted.value:
         return "object"
-    # Classes differ in texture and colour by nature; what has no place cannot look alike at one.
-    somewhere = PARTS[item.candidate.part].is_region
-    return "shortcut" if somewhere and alike <= ALIKE else "unclear"
+    # Classes differ in texture and colour by nature, and every image has both.
+    part = PARTS[item.candidate.part]
+    return "shortcut" if (part.is_region or part.is_property) and alike <= ALIKE else "unclear"
 
 
 def _on_object(item: Examined) -> bool:

@@ -7,6 +7,7 @@ small shifts forgiven, in two ways: their colours at a low resolution, and their
 others? As many donors of the class drawn by lot say how much of that is chance.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audit.screening.edges import agreement, edge_products
-from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.parts import BLOCKS, PARTS
 
 Float = NDArray[np.float64]
 
@@ -28,6 +29,9 @@ WINDOW = 3
 
 SHIFTS = (-1, 0, 1)
 """Cells by which what is shared may be moved."""
+
+MOVED = (-2, -1, 0, 1, 2)
+"""The same of crops of spots, which are those of a map's peaks."""
 
 DRAWS = 499
 
@@ -48,7 +52,7 @@ def likeness(
     Parameters
     ----------
     donors
-        (D, 3, H, W) uint8, carriers among them.
+        (D, 3, H, W) uint8, carriers among them; of a part that moves, crops of its spots.
     carriers
         Positions of at least two of them, and not of all.
     key
@@ -108,19 +112,21 @@ def _differences(donors: Tensor, key: str) -> Tensor:
         # A stripe is one frequency: the largest amplitude of a cell, and each cell for itself.
         cells = functional.adaptive_max_pool2d(amplitudes, CELLS).clamp(min=1).log().flatten(1)
         return _LEVELS * (cells[:, None] - cells[None]).abs()
-    where = PARTS[key].mask((CELLS, CELLS))
-    cells = functional.adaptive_avg_pool2d(pixels, CELLS)
-    found = [_of_one(donor, cells, where) for donor in cells]
+    moves = PARTS[key].moves
+    side = CELLS // BLOCKS if moves else CELLS
+    where = PARTS[key].compared((side, side))
+    cells = functional.adaptive_avg_pool2d(pixels, side)
+    found = [_of_one(donor, cells, where, MOVED if moves else SHIFTS) for donor in cells]
     apart = torch.stack(found)
     return torch.minimum(apart, apart.transpose(0, 1))
 
 
-def _of_one(one: Tensor, cells: Tensor, where: Tensor) -> Tensor:
+def _of_one(one: Tensor, cells: Tensor, where: Tensor, shifts: Sequence[int]) -> Tensor:
     """Return how far a donor (3, c, c) is from all, (D, 3, c, c), at the spots inside ``where``."""
     window = min(WINDOW, int(where.any(1).sum()), int(where.any(0).sum()))
     inside = functional.avg_pool2d(where.float()[None, None], window, stride=1)[0, 0] == 1
     nearest = None
-    for y, x in product(SHIFTS, SHIFTS):
+    for y, x in product(shifts, shifts):
         moved = one.roll((y, x), (1, 2))
         apart = functional.avg_pool2d((cells - moved).abs().mean(1, keepdim=True), window, stride=1)
         spots = apart[:, 0, inside]

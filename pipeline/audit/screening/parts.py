@@ -1,8 +1,9 @@
-"""Parts: what of one image can be put onto another, fixed for every class and independent of maps.
+"""Parts: what of one image can be put onto another, the same for every class.
 
-A part is a region, pasted where it was, or a property of the whole image, transferred: the means
-and deviations of the colour channels, or the amplitudes of the spectrum (texture, stripes, blur and
-compression), while the other image keeps its content.
+A part is a region, pasted where it was; the spot that an image is looked at most, pasted somewhere
+else (:mod:`~pipeline.audit.screening.spots`); or a property of the whole image, transferred while
+the other image keeps its content (:mod:`~pipeline.audit.screening.transfers`, and the means of
+colours and the amplitudes of the spectrum, which every image has).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pipeline.audit.screening import transfers
+from pipeline.audit.screening.transfers import as_image
 
 BLOCKS = 4
 """Blocks on each side of the image; a strip is as wide as one."""
@@ -23,13 +27,19 @@ class Part:
     """A part by its ``key`` in tables and its ``words`` in sentences.
 
     ``box`` is (top, left, bottom, right) in sixteenths of the sides, None of what has no box;
-    ``onto`` puts the part of donors onto recipients, (n, 3, H, W) uint8 each.
+    ``onto`` puts the part of donors onto recipients, (n, 3, H, W) uint8 each. ``rank`` is that of
+    a spot among those looked at, None of what does not lie at another place in every image; its
+    ``box`` lies in the corner, and ``onto`` is that of
+    :func:`~pipeline.audit.screening.spots.moved`. ``is_property``: most images lack it, and its
+    transfer from these changes nothing.
     """
 
     key: str
     words: str
     onto: Callable[[Tensor, Tensor], Tensor]
     box: tuple[int, int, int, int] | None = None
+    rank: int | None = None
+    is_property: bool = False
 
     @property
     def is_region(self) -> bool:
@@ -37,13 +47,29 @@ class Part:
         return self.box is not None or self.key == "ring"
 
     @property
+    def moves(self) -> bool:
+        """Whether it lies at another place in every image."""
+        return self.rank is not None
+
+    @property
     def has_other_side(self) -> bool:
         """Whether its mirror image is another place."""
         return self.box is not None and self.box[1] + self.box[3] != 16
 
-    def mask(self, size: tuple[int, int]) -> Tensor:
-        """Return where a region lies in an image of ``size`` (H, W), bool (H, W)."""
-        return _ring(size) if self.box is None else _inside(self.box, size)
+    def mask(self, size: tuple[int, int], spot: tuple[int, int] = (0, 0)) -> Tensor:
+        """Return where a region lies in an image of ``size`` (H, W), bool (H, W).
+
+        ``spot`` is where it lies if it moves: its top and left, in sixteenths of the sides.
+        """
+        if self.box is None:
+            return _ring(size)
+        down, right = spot
+        top, left, bottom, end = self.box
+        return _inside((top + down, left + right, bottom + down, end + right), size)
+
+    def compared(self, size: tuple[int, int]) -> Tensor:
+        """Return what of images of ``size`` is compared, bool (H, W): of spots, crops are given."""
+        return torch.ones(size, dtype=torch.bool) if self.moves else self.mask(size)
 
 
 def _inside(box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
@@ -80,7 +106,7 @@ def with_colours(recipients: Tensor, donors: Tensor) -> Tensor:
     to, of = recipients.float(), donors.float()
     mean, spread = to.mean((2, 3), keepdim=True), to.std((2, 3), keepdim=True).clamp(min=1)
     scaled = (to - mean) / spread * of.std((2, 3), keepdim=True) + of.mean((2, 3), keepdim=True)
-    return _as_image(scaled)
+    return as_image(scaled)
 
 
 def with_spectrum(recipients: Tensor, donors: Tensor) -> Tensor:
@@ -92,11 +118,7 @@ def with_spectrum(recipients: Tensor, donors: Tensor) -> Tensor:
     phases = torch.fft.rfft2(recipients.float()).angle()
     amplitudes = torch.fft.rfft2(donors.float()).abs()
     size = (int(recipients.shape[2]), int(recipients.shape[3]))
-    return _as_image(torch.fft.irfft2(torch.polar(amplitudes, phases), s=size))
-
-
-def _as_image(values: Tensor) -> Tensor:
-    return values.clamp(0, 255).round().to(torch.uint8)
+    return as_image(torch.fft.irfft2(torch.polar(amplitudes, phases), s=size))
 
 
 _ROWS = ("top", "upper middle", "lower middle", "bottom")
@@ -119,6 +141,21 @@ def _parts() -> Iterator[Part]:
     yield Part("ring", "frame", _pasted(None))
     yield Part("colours", "colour statistics", with_colours)
     yield Part("spectrum", "amplitude spectrum", with_spectrum)
+    box = (0, 0, side, side)
+    for rank, (key, words) in enumerate(
+        (("peak", "most looked-at spot"), ("second_peak", "second most looked-at spot"))
+    ):
+        yield Part(key, words, _pasted(box), box, rank)
+    for key, words, onto in (
+        ("range", "range of colours", transfers.with_range),
+        ("saturation", "lack of colours", transfers.with_saturation),
+        ("detail", "sharpness", transfers.with_detail),
+        ("compression", "compression", transfers.with_compression),
+        ("lines", "stripes", transfers.with_lines),
+        ("noise", "noise", transfers.with_noise),
+        ("margin", "even margin", transfers.with_margin),
+    ):
+        yield Part(key, words, onto, is_property=True)
 
 
 PARTS = {part.key: part for part in _parts()}

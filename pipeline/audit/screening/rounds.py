@@ -9,10 +9,9 @@ has chosen, the next one tests anew.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from pipeline.audit.screening.groups import Split, split
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.selection import ClassDonors, Selection
+from pipeline.audit.screening.spots import compared
 from pipeline.audit.screening.trials import Result, Stage, Trial
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
@@ -36,13 +36,16 @@ FIRST, SECOND = 10, 24
 LEAST_DONORS = 6
 """Images that the model gets right below which a class is not screened."""
 
-AGAIN = 2
+AGAIN = 4
 """Recipients of each donor in the second round."""
 
 _DRAWS = 199
 
-KEPT = 3
+KEPT = 4
 """Most parts of one class that a round leaves for the next."""
+
+_CELLS = 112
+"""Cells of a side on which regions are compared."""
 
 
 Performed = tuple[int, Result, Float]
@@ -95,7 +98,7 @@ class ScreenWorker:
         number, donors = reading
         trial = self._trials[number]
         result = self._stage.perform(trial, donors)
-        return number, result, _chances(trial, result, donors)
+        return number, result, _chances(trial, result, donors, self._context.run)
 
     def commit(self, computed: Performed) -> Performed:
         """Return the result; the driver needs all of them."""
@@ -226,15 +229,21 @@ def _more(before: Candidate, trial: Trial, result: Result, chances: Float) -> Ca
     )
 
 
-def _chances(trial: Trial, result: Result, donors: Sequence[Tensor | None]) -> Float:
-    """Return how likely the likeness of each part's carriers is by chance, (P,)."""
+def _chances(trial: Trial, result: Result, donors: Sequence[Tensor | None], run: Run) -> Float:
+    """Return how likely the likeness of each part's carriers is by chance, (P,).
+
+    1 of a property: it is measured in the last round.
+    """
     there = [donor for donor in donors if donor is not None]
+    rows = [row for row, donor in zip(trial.donors, donors, strict=True) if donor is not None]
     chances = np.ones(len(trial.parts))
     for number, part in enumerate(trial.parts):
+        if PARTS[part].is_property:
+            continue
         gains = result.gain[number].mean(1).astype(np.float64)[result.there]
         groups = split(gains)
         if groups is not None and groups.score > 0:
-            pixels = torch.cat(there)
+            pixels = compared(there, rows, PARTS[part], run)
             _, chances[number] = likeness(pixels, groups.carriers, part, number, _DRAWS)
     return chances
 
@@ -245,12 +254,27 @@ def _means(result: Result, part: int) -> tuple[float, ...]:
 
 
 def best(candidates: Sequence[Candidate], most: int, each: int = KEPT) -> list[Candidate]:
-    """Return the candidates with the highest scores, at most ``each`` of a class."""
+    """Return the candidates with the highest scores, at most ``each`` of a class.
+
+    A region takes no place from others if half of it lies inside a better one, or half of that
+    inside it.
+    """
     order = sorted(candidates, key=lambda item: (-item.score, item.class_id, item.part))
-    taken: dict[int, int] = {}
+    taken: dict[int, list[str]] = {}
     chosen = []
     for item in order:
-        if item.score > 0 and taken.get(item.class_id, 0) < each:
-            taken[item.class_id] = taken.get(item.class_id, 0) + 1
+        before = taken.setdefault(item.class_id, [])
+        repeated = any(_overlap(item.part, part) for part in before)
+        if item.score > 0 and len(before) < each and not repeated:
+            before.append(item.part)
             chosen.append(item)
     return chosen[:most]
+
+
+@cache
+def _overlap(one: str, other: str) -> bool:
+    """Return whether half of one of two fixed regions lies inside the other."""
+    if any(part.moves or not part.is_region for part in (PARTS[one], PARTS[other])):
+        return False
+    mine, yours = (PARTS[key].mask((_CELLS, _CELLS)) for key in (one, other))
+    return bool(2 * (mine & yours).sum() >= min(mine.sum(), yours.sum()))

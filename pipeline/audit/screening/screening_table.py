@@ -122,13 +122,15 @@ def _share(found: Rate) -> str:
 def _likeness(item: Judged) -> str:
     """Return how alike the carriers look."""
     left, chance = percent(item.examined.left), rate(item.examined.chance)
+    if PARTS[item.examined.candidate.part].is_property:
+        return f"{left} of the images of other classes have as much of it, p = {chance}"
     return f"at one spot they differ {left} as much as from the others, p = {chance}"
 
 
 _REASONS = {
-    "shortcut": "those few look alike ({likeness}): a shortcut",
-    "unclear": "but they do not look alike ({likeness}): a shortcut or a part of the object, "
-    "cannot tell; look at the images",
+    "shortcut": "those few share it ({likeness}): a shortcut",
+    "unclear": "but they share nothing that is seen ({likeness}): a shortcut or a part of the "
+    "object, cannot tell; look at the images",
     "object": "so it works in many images of the class, or the object lies there in these "
     "({likeness}): part of the object",
     "nothing": "that is no proven effect ({likeness})",

@@ -12,7 +12,11 @@ from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.answers import answer, margins
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.selection import Selection
+from pipeline.audit.screening.spots import moved, other_side, peaks
 from pipeline.engine.context import Context
+
+_SHOWN = 3
+"""Recipients on which the strength of a property is measured."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Stage:
         blank = torch.zeros(1, 3, *context.run.spec.input["size"], dtype=torch.uint8)
         self._pixels = tuple(blank if image is None else image for image in found)
         self._before = answer(self._pixels, context)
+        self._classes = selection.classes
+        self._usual: dict[str, NDArray[np.float64]] = {}
 
     def perform(self, trial: Trial, donors: Sequence[Tensor | None]) -> Result:
         """Try a trial with the donors' pixels, (1, 3, H, W) uint8 each, None of those gone."""
@@ -67,9 +73,10 @@ class Stage:
             for turn in range(shape[2])
             if self._there[trial.recipients[donor][turn]]
         ]
-        after = answer(self._edits(trial, donors, tried), self._context)
-        before = self._before[[trial.recipients[donor][turn] for _, donor, turn in tried]]
-        where = tuple(np.array(tried, np.int64).reshape(-1, 3).T)
+        changed: list[tuple[int, int, int]] = []
+        after = answer(self._edits(trial, donors, tried, changed), self._context)
+        before = self._before[[trial.recipients[donor][turn] for _, donor, turn in changed]]
+        where = tuple(np.array(changed, np.int64).reshape(-1, 3).T)
         hit[where] = (margins(after, trial.class_id) > 0).numpy()
         gain[where] = (after - before)[:, trial.class_id].numpy()
         return Result(hit, gain, there)
@@ -79,13 +86,40 @@ class Stage:
         trial: Trial,
         donors: Sequence[Tensor | None],
         tried: Sequence[tuple[int, int, int]],
+        changed: list[tuple[int, int, int]],
     ) -> Iterator[Tensor]:
-        for part, number, turn in tried:
-            onto, donor = PARTS[trial.parts[part]].onto, donors[number]
-            recipient = self._pixels[trial.recipients[number][turn]]
+        """Yield edited images; ``changed`` gets those of ``tried`` in which something changes."""
+        moves = any(PARTS[part].moves for part in trial.parts)
+        known = peaks(self._context.run, trial.donors) if moves else {}
+        for place in tried:
+            number, met = place[1], trial.recipients[place[1]][place[2]]
+            part, donor, recipient = PARTS[trial.parts[place[0]]], donors[number], self._pixels[met]
             if donor is None:
                 continue
-            if trial.mirrored:
-                yield onto(recipient.flip(3), donor.flip(3)).flip(3)
+            if part.rank is not None:
+                row = trial.donors[number]
+                spot = known[row][part.rank]
+                spot = other_side(spot) if trial.mirrored else spot
+                edit = moved(recipient, donor, part, spot, (row, met))
+            elif trial.mirrored:
+                edit = part.onto(recipient.flip(3), donor.flip(3)).flip(3)
             else:
-                yield onto(recipient, donor)
+                edit = part.onto(recipient, donor)
+            if not torch.equal(edit, recipient):
+                changed.append(place)
+                yield edit
+
+    def strengths(self, key: str, donors: Sequence[Tensor]) -> NDArray[np.float64]:
+        """Return how much a property of donors changes some recipients, in levels, (D,)."""
+        onto = PARTS[key].onto
+        shown = torch.cat([self._pixels[place] for place in np.flatnonzero(self._there)[:_SHOWN]])
+        found = [onto(shown, donor.expand_as(shown).contiguous()) for donor in donors]
+        return np.array([float((one.float() - shown.float()).abs().mean()) for one in found])
+
+    def usual_strengths(self, key: str, class_id: int) -> NDArray[np.float64]:
+        """Return :meth:`strengths` of the recipients that are not of a class."""
+        if key not in self._usual:
+            self._usual[key] = self.strengths(key, self._pixels)
+        other = np.array(self._classes) != class_id
+        found: NDArray[np.float64] = self._usual[key][other & np.array(self._there)]
+        return found

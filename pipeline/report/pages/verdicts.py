@@ -69,8 +69,8 @@ SCREENED_RULE = (
     "say. Here “look there” means: the part of these images works. It is called a shortcut because "
     "it turns images of other classes (one false discovery rate for all classes and parts), "
     "because the same part of the other images of the class turns at most a third as many, though "
-    "the model recognises them all the same, and because those whose part works look alike there. "
-    "A person decides."
+    "the model recognises them all the same, and because those whose part works share something: "
+    "they look alike there, or have a property that images of other classes lack. A person decides."
 )
 """How a part becomes a finding."""
 

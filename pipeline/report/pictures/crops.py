@@ -1,6 +1,7 @@
 """Crops: a part of some images of a class beside the same part of its other images."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.screening_table import SCREENING
+from pipeline.audit.screening.spots import Spot, peaks
 from pipeline.store import Run
 from pipeline.store.crops import CropReader
 
@@ -41,7 +43,9 @@ def draw_crops(run: Run, class_id: int | None, part: str | None) -> Crops | None
     groups = [found[0]["carrier_rows"][:SHOWN], found[0]["other_rows"][:SHOWN]]
     reader = CropReader(run, [row for group in groups for row in group])
     size = (int(run.spec.input["size"][0]), int(run.spec.input["size"][1]))
-    strips = [[_crop(reader, row, part, size) for row in group] for group in groups]
+    shown = [row for group in groups for row in group]
+    spots = peaks(run, shown) if PARTS[part].rank is not None and shown else {}
+    strips = [[_crop(reader, row, part, size, spots) for row in group] for group in groups]
     side = max(crop.width for strip in strips for crop in strip)
     width = max(len(strip) for strip in strips) * (side + _GAP) - _GAP
     height = 2 * _SIDE + 2 * _GAP
@@ -54,14 +58,21 @@ def draw_crops(run: Run, class_id: int | None, part: str | None) -> Crops | None
     return Crops(stream.getvalue(), width, height)
 
 
-def _crop(reader: CropReader, row: int, part: str, size: tuple[int, int]) -> Image.Image:
+def _crop(
+    reader: CropReader,
+    row: int,
+    part: str,
+    size: tuple[int, int],
+    spots: Mapping[int, tuple[Spot, ...]],
+) -> Image.Image:
     """Return a part of an image, ``_SIDE`` pixels high; all of it where the part is no box."""
     pixels = reader.show(row).pixels
     if pixels is None:
         pixels = np.full((3, *size), _GREY, np.uint8)
     cut: NDArray[np.uint8] = pixels
     if PARTS[part].box is not None:
-        where = PARTS[part].mask(size)
+        rank = PARTS[part].rank
+        where = PARTS[part].mask(size, (0, 0) if rank is None else spots[row][rank])
         rows, columns = (where.any(1).nonzero(), where.any(0).nonzero())
         top, bottom = int(rows[0]), int(rows[-1]) + 1
         left, right = int(columns[0]), int(columns[-1]) + 1

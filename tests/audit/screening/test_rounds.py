@@ -49,7 +49,15 @@ def test_the_next_round_gets_what_works_in_some_donors_only():
     assert [item.class_id for item in chosen] == [0, 3, 2]
 
 
+def test_a_region_inside_a_better_one_takes_no_place():
+    gains = [5.0, 5.0, 0, 0, 0, 0]
+    found = [candidate(0, key, gains) for key in ("top", "block_01", "ring", "block_21", "detail")]
+    found[0] = candidate(0, "top", [6.0, 6.0, 0, 0, 0, 0])
+    assert [item.part for item in best(found, 9, 9)] == ["top", "block_21", "detail", "ring"]
+
+
 def test_one_class_does_not_take_all_places():
-    many = [candidate(0, f"part {n}", [5.0, 5.0, 0, 0, 0, 0]) for n in range(6)]
+    keys = ("block_00", "block_11", "block_22", "block_33", "ring", "colours")
+    many = [candidate(0, key, [5.0, 5.0, 0, 0, 0, 0]) for key in keys]
     other = candidate(1, "top", [1.0, 1.0, 0, 0, 0, 0])
     assert [item.class_id for item in best([*many, other], most=9, each=2)] == [0, 0, 1]

@@ -1,0 +1,89 @@
+"""Spots: where an image is looked at most, cut out as content and put onto others elsewhere.
+
+What lies at another place in every image is at no place of the class. It is where the model looks,
+though, so the peaks of an image's own map propose it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.audit.screening.parts import BLOCKS, Part
+from pipeline.store import Run
+
+Spot = tuple[int, int]
+"""Top and left, in sixteenths of the sides."""
+
+SIDE = 16 // BLOCKS
+_ROOM = 16 - SIDE
+
+_RANKS = 2
+
+
+def peaks(run: Run, rows: Sequence[int]) -> dict[int, tuple[Spot, ...]]:
+    """Return the spots of some rows that hold most of the last layer's map, apart from each other.
+
+    The window moves by sixteenths of the sides.
+    """
+    order = sorted(set(rows))
+    maps = np.asarray(run.maps.oindex[order, -1], np.float32)
+    fine = functional.interpolate(torch.from_numpy(maps)[:, None], (16, 16), mode="bilinear")
+    held = functional.avg_pool2d(fine.clamp(min=0), SIDE, 1)[:, 0].numpy()
+    return {row: _apart(one) for row, one in zip(order, held, strict=True)}
+
+
+def _apart(held: NDArray[np.float32]) -> tuple[Spot, ...]:
+    left, found = held.copy(), []
+    for _ in range(_RANKS):
+        top, start = divmod(int(left.argmax()), held.shape[1])
+        found.append((top, start))
+        left[max(0, top - SIDE + 1) : top + SIDE, max(0, start - SIDE + 1) : start + SIDE] = -1
+    return tuple(found)
+
+
+def other_side(spot: Spot) -> Spot:
+    """Return a spot that has nothing of this one: half of the room further, in both directions."""
+    top, left = ((place + _ROOM // 2) % (_ROOM + 1) for place in spot)
+    return top, left
+
+
+def moved(recipient: Tensor, donor: Tensor, part: Part, spot: Spot, seed: Sequence[int]) -> Tensor:
+    """Return a recipient (1, 3, H, W) with the donor's spot at a place that ``seed`` decides."""
+    size = (int(donor.shape[2]), int(donor.shape[3]))
+    top, left = np.random.default_rng(seed).integers(0, _ROOM + 1, 2).tolist()
+    to_rows, to_columns = _slices(part.mask(size, (top, left)))
+    cut = cropped(donor, part, spot)
+    # Sixteenths may differ by a pixel.
+    height = min(cut.shape[2], to_rows.stop - to_rows.start)
+    width = min(cut.shape[3], to_columns.stop - to_columns.start)
+    found = recipient.clone()
+    y, x = to_rows.start, to_columns.start
+    found[:, :, y : y + height, x : x + width] = cut[:, :, :height, :width]
+    return found
+
+
+def cropped(donor: Tensor, part: Part, spot: Spot) -> Tensor:
+    """Return what a donor (1, 3, H, W) has at a spot, (1, 3, h, w)."""
+    rows, columns = _slices(part.mask((int(donor.shape[2]), int(donor.shape[3])), spot))
+    return donor[:, :, rows, columns]
+
+
+def compared(donors: Sequence[Tensor], rows: Sequence[int], part: Part, run: Run) -> Tensor:
+    """Return what of donors is compared: all of them, or their spots, of one size, (D, 3, h, w)."""
+    if part.rank is None:
+        return torch.cat(list(donors))
+    found = peaks(run, rows)
+    spots = [found[row][part.rank] for row in rows]
+    crops = [cropped(donor, part, spot) for donor, spot in zip(donors, spots, strict=True)]
+    height, width = (min(crop.shape[side] for crop in crops) for side in (2, 3))
+    return torch.cat([crop[:, :, :height, :width] for crop in crops])
+
+
+def _slices(mask: Tensor) -> tuple[slice, slice]:
+    """Return the rows and columns that a rectangle in a mask fills."""
+    rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -1,0 +1,214 @@
+"""Transfers: a property of a whole image that is given to another, which keeps its content.
+
+An image without the property changes nothing or little: one whose channels use their whole range,
+whose edges do not stand out every eight pixels, that has no even margin. So the images of a class
+that carry a property stand apart from those that do not by what their transfer changes.
+
+Every function maps recipients and donors, (n, 3, H, W) uint8 each, to recipients changed.
+"""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.functional import gaussian_blur, rgb_to_grayscale
+
+_TAIL = 0.005
+"""Share of pixels that may lie beyond the range of a channel: specks and noise."""
+
+_GREY = 6.0
+"""Distance of the channels from their mean, in levels, below which nearly all pixels are grey."""
+
+_FINE = 0.008
+"""Deviation of the blur that takes fine detail away, as a share of the shorter side."""
+_BANDS = 2
+_MOST_DETAIL = 5.0
+"""Factor up to which detail is raised."""
+
+_QUALITIES = (5, 7, 9, 12, 16, 24)
+_BLOCK = 8
+_BLOCKY = 1.25
+"""Ratio of differences across the blocks of JPEG to those within, above which one sees blocks."""
+
+_LINE = 12.0
+"""Amplitude of a frequency over the median of its neighbours, above which it is a line."""
+_NEIGHBOURS = 7
+_SLOWEST = 1 / 12
+"""Periods of a pixel below which what is periodic may be the picture itself."""
+_LEAST_WAVE = 2.0
+"""Amplitude of a line, in levels, from which it is seen."""
+
+_NOISY = 6.0
+"""Deviation of neighbours, in levels, above which an image is noisy."""
+
+_EVEN = 6.0
+"""Levels within which a margin is of one colour."""
+_LEAST_MARGIN = 0.06
+"""Least width of a margin on every side, as a share of the side."""
+
+
+def with_range(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Fit the channels into the ranges that the donor's use: a tint, a veil, an exposure."""
+    flat = donors.float().flatten(2)
+    low, high = (flat.quantile(q, 2)[:, :, None, None] for q in (_TAIL, 1 - _TAIL))
+    return as_image(low + (high - low) * recipients.float() / 255)
+
+
+def with_saturation(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Take colours away where the donor has none."""
+    pixels = donors.float()
+    colour = (pixels - pixels.mean(1, keepdim=True)).abs().amax(1).flatten(1).quantile(0.98, 1)
+    grey = rgb_to_grayscale(recipients, 3)
+    return torch.where((colour < _GREY)[:, None, None, None], grey, recipients)
+
+
+def with_detail(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Weaken or raise fine detail to the donor's, relative to the coarser: blur and sharpening."""
+    *bands, base = _bands(recipients.float())
+    ratios = _fineness(donors.float()) / _fineness(recipients.float()).clamp(min=1e-3)
+    for band, ratio in zip(bands, ratios.clamp(0, _MOST_DETAIL), strict=True):
+        base = base + ratio[:, None, None, None] * band
+    return as_image(base)
+
+
+def with_compression(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Compress as JPEG, of the quality that changes a visibly compressed donor least."""
+    found = recipients.clone()
+    for number, donor in enumerate(donors):
+        if _blockiness(donor) > _BLOCKY:
+            left = [(donor.float() - as_jpeg(donor, q).float()).abs().mean() for q in _QUALITIES]
+            # The better the quality, the less is changed: what counts is less than expected.
+            steps = [float(one / other) for one, other in pairwise(left)]
+            found[number] = as_jpeg(recipients[number], _QUALITIES[int(np.argmin(steps))])
+    return found
+
+
+def with_lines(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Add what of the donor is of single frequencies: stripes, a grid, a screen."""
+    pixels = donors.float()
+    spectrum = torch.fft.rfft2(pixels - pixels.mean((2, 3), keepdim=True))
+    amplitude = spectrum.abs().mean(1, keepdim=True)
+    around = functional.unfold(
+        functional.pad(amplitude, [_NEIGHBOURS // 2] * 4, "replicate"), _NEIGHBOURS
+    )
+    usual = around.median(1).values.view_as(amplitude).clamp(min=1)
+    size = (int(pixels.shape[2]), int(pixels.shape[3]))
+    y, x = torch.fft.fftfreq(size[0])[:, None].abs(), torch.fft.rfftfreq(size[1])
+    # The edges of an image are no period: they fill the axes.
+    fast = (torch.hypot(y, x) > _SLOWEST) & (y > 1.5 / size[0]) & (x > 1.5 / size[1])
+    wave = 2 * amplitude / (size[0] * size[1])
+    lines = torch.where(fast & (amplitude > _LINE * usual) & (wave > _LEAST_WAVE), spectrum, 0)
+    return as_image(recipients.float() + torch.fft.irfft2(lines, s=size))
+
+
+def with_noise(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Add noise as strong as the donor's, and as coloured, if it has more than the recipient."""
+    found = recipients.float()
+    random = torch.Generator().manual_seed(0)
+    for number, (donor, own) in enumerate(zip(donors.float(), recipients.float(), strict=True)):
+        noise = _noise(donor)
+        more = noise - _noise(own)
+        if float(noise.diagonal().amax()) > _NOISY**2 and float(more.diagonal().amin()) > 0:
+            values, vectors = torch.linalg.eigh(more)
+            mixed = vectors * values.clamp(min=0).sqrt()
+            drawn = torch.randn(3, donor[0].numel(), generator=random)
+            found[number] += (mixed @ drawn).view_as(donor)
+    return as_image(found)
+
+
+def with_margin(recipients: Tensor, donors: Tensor) -> Tensor:
+    """Show the whole recipient inside the even margin of the donor, if it has one all around."""
+    found = recipients.clone()
+    height, width = recipients.shape[2:]
+    for number, donor in enumerate(donors):
+        top, bottom, left, right = _margins(donor.float())
+        if min(top, bottom) >= _LEAST_MARGIN * height and min(left, right) >= _LEAST_MARGIN * width:
+            size = (height - top - bottom, width - left - right)
+            if min(size) > 0:
+                small = functional.interpolate(
+                    recipients[number : number + 1].float(), size, mode="bicubic", antialias=True
+                )
+                found[number] = donor[:, :1, :1]
+                found[number, :, top : top + size[0], left : left + size[1]] = as_image(small)[0]
+    return found
+
+
+def as_image(values: Tensor) -> Tensor:
+    """Return values as levels, uint8."""
+    return values.clamp(0, 255).round().to(torch.uint8)
+
+
+def as_jpeg(image: Tensor, quality: int) -> Tensor:
+    """Return an image (3, H, W) uint8 as JPEG shows it."""
+    stream = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(stream, "JPEG", quality=quality)
+    pixels = np.array(Image.open(stream).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _bands(images: Tensor) -> list[Tensor]:
+    """Return what a small blur takes from images, what twice as much takes more, and the rest."""
+    left, bands = images, []
+    for octave in range(_BANDS):
+        sigma = max(0.6, _FINE * min(images.shape[2:])) * 2**octave
+        side = min(2 * int(np.ceil(3 * sigma)) + 1, min(images.shape[2:]) // 2 * 2 - 1)
+        smooth: Tensor = gaussian_blur(images, [side, side], [sigma, sigma])
+        bands.append(left - smooth)
+        left = smooth
+    return [*bands, left]
+
+
+def _fineness(images: Tensor) -> Tensor:
+    """Return the strengths of the bands of detail over that of the next coarser, (bands, n)."""
+    *bands, left = _bands(images)
+    sigma = max(0.6, _FINE * min(images.shape[2:])) * 2**_BANDS
+    side = min(2 * int(np.ceil(3 * sigma)) + 1, min(images.shape[2:]) // 2 * 2 - 1)
+    coarse = left - gaussian_blur(left, [side, side], [sigma, sigma])
+    whole = coarse.abs().mean((1, 2, 3)).clamp(min=1e-3)
+    return torch.stack([band.abs().mean((1, 2, 3)) / whole for band in bands])
+
+
+def _blockiness(image: Tensor) -> float:
+    """Return the steps across the blocks of JPEG over those within them, of (3, H, W)."""
+    levels = image.float().mean(0)
+    ratios = []
+    for side in (levels, levels.T):
+        steps = (side[1:] - side[:-1]).abs().mean(1)
+        across = (torch.arange(len(steps)) + 1) % _BLOCK == 0
+        if across.any() and not across.all():
+            ratios.append(float(steps[across].mean() / steps[~across].mean().clamp(min=1e-3)))
+    return min(ratios, default=1.0)
+
+
+def _noise(image: Tensor) -> Tensor:
+    """Return the covariance (3, 3) of the noise of an image (3, H, W), from diagonal differences.
+
+    Most of these lie where there is no edge, so medians tell noise from edges (Donoho & Johnstone,
+    1994).
+    """
+    diagonal = image[:, 1:, 1:] - image[:, 1:, :-1] - image[:, :-1, 1:] + image[:, :-1, :-1]
+    flat = diagonal.flatten(1) / 2
+    spread = flat.abs().median(1).values / _NORMAL_MEDIAN
+    quiet = flat.maximum(-2 * spread[:, None]).minimum(2 * spread[:, None])
+    alike = quiet @ quiet.T
+    size = alike.diagonal().clamp(min=1e-6).sqrt()
+    return spread[:, None] * spread * alike / (size[:, None] * size)
+
+
+_NORMAL_MEDIAN = 0.6745
+"""Median of the absolute value of a standard normal number."""
+
+
+def _margins(image: Tensor) -> tuple[int, int, int, int]:
+    """Return the widths of the margins of an image (3, H, W) that have the colour of its corner."""
+    other = (image - image[:, :1, :1]).abs().amax(0) > _EVEN
+    rows, columns = other.float().mean(1) > 0.02, other.float().mean(0) > 0.02
+    found = []
+    for busy in (rows, rows.flip(0), columns, columns.flip(0)):
+        places = busy.nonzero()
+        found.append(int(places[0]) if len(places) else len(busy))
+    return found[0], found[1], found[2], found[3]
