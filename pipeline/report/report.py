@@ -157,6 +157,7 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
         volume.run.write(f"report/assets/findings/{finding.number:d}-crops.webp", crops.content)
     contents = volume.common() | {
         "found": finding,
+        "named": _short(volume, finding),
         "crops": crops,
         "mine": _film(volume, finding.class_id),
         "everybody": dict(zip(("film", "strip"), run_strip(volume.atlas), strict=True)),
@@ -212,6 +213,12 @@ def _write_comparison(volume: Volume, number: int) -> None:
 
 def _comparison_asset(number: int, name: str) -> str:
     return f"assets/comparisons/{number + 1:d}-{name}.webp"
+
+
+def _short(volume: Volume, finding: Finding) -> str | None:
+    """Return the short name of a finding's class, if it has a page; else its name."""
+    names = {fact.id: fact.short for fact in volume.classes}
+    return names.get(-1 if finding.class_id is None else finding.class_id, finding.class_name)
 
 
 def _film(volume: Volume, class_id: int | None) -> dict[str, object] | None:

@@ -22,7 +22,7 @@ from pipeline.audit.stats.contrast import (
     benjamini_hochberg,
     upper_tail,
 )
-from pipeline.audit.text.numbers import figure, rate
+from pipeline.audit.text.numbers import figure
 from pipeline.audit.text.quoting import quote
 
 Float = NDArray[np.float64]
@@ -201,8 +201,7 @@ def _sentence(first: Betrayal, more: bool, name: str, extreme: float) -> str:
     said = (
         f"Images of {quote(name)} can be recognised by their {known.words} alone, which is {side} "
         f"than elsewhere: {reach} {_value(first.name, extreme)}, in other classes "
-        f"{_value(first.name, first.median_elsewhere)} (AUROC {figure(first.auroc)}, of other "
-        f"classes {figure(first.auroc_elsewhere)}; q = {rate(first.q)})."
+        f"{_value(first.name, first.median_elsewhere)}."
     )
     if known.operator:
         said += f" Test whether the model does: flowatlas probe --operator {known.operator}."
