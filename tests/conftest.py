@@ -14,6 +14,8 @@ from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when a test imports torch
+# Some tests fork after pyarrow is imported: a process that forks should have no other thread.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 # The time of an example depends more on other processes than on the code.
 settings.register_profile("explore", deadline=None)
 settings.register_profile("steady", deadline=None, derandomize=True)

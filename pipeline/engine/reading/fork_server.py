@@ -9,11 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 from pipeline.engine.reading.messages import Settings
 
 _MODULE = "pipeline.engine.reading.child"
 KILLED = -int(signal.SIGKILL)
+
+_PATIENCE = 10.0
+"""Seconds that a fork server whose connection is broken may take to end."""
 
 
 class ForkServer:
@@ -32,6 +36,7 @@ class ForkServer:
                     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                     "CUDA_VISIBLE_DEVICES": "",
                     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+                    "JE_ARROW_MALLOC_CONF": "background_thread:false",
                 },
             )
 
@@ -49,8 +54,11 @@ class ForkServer:
         return self._answer()
 
     def status(self, pid: int) -> int:
-        """Wait for the end of a reader; return its exit code, or minus the signal that ended it."""
+        """End a reader, if it still lives; return its exit code, or minus the signal."""
         try:
+            if self._process.poll() is None:  # so it is its parent, and no other process has pid
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._socket.send(b"wait %d" % pid)
             return self._answer()
         except OSError:  # the fork server was killed, and its readers with it
@@ -64,8 +72,12 @@ class ForkServer:
 
     @property
     def end(self) -> str:
-        """How the process ended, which it has."""
-        code = self._process.wait()
+        """How the process ended; one that no longer answers is killed."""
+        try:
+            code = self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     def close(self) -> None:
