@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -83,6 +83,21 @@ class LoadedBatch(Sequence[LoadedImage]):
         if isinstance(place, int):
             return self._images[place]
         return LoadedBatch(self._images[place], None if self.pixels is None else self.pixels[place])
+
+
+def padded(batch: Sequence[LoadedImage], size: int) -> LoadedBatch:
+    """Return a batch of ``size`` that begins with this one and ends with images without pixels.
+
+    These stand where the last image stands in the index, so that they have what it has: labels,
+    references.
+    """
+    missing = size - len(batch)
+    last = replace(batch[-1].image, boxes=NO_BOXES, box_labels=())
+    blank = LoadedImage(last, None, NO_BOXES, Reason.MISSING, None, None)
+    pixels = batch.pixels if isinstance(batch, LoadedBatch) else None
+    if pixels is not None:
+        pixels = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
+    return LoadedBatch([*batch, *[blank] * missing], pixels)
 
 
 def indexed_images(index: pa.Table, boxes: pa.Table) -> list[IndexedImage]:

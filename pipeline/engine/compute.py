@@ -45,6 +45,18 @@ class ComputedBatch:
     features: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
 
+    def first(self, count: int) -> "ComputedBatch":
+        """Return the first ``count`` images."""
+        return ComputedBatch(
+            images=self.images[:count],
+            reasons=self.reasons[:count],
+            maps=self.maps[:count],
+            values={name: column[:count] for name, column in self.values.items()},
+            label_maps=None if self.label_maps is None else self.label_maps[:count],
+            features=None if self.features is None else self.features[:count],
+            logits=None if self.logits is None else self.logits[:count],
+        )
+
 
 def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
     """Run the model, its flow and the measures on one batch.

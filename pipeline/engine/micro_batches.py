@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.engine.batch import LoadedImage
+from pipeline.engine.batch import LoadedImage, padded
 from pipeline.engine.clock import Clock
 from pipeline.engine.compute import ComputedBatch, compute_batch
 from pipeline.engine.context import Context
@@ -22,8 +22,12 @@ class MicroBatches:
         self._context = context
         self._most: int | None = None
 
-    def compute(self, batch: Sequence[LoadedImage], clock: Clock) -> list[ComputedBatch]:
+    def compute(
+        self, batch: Sequence[LoadedImage], clock: Clock, full: int = 0
+    ) -> list[ComputedBatch]:
         """Return the results of a batch, in order, in one or more parts.
+
+        A batch with fewer than ``full`` images is computed with as many as that: others fill it up.
 
         Raises
         ------
@@ -31,14 +35,24 @@ class MicroBatches:
             Not even one image fits.
         """
         while True:
-            size = min(len(batch), self._most or len(batch))
-            parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+            whole = max(full, len(batch))
+            size = min(whole, self._most or whole)
+            starts = range(0, len(batch), size)
+            cuts = [(start, min(size, whole - start)) for start in starts]
             try:
                 with clock("measure"):  # all but the flow, which counts its own time
-                    return [compute_batch(part, self._context, clock) for part in parts]
+                    return [
+                        self._part(batch[start : start + count], count, clock)
+                        for start, count in cuts
+                    ]
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
             # Not in the handler, where the exception still references the tensors of its frames.
             self._most = (size + 1) // 2
             torch.cuda.empty_cache()
+
+    def _part(self, part: Sequence[LoadedImage], size: int, clock: Clock) -> ComputedBatch:
+        if len(part) == size or not self._context.run.spec.padded:
+            return compute_batch(part, self._context, clock)
+        return compute_batch(padded(part, size), self._context, clock).first(len(part))

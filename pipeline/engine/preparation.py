@@ -89,6 +89,8 @@ def prepare(config: RunConfig) -> Prepared:
         leftovers=index.leftovers,
         labels=scanned.names,
         images=index.images,
+        # Rows of images with several labels are explained in groups of any size.
+        padded=index.images is None if begun is None else begun.padded,
     )
     chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
     notes = (*loaded.notes, *chosen)

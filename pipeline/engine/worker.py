@@ -64,19 +64,25 @@ class FlowWorker:
 
     def compute(self, pending: PendingUnit) -> Computed:
         """Run model, flow and measures over the batches as they arrive."""
-        clock, computed = pending.clock, []
+        clock, computed, done = pending.clock, [], 0
         try:
             while True:
                 with clock("wait"):
                     batch = next(pending.batches, None)
                 if batch is None:
                     break
-                computed += self._micro_batches.compute(batch, clock)
+                computed += self._micro_batches.compute(batch, clock, self._full(done))
+                done += len(batch)
         finally:
             pending.batches.close()
         with clock("assemble"):
             data = assemble(computed, self._context.run.spec)
         return Computed(pending.attempt, data, clock, time.perf_counter())
+
+    def _full(self, done: int) -> int:
+        """Return how many images a batch has that begins behind ``done`` of them in a full unit."""
+        spec = self._context.run.spec
+        return min(self._config.flow.batch_size, min(spec.unit_rows, spec.rows) - done)
 
     def commit(self, computed: Computed) -> Receipt:
         """Store the unit, its receipt last."""

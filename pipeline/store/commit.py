@@ -107,7 +107,7 @@ def check_same_run(stored: RunSpec, wanted: RunSpec) -> None:
     if stored.hash == wanted.hash:
         return
     old, new = _flat(stored.to_json()), _flat(wanted.to_json())
-    ignored = {"code_version", "config_hash"}
+    ignored = {"code_version", "config_hash", "padded"}
     changed = sorted(
         key
         for key in old.keys() | new.keys()

@@ -122,7 +122,9 @@ class RunSpec:
     ``labels`` are the dataset's classes that were matched by name, name → output; None where
     labels are those of ``dataset.labels``, or of the dataset's own order. ``images`` is the number
     of images where they have several labels, and a row is an image and one output; None where a
-    row is an image.
+    row is an image. ``padded``: the batches of the last unit are filled up to those of any other,
+    as in all runs but those that an earlier version began, so that rounding in them does not depend
+    on how many images are left.
     """
 
     config: dict[str, Any]
@@ -145,6 +147,7 @@ class RunSpec:
     leftovers: tuple[Leftover, ...] = ()
     labels: Mapping[str, int] | None = None
     images: int | None = None
+    padded: bool = False
     format: int = FORMAT
 
     @property
@@ -192,8 +195,9 @@ class RunSpec:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; without leftovers, labels and images where there are none."""
         content = asdict(self)
-        if not self.leftovers:
-            del content["leftovers"]
+        for name in ("leftovers", "padded"):
+            if not content[name]:
+                del content[name]
         for name in ("labels", "images"):
             if content[name] is None:
                 del content[name]
