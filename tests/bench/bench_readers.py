@@ -3,24 +3,30 @@
     python -m tests.bench.bench_readers [FOLDER OF JPEG FILES]
 
 The consumer stands for a GPU: it takes a batch every so often, and holds the interpreter's lock
-for none of that time. What it lacks of min(its rate, the readers' rate) it lost to reading. On a
-machine that is busy with other work only the CPU time for an image means anything.
+for none of that time. What it lacks of min(its rate, the readers' rate) it lost to reading.
+
+On a machine that is busy with other work, rates say little. What the kernel knows of each reader
+says more: the time it ran, the time it was ready to run while other work had the CPU, and the rest,
+in which it waited for something to read: that alone is lost by how readers are fed. Images per
+second of running are what one reader does on a free CPU, and its share of time not waited how much
+of that is used (Linux).
 """
 
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.engine.batch import NO_BOXES, IndexedImage
 from pipeline.engine.clock import Clock
 from pipeline.engine.reading.messages import Settings
-from pipeline.engine.reading.processes import process_readers
+from pipeline.engine.reading.processes import ProcessReaders, process_readers
 from pipeline.engine.reading.readers import AHEAD, UNITS, ReadAhead, Readers
 from pipeline.engine.reading.ring import Shape
 from pipeline.engine.reading.threads import thread_readers
@@ -50,13 +56,88 @@ def by_threads(root: str, count: int) -> AbstractContextManager[Readers]:
 
 
 def rate(readers: Readers, images: list[IndexedImage], pause: float = 0.0) -> float:
-    """Return the images/s that a consumer gets that needs ``pause`` seconds for a batch."""
-    start, due = time.perf_counter(), time.perf_counter()
-    for _ in ReadAhead(images, _BATCH, readers, (), Clock()):
+    """Return the images/s that a consumer gets that needs ``pause`` seconds for a batch.
+
+    From its first batch on, which in a run is read while the unit before is computed. The time in
+    which it was ready to run while other work had the CPU is not counted.
+    """
+    start = due = 0.0
+    mine = Times(0, 0)
+    for number, _ in enumerate(ReadAhead(images, _BATCH, readers, (), Clock())):
+        if not number:
+            start, mine = time.perf_counter(), Times.of_this_thread()
+            due = start
         due = max(due, time.perf_counter()) + pause
         while (left := due - time.perf_counter()) > 0:
             time.sleep(left)
-    return len(images) / (time.perf_counter() - start)
+    lost = (Times.of_this_thread() - mine).ready
+    last = min(_BATCH, len(images)) if not pause else 0
+    return (len(images) - last) / (time.perf_counter() - start - lost)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds that a reader ran, and was ready to run while other work had the CPU."""
+
+    ran: float
+    ready: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Times":
+        """Return those of a process's main thread."""
+        return cls._read(Path(f"/proc/{pid}/schedstat"))
+
+    @classmethod
+    def of_this_thread(cls) -> "Times":
+        """Return those of the thread that calls."""
+        return cls._read(Path(f"/proc/self/task/{threading.get_native_id()}/schedstat"))
+
+    @classmethod
+    def _read(cls, place: Path) -> "Times":
+        ran, ready, _ = place.read_text().split()
+        return cls(int(ran) / 1e9, int(ready) / 1e9)
+
+    def __sub__(self, earlier: "Times") -> "Times":
+        return Times(self.ran - earlier.ran, self.ready - earlier.ready)
+
+
+def scheduled(readers: ProcessReaders, images: list[IndexedImage]) -> tuple[float, float]:
+    """Return images per second of one reader's running, and the share of time it did not wait."""
+    before = {pid: Times.of(pid) for pid in readers.pids}
+    start = time.perf_counter()
+    rate(readers, images)
+    wall = time.perf_counter() - start
+    spent = [Times.of(pid) - earlier for pid, earlier in before.items()]
+    ran, ready = sum(one.ran for one in spent), sum(one.ready for one in spent)
+    return len(images) / ran, (ran + ready) / (wall * len(spent))
+
+
+def scaling(one: ProcessReaders, two: ProcessReaders, images: list[IndexedImage]) -> None:
+    """Print what one and two reader processes do, by what the kernel knows of them."""
+    rounds = [(scheduled(one, images), scheduled(two, images)) for _ in range(_ROUNDS)]
+    (single, busy_one), (double, busy_two) = (
+        [statistics.median(column) for column in zip(*side, strict=True)]
+        for side in zip(*rounds, strict=True)
+    )
+    print(f"  1 process: {single:,.0f} images a second of running, {busy_one:.1%} not waiting")
+    print(f"  2 processes: {double:,.0f} each, {busy_two:.1%} not waiting")
+    ratio = 2 * double * busy_two / (single * busy_one)
+    print(f"  so two are {ratio:.2f} × one on CPUs of their own")
+
+
+def consumer(readers: ProcessReaders, images: list[IndexedImage], wanted: float) -> None:
+    """Print what a consumer of ``wanted`` images/s gets of that, or of what the readers can do.
+
+    They can do what they read in the time in which they ran or were ready to run.
+    """
+    before = {pid: Times.of(pid) for pid in readers.pids}
+    got = rate(readers, images, _BATCH / wanted)
+    spent = [Times.of(pid) - earlier for pid, earlier in before.items()]
+    able = len(spent) * len(images) / sum(one.ran + one.ready for one in spent)
+    print(
+        f"  a consumer of {wanted:,.0f} images/s gets {got:,.0f} of {len(spent)} that could read "
+        f"{able:,.0f} beside this machine's other work: {got / min(wanted, able):.3f}"
+    )
 
 
 def own_time(readers: Readers, images: list[IndexedImage]) -> float:
@@ -76,14 +157,18 @@ def lost(readers: Readers, images: list[IndexedImage]) -> float:
 
 
 def _spins(wait: Callable[[], object]) -> float:
-    """Return how often a second (of its CPU time) this thread gets round until ``wait`` returns."""
-    count, start = 0, time.perf_counter()
+    """Return how often a second this thread gets round until ``wait`` returns.
+
+    The time in which other processes had the CPU is not counted, that without the lock is.
+    """
+    count, start, mine = 0, time.perf_counter(), Times.of_this_thread()
     with ThreadPoolExecutor(1) as waiting:
         waited = waiting.submit(wait)
         while not waited.done():
             for _ in range(10_000):
                 count += 1
-    return count / (time.perf_counter() - start)
+    lost = (Times.of_this_thread() - mine).ready
+    return count / (time.perf_counter() - start - lost)
 
 
 def main() -> None:
@@ -106,10 +191,15 @@ def main() -> None:
                 single, double = (statistics.median(column) for column in zip(*rounds, strict=True))
                 ratio = statistics.median(b / a for a, b in rounds)
                 print(f"1 {kind}: {single:,.0f} images/s; 2: {double:,.0f}; ratio {ratio:.2f}")
+                if isinstance(one, ProcessReaders) and isinstance(two, ProcessReaders):
+                    scaling(one, two, images)
                 own = own_time(one, images)
                 print(f"  the worker's process spends {own * 1e6:.0f} µs of CPU on an image")
-                for share in (0.5, 0.8):
+                for share in (0.5, 0.8, 1.6):
                     wanted = share * single
+                    if isinstance(two, ProcessReaders):
+                        consumer(two, images, wanted)
+                        continue
                     got = rate(one, images, _BATCH / wanted)
                     print(f"  a consumer of {wanted:,.0f} images/s gets {got / wanted:.3f} of that")
                 print(f"  a thread of pure Python loses {lost(one, images):.1%} beside 1 {kind}")
