@@ -164,8 +164,10 @@ def rank_correlation(flows: Tensor, others: Tensor) -> float:
 
 def _ranks(values: Tensor) -> Tensor:
     """Return the ranks of values (n,) in float64, of equal ones their mean."""
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
-    return (count.cumsum(0) - (count - 1) / 2).double()[place]
+    order = values.sort().values
+    first = torch.searchsorted(order, values)
+    last = torch.searchsorted(order, values, right=True)
+    return (first + last).double() / 2
 
 
 def other_batches(steps: Steps, sizes: list[int]) -> dict[int, float]:
