@@ -42,7 +42,7 @@ def explain(settings: RunConfig) -> None:
     """Run the steps after the flows; print each outcome, the first finding and its verdict."""
     from pipeline.audit.findings_table import CONFIRMATIONS
     from pipeline.engine.run import open_engine
-    from pipeline.report.report import ANSWER
+    from pipeline.report import ANSWER
     from pipeline.steps import explain_run
     from pipeline.store.reader import open_run
 

@@ -1,7 +1,8 @@
 """The steps from flows to report, in order; each is skipped where it is done.
 
 A step's inputs determine its output. So a step is done if its output exists and its inputs have not
-changed since; the run stores a hash of the inputs of every step.
+changed since; the run stores a hash of the inputs of every step. What a step needs is imported when
+it is taken, so that a run of which all is done says so at once.
 """
 
 import hashlib
@@ -11,21 +12,11 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cache
 
-import pyarrow.compute as pc
-
-from pipeline.atlas import aggregate
 from pipeline.atlas.storage.layout import facts_path, folder_of
-from pipeline.audit import audit
-from pipeline.audit.causal.confirm import confirm
-from pipeline.audit.findings_table import CONFIRMATIONS
-from pipeline.audit.sanity import SANITY, check_sanity
-from pipeline.audit.screening.findings import KIND, add_screened
-from pipeline.audit.screening.screen import screen
-from pipeline.audit.screening.screening_table import SCREENING
+from pipeline.audit.findings_table import CONFIRMATIONS, SANITY, SCREENING
 from pipeline.config import content_hash
 from pipeline.engine import Engine
 from pipeline.errors import FlowatlasError
-from pipeline.report import write_report
 from pipeline.store import Run
 from pipeline.store.layout import MANIFEST
 from pipeline.store.reader import FINDINGS
@@ -64,22 +55,34 @@ class Outcome:
 
 
 def _aggregate(run: Run, _: OpenEngine) -> str:
+    from pipeline.atlas import aggregate
+
     aggregate(run)
     return "class statistics written"
 
 
 def _audit(run: Run, _: OpenEngine) -> str:
+    from pipeline.audit import audit
+    from pipeline.audit.screening.findings import add_screened
+
     audit(run)
     findings = add_screened(run, with_verdicts=False)
     return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
 
 
 def _baselines(run: Run, _: OpenEngine) -> str:
+    from pipeline.audit.sanity import check_sanity
+
     sentences = check_sanity(run)["sentence"].to_pylist()
     return sentences[0] if sentences else "no baselines"
 
 
 def _screen(run: Run, open_engine: OpenEngine) -> str:
+    import pyarrow.compute as pc
+
+    from pipeline.audit.screening.findings import KIND, add_screened
+    from pipeline.audit.screening.screen import screen
+
     with open_engine() as engine:
         parts = screen(run, engine)
     findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
@@ -87,6 +90,9 @@ def _screen(run: Run, open_engine: OpenEngine) -> str:
 
 
 def _confirm(run: Run, open_engine: OpenEngine) -> str:
+    from pipeline.audit.causal.confirm import confirm
+    from pipeline.audit.screening.findings import add_screened
+
     with open_engine() as engine:
         verdicts = confirm(run, engine)
     add_screened(run)
@@ -95,6 +101,8 @@ def _confirm(run: Run, open_engine: OpenEngine) -> str:
 
 
 def _report(run: Run, _: OpenEngine) -> str:
+    from pipeline.report import write_report
+
     return f"{run.uri.rstrip('/')}/{write_report(run)}"
 
 

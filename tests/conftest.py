@@ -8,6 +8,7 @@ they miss, run with ``--hypothesis-profile explore`` and another ``FLOWATLAS_SEE
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,9 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when a test imports torch
 # Some tests fork after pyarrow is imported: a process that forks should have no other thread.
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+# What commands keep on a machine is kept for these tests alone.
+_CACHE = TemporaryDirectory(prefix="flowatlas-cache-")
+os.environ["FLOWATLAS_CACHE"] = _CACHE.name
 # The time of an example depends more on other processes than on the code.
 settings.register_profile("explore", deadline=None)
 settings.register_profile("steady", deadline=None, derandomize=True)

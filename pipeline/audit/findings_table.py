@@ -17,6 +17,12 @@ EVIDENCE = "audit/evidence.parquet"
 CONFIRMATIONS = "audit/confirmations.parquet"
 """Verdicts on findings, by their number."""
 
+SANITY = "audit/sanity.parquet"
+"""How alike the run's maps and those of baselines are."""
+
+SCREENING = "audit/screening.parquet"
+"""Parts of images that were put onto others, and what that did."""
+
 FINDINGS_SCHEMA = pa.schema(
     [
         pa.field("finding", pa.int32(), nullable=False),

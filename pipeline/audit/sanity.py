@@ -16,14 +16,13 @@ from torch import nn
 
 from pipeline.audit.baselines import centre, edges
 from pipeline.audit.compare.shared_images import rank_correlation
+from pipeline.audit.findings_table import SANITY
 from pipeline.audit.sample import Sample, draw
 from pipeline.audit.text.numbers import figure
 from pipeline.engine.context import Context, load_configured, open_context, open_method
 from pipeline.errors import FlowatlasError
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
-
-SANITY = "audit/sanity.parquet"
 
 LARGEST = 0.2
 """Rank correlation from which maps of shuffled weights are too much like the true ones."""

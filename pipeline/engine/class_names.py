@@ -1,18 +1,16 @@
 """The names of a run's classes, from its references, model or dataset."""
 
 from pipeline.config import RunConfig
-from pipeline.engine.probe import Probe
+from pipeline.engine.inspection.inspection import Inspection
 from pipeline.engine.scan import Scan
 from pipeline.errors import ConfigError
 from pipeline.files.node_cache import local_copy
-from pipeline.models import LoadedModel, Outputs, class_names, imagenet_outputs, own_outputs
+from pipeline.models import Outputs, class_names
 from pipeline.models.outputs.output_names import IMAGENET_1K
 from pipeline.store import Run
 
 
-def outputs_of(
-    config: RunConfig, loaded: LoadedModel, tried: Probe, compared: Run | None
-) -> Outputs:
+def outputs_of(config: RunConfig, inspected: Inspection, compared: Run | None) -> Outputs:
     """Return the outputs that a run's labels refer to, with their names if they have any.
 
     With references these are the reference run's classes; else the model's outputs, named by
@@ -21,13 +19,9 @@ def outputs_of(
     if compared is not None:
         owner = f"the reference run {compared.uri}"
         return _named(owner, compared.spec.classes)
-    if not tried.outputs:
-        return Outputs(config.model.name, 0)
-    if config.dataset.classes is None:
-        return own_outputs(loaded.model, config.model.name, tried.outputs)
-    names = class_names(local_copy(config.dataset.classes), tried.outputs)
-    if config.dataset.classes == IMAGENET_1K:
-        return imagenet_outputs(config.model.name, tried.outputs)
+    if not inspected.logits or config.dataset.classes in (None, IMAGENET_1K):
+        return inspected.outputs
+    names = class_names(local_copy(config.dataset.classes), inspected.logits)
     return _named(config.model.name, names)
 
 
@@ -38,7 +32,7 @@ def _named(owner: str, classes: tuple[str, ...]) -> Outputs:
 
 
 def class_names_of(
-    config: RunConfig, scanned: Scan, tried: Probe, compared: Run | None
+    config: RunConfig, scanned: Scan, inspected: Inspection, compared: Run | None
 ) -> tuple[str, ...]:
     """Return one name per class that a label or a prediction of the run may have.
 
@@ -56,8 +50,9 @@ def class_names_of(
     if compared is not None:
         names = compared.spec.classes
         owner = f"the reference run {compared.uri}"
-    elif tried.outputs:
-        names = class_names(classes, tried.outputs)
+    elif inspected.logits:
+        known = inspected.outputs.names if classes == IMAGENET_1K else None
+        names = known or class_names(classes, inspected.logits)
         owner = config.model.name
     else:
         needed = max(-1 if highest is None else highest, *source.class_names, 0) + 1

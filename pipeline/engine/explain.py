@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import cast
 
 import torch
@@ -10,12 +9,11 @@ from torch import Tensor
 
 from pipeline.engine.batch import LoadedImage
 from pipeline.engine.context import Context
+from pipeline.engine.inspection.target import WORDS, explained_class
 from pipeline.engine.pairs import explain_pairs
-from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.errors import UnsupportedModel
 from pipeline.flows import Flow
 from pipeline.flows.flow import Comparison
-
-WORDS = ("predicted", "label", "both")
 
 
 @dataclass(frozen=True)
@@ -108,31 +106,3 @@ def _label_maps(
         mine = None if own is None else own[wrong]
         maps[wrong] = _call(context, inputs[wrong], labels[wrong], mine).maps
     return maps
-
-
-def explained_class(target: int | str, classes: Sequence[str]) -> int:
-    """Return the index of the one class that ``flow.target`` names, by index or by name.
-
-    Raises
-    ------
-    ConfigError
-        There is no such class, or several have this name.
-    """
-    if isinstance(target, int):
-        if not 0 <= target < len(classes):
-            raise ConfigError(f"flow.target: {target} is not a valid class (0–{len(classes) - 1})")
-        return target
-    found = [index for index, name in enumerate(classes) if name == target]
-    if len(found) > 1:
-        raise ConfigError(
-            f"flow.target: classes {', '.join(map(str, found))} are all called {target!r}; "
-            "give the index"
-        )
-    if not found:
-        close = get_close_matches(target, classes, n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "see dataset.classes"
-        raise ConfigError(
-            f"flow.target: there is no class {target!r} ({hint}); "
-            f"use {', '.join(WORDS)}, or a class's index or name"
-        )
-    return found[0]

@@ -10,42 +10,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pipeline.config import RunConfig
 from pipeline.engine.batch import IndexedImage
-from pipeline.errors import ConfigError
 from pipeline.flows import Flow
-from pipeline.images import Pairs, Source
 from pipeline.measures.threshold import least_logit
-from pipeline.models import LoadedModel
 
 Explanation = tuple[Flow, Tensor | None]
 """A flow, and the embeddings (B, C) of its images where the run stores them."""
 
 Call = Callable[[Tensor, Tensor | None], Explanation]
 """Explains rows of a batch, by place, for outputs, or each for its highest output if None."""
-
-
-def pairs_of(config: RunConfig, loaded: LoadedModel) -> Pairs | None:
-    """Return how images with several labels become rows; None for a model with one answer."""
-    if not loaded.independent:
-        return None
-    if config.flow.target in ("label", "both"):
-        return Pairs()
-    return Pairs(config.flow.max_outputs if config.flow.target == "predicted" else 1)
-
-
-def check_pairs(config: RunConfig, source: Source) -> None:
-    """Raise ConfigError if the run cannot explain the several labels of an image."""
-    if source.multi_label and config.flow.references is not None:
-        raise ConfigError(
-            "flow.references compares an image with those of one class, but this dataset has "
-            "several labels per image; remove the references"
-        )
-    if source.multi_label and config.flow.target == "both":
-        raise ConfigError(
-            "flow.target is both, but images with several labels have no single answer to compare "
-            "with; use label (each label of an image) or predicted (each predicted output)"
-        )
 
 
 def explain_pairs(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,8 +12,8 @@ from pipeline.config import RunConfig
 from pipeline.engine.preparation import prepare
 from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Engine, Job
-from pipeline.engine.scheduling.local import LocalEngine
-from pipeline.engine.worker import open_flows
+from pipeline.engine.scheduling.opening import opening
+from pipeline.errors import FlowatlasError
 from pipeline.store import (
     Receipt,
     RunLock,
@@ -26,7 +26,9 @@ from pipeline.store import (
     store_full_errors,
     valid_receipts,
 )
+from pipeline.store.layout import SUCCESS
 from pipeline.store.logs import Logs
+from pipeline.store.objects import exists
 
 _log = logging.getLogger(__name__)
 
@@ -80,44 +82,55 @@ def run_flows(
     FlowatlasError
         With the next step in its message.
     """
-    prepared = prepare(config)
-    spec = prepared.spec
-    labels = prepared.labelling.sentence(prepared.index)
-    store = open_store(config.run, create=True)
-    with store_full_errors(), RunLock(store) as lock:
-        create_run(store, spec, prepared.parts)
-        if prepared.parts is not None:
-            prepared.parts.discard()
-        done = valid_receipts(store, spec)
-        todo = [unit for unit in spec.units if unit.id not in done]
-        _log.info("%d of %d units are done", len(done), len(spec.units))
-        rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())
-        if todo:
-            reopen(store)
-            with nullcontext(engine) if engine else open_engine(config) as chosen:
-                has, wanted = chosen.workers, min(chosen.wanted, len(todo))
-                on_start(
-                    Started(
-                        spec,
-                        rows_done,
-                        len(todo),
-                        has,
-                        wanted,
-                        chosen.threads,
-                        notes=prepared.notes,
-                        labels=labels,
-                        room=chosen.room,
-                        cpus=chosen.cpus,
-                    )
-                )
+    with opening(partial(open_engine, config)) as ahead:
+        begin = None if engine or _marked_finished(config) else ahead.begin
+        prepared = prepare(config, begin)
+        spec = prepared.spec
+        labels = prepared.labelling.sentence(prepared.index)
+        store = open_store(config.run, create=True)
+        with store_full_errors(), RunLock(store) as lock:
+            create_run(store, spec, prepared.parts)
+            if prepared.parts is not None:
+                prepared.parts.discard()
+            done = valid_receipts(store, spec)
+            todo = [unit for unit in spec.units if unit.id not in done]
+            _log.info("%d of %d units are done", len(done), len(spec.units))
+            rows_done = sum(receipt.hi - receipt.lo for receipt in done.values())
+            started = Started(
+                spec, rows_done, len(todo), 0, 0, 0, notes=prepared.notes, labels=labels
+            )
+            if todo:
+                from pipeline.engine.worker import open_flows  # needs torch
+
+                reopen(store)
+                chosen = engine or ahead.engine()
+                on_start(_with_workers(started, chosen))
                 opener = partial(open_flows, readers=config.cluster.readers)
                 job = Job(config.run, config.limits.attempts, opener)
                 for receipt in chosen.run(job, todo, _logged(store, on_failure)):
                     on_receipt(receipt)
                     lock.check()
-        else:
-            on_start(Started(spec, rows_done, 0, 0, 0, 0, notes=prepared.notes, labels=labels))
-        return finalize(store, spec, quarantine_limit=config.limits.quarantine)
+            else:
+                on_start(started)
+            return finalize(store, spec, quarantine_limit=config.limits.quarantine)
+
+
+def _with_workers(started: Started, engine: Engine) -> Started:
+    return replace(
+        started,
+        workers=engine.workers,
+        wanted=min(engine.wanted, started.units_todo),
+        threads=engine.threads,
+        room=engine.room,
+        cpus=engine.cpus,
+    )
+
+
+def _marked_finished(config: RunConfig) -> bool:
+    """Return whether the run was finished once, so that there is probably nothing to compute."""
+    with suppress(FlowatlasError):  # there is no run yet
+        return exists(open_store(config.run), SUCCESS)
+    return False
 
 
 def _logged(store: ObjectStore, on_failure: Callable[[Failure], None]) -> Callable[[Failure], None]:
@@ -136,8 +149,10 @@ def _logged(store: ObjectStore, on_failure: Callable[[Failure], None]) -> Callab
 def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
     """Open the engine that ``config.cluster`` names."""
     if config.cluster.engine == "local":
+        from pipeline.engine.scheduling.local import LocalEngine
+
         cpus = config.cluster.cpus_per_actor
         return nullcontext(LocalEngine(threads=1 if cpus == "auto" else cpus))
     from pipeline.engine.ray import RayEngine
 
-    return RayEngine(config.cluster)
+    return RayEngine(config.cluster, imports=("pipeline.engine.worker",))

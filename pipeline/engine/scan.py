@@ -9,7 +9,7 @@ from functools import partial
 from pipeline.config import RunConfig
 from pipeline.engine.dataset_names import names_in
 from pipeline.engine.labelling import Labelling, LabelsUnclear, label_classes
-from pipeline.errors import FlowatlasError
+from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.images import Index, NamesNeeded, Pairs, Source, build_index, open_source
 from pipeline.models import Outputs, Vocabulary
 from pipeline.store import Spool, load_spec, open_store, stored_scan
@@ -107,6 +107,29 @@ def _scanned(
     parts.finish({"listing": listing, "index": index.counts()})
     names = None if vocabulary is None else dict(sorted(vocabulary.met.items()))
     return Scan(source, index, parts, labelling, names)
+
+
+def pairs_of(config: RunConfig, independent: bool) -> Pairs | None:
+    """Return how images with several labels become rows; None unless outputs are independent."""
+    if not independent:
+        return None
+    if config.flow.target in ("label", "both"):
+        return Pairs()
+    return Pairs(config.flow.max_outputs if config.flow.target == "predicted" else 1)
+
+
+def check_pairs(config: RunConfig, source: Source) -> None:
+    """Raise ConfigError if the run cannot explain the several labels of an image."""
+    if source.multi_label and config.flow.references is not None:
+        raise ConfigError(
+            "flow.references compares an image with those of one class, but this dataset has "
+            "several labels per image; remove the references"
+        )
+    if source.multi_label and config.flow.target == "both":
+        raise ConfigError(
+            "flow.target is both, but images with several labels have no single answer to compare "
+            "with; use label (each label of an image) or predicted (each predicted output)"
+        )
 
 
 def _started_by_position(config: RunConfig) -> bool:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.config import RunConfig
 from pipeline.engine.class_names import outputs_of
-from pipeline.engine.context import load_configured
 from pipeline.engine.dataset_names import names_in
-from pipeline.engine.preparation import try_method
+from pipeline.engine.inspection.remembered import inspected
 from pipeline.engine.reference_run import reference_run
 from pipeline.errors import ConfigError
 from pipeline.images import labels_json, open_source
@@ -51,9 +50,8 @@ def suggest_labels(config: RunConfig, by: str = "name") -> SuggestedLabels:
             "the dataset gives class indices, not names, so there is nothing to match; "
             "write dataset.labels by hand, a JSON object: index of the dataset → of the model"
         )
-    loaded, compared = load_configured(config.model), reference_run(config)
-    config, tried, _ = try_method(config, source, loaded, compared)
-    outputs = outputs_of(config, loaded, tried, compared)
+    compared = reference_run(config)
+    outputs = outputs_of(config, inspected(config, source.root, compared), compared)
     if not outputs.count:
         raise ConfigError(f"{outputs.owner} has no outputs: its classes are the dataset's own")
     vocabulary = Vocabulary(outputs)

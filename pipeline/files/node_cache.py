@@ -36,7 +36,7 @@ def local_copy(uri: str) -> str:
     try:
         head = obstore.head(store, key)
         version = f"{uri}\n{head['e_tag']}\n{head['size']}\n{head['last_modified']}"
-        folder = _cache() / hashlib.blake2b(version.encode(), digest_size=16).hexdigest()
+        folder = cache_folder() / hashlib.blake2b(version.encode(), digest_size=16).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / posixpath.basename(key)
         with _alone(folder):
@@ -49,7 +49,8 @@ def local_copy(uri: str) -> str:
     return str(path)
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of what is kept here: ``$FLOWATLAS_CACHE``, or ``~/.cache/flowatlas``."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(os.environ.get("FLOWATLAS_CACHE") or os.path.join(home, "flowatlas"))
 

@@ -7,17 +7,17 @@ alone takes half a gigabyte.
 from typing import TYPE_CHECKING
 
 from pipeline.lazy_exports import lazy_exports
-from pipeline.measures.columns import columns, edges, layer_column
+from pipeline.measures.columns import PIXEL_COLUMNS, columns, edges, layer_column
 
 if TYPE_CHECKING:
-    from pipeline.measures.pixels import PIXEL_COLUMNS, measure_pixels, perceptual_hash
+    from pipeline.measures.pixels import measure_pixels, perceptual_hash
     from pipeline.measures.prediction import Predictions, judged, predictions
     from pipeline.measures.table import MeasurableFlow, measure
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "pixels": ("PIXEL_COLUMNS", "measure_pixels", "perceptual_hash"),
+            "pixels": ("measure_pixels", "perceptual_hash"),
             "prediction": ("Predictions", "judged", "predictions"),
             "table": ("MeasurableFlow", "measure"),
         },

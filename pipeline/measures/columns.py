@@ -4,6 +4,9 @@ from collections.abc import Collection
 
 BINS = 256
 
+PIXEL_COLUMNS = {"brightness": "fraction", "contrast": "fraction", "sharpness": "ratio"}
+"""Columns of :func:`pipeline.measures.measure_pixels` with their kinds (see :func:`columns`)."""
+
 _EACH_MAP = {
     "mass": "mass",
     "entropy": "fraction",

@@ -10,9 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-PIXEL_COLUMNS = {"brightness": "fraction", "contrast": "fraction", "sharpness": "ratio"}
-"""Columns of :func:`measure_pixels` with their kinds (see :mod:`pipeline.measures.columns`)."""
-
 _LUMA = (299, 587, 114)
 _SIDE, _KEPT = 32, 8
 _FLAT = 1 / 255

@@ -9,4 +9,7 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(__name__, {"report": ("write_report",)})
 
-__all__ = ["write_report"]
+ANSWER = "report/data/answer.txt"
+"""The sentences of the first screen."""
+
+__all__ = ["ANSWER", "write_report"]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from pipeline.audit.finding import Finding
+from pipeline.report import ANSWER
 from pipeline.report.contents import FINDINGS, Volume, gather
 from pipeline.report.image_table import FOLDER as IMAGE_DATA
 from pipeline.report.image_table import write_image_table
@@ -44,8 +45,6 @@ FILMS = (
     ("Layer by layer, for the label", "Each layer alone, explaining the label.", 3),
 )
 """The strips on the page of a row: title, note and the column of its overlay."""
-ANSWER = "report/data/answer.txt"
-"""The sentences of the first screen."""
 
 
 def write_report(run: Run) -> str:

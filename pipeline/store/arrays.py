@@ -1,6 +1,5 @@
 """The Zarr arrays of a run, one shard of each per unit."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ from pipeline.store.layout import (
     RunSpec,
     Unit,
 )
-from pipeline.store.receipts import StoredObject
+from pipeline.store.receipts import StoredObject, stored_object
 
 _CHUNK_ROWS = 512
 """Rows of an inner chunk: what a reader of one image has to decode."""
@@ -55,11 +54,6 @@ class _RecordingStore(WrapperStore[ZarrStore[ObjectStore]]):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         return None if "/c/" in key else await super().get(key, prototype, byte_range)
-
-
-def stored_object(path: str, content: bytes) -> StoredObject:
-    """Return the receipt's line for an object."""
-    return StoredObject(path, len(content), hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
 @repeated

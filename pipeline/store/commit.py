@@ -15,7 +15,6 @@ from obstore.store import ObjectStore
 
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
 from pipeline.images.reasons import counted
-from pipeline.store.arrays import create_arrays, stored_object, write_shards
 from pipeline.store.changes import what_changed
 from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
@@ -34,9 +33,15 @@ from pipeline.store.layout import (
     receipt_path,
     summary_path,
 )
-from pipeline.store.objects import delete, read, sweep, write, write_once
+from pipeline.store.objects import delete, exists, read, sweep, write, write_once
 from pipeline.store.parquet import parquet_bytes
-from pipeline.store.receipts import Receipt, load_receipt, valid_receipt, valid_receipts
+from pipeline.store.receipts import (
+    Receipt,
+    load_receipt,
+    stored_object,
+    valid_receipt,
+    valid_receipts,
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,10 @@ def create_run(store: ObjectStore, spec: RunSpec, index: Spool | None) -> None:
         check_same_run(stored, spec)
     if index:
         index.move_into(store)
-    create_arrays(store, spec)
+    if not all(exists(store, path) for path in spec.metadata_paths):
+        from pipeline.store.arrays import create_arrays  # Zarr, which a finished run does not need
+
+        create_arrays(store, spec)
 
 
 def load_spec(store: ObjectStore) -> RunSpec:
@@ -165,6 +173,8 @@ def commit_unit(
     """
     if done := valid_receipt(store, spec, unit):
         return done
+    from pipeline.store.arrays import write_shards
+
     begin = time.perf_counter()
     with store_full_errors():
         objects = write_shards(store, spec, unit, data.arrays)

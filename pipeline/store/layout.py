@@ -185,6 +185,12 @@ class RunSpec:
             shapes[LOGITS] = (len(self.classes),)
         return shapes
 
+    @property
+    def metadata_paths(self) -> tuple[str, ...]:
+        """The paths of the metadata of the run's Zarr groups and arrays."""
+        folders = ("", f"{FLOWS}/", *(f"{FLOWS}/{name}/" for name in self.arrays))
+        return tuple(f"{folder}zarr.json" for folder in folders)
+
     def shard_paths(self, unit: int) -> dict[str, str]:
         """Return the path of a unit's shard in every array of the run."""
         return {

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
-import zarr
 from numpy.typing import NDArray
 from obstore.store import ObjectStore
-from zarr.storage import ObjectStore as ZarrStore
 
 from pipeline.config import RunConfig
 from pipeline.errors import RunIncomplete
@@ -41,6 +38,9 @@ from pipeline.store.objects import (
     sizes,
     write,
 )
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 SUMMARY = "summary"
 FINDINGS = "audit/findings.parquet"
@@ -94,6 +94,9 @@ class Run:
 
     @cached_property
     def _group(self) -> Any:
+        import zarr  # here, as what is known of a run is in other objects
+        from zarr.storage import ObjectStore as ZarrStore
+
         return zarr.open_group(ZarrStore(self.store, read_only=True), path=FLOWS, mode="r")
 
     @property
@@ -174,8 +177,10 @@ class Run:
         """Return the boxes of rows ``[lo, hi)``."""
         return box_rows(self.store, lo, hi)
 
-    def summary(self) -> pyarrow.dataset.Dataset:
+    def summary(self) -> "pyarrow.dataset.Dataset":
         """Return the summary of all images as a dataset, one fragment per unit."""
+        import pyarrow.dataset  # here, as it imports pandas
+
         files, place = arrow_files(self.place)
         return pyarrow.dataset.dataset(f"{place}/{SUMMARY}", filesystem=files, format="parquet")
 

@@ -1,5 +1,6 @@
 """Receipts: the small JSON that is written last and makes a unit done."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,11 @@ class StoredObject:
     path: str
     size: int
     blake2b: str
+
+
+def stored_object(path: str, content: bytes) -> StoredObject:
+    """Return the receipt's line for an object."""
+    return StoredObject(path, len(content), hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
 @dataclass(frozen=True)

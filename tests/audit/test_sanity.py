@@ -3,12 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.audit.sanity import (
-    SANITY,
-    SANITY_SCHEMA,
-    check_sanity,
-    shuffle_weights,
-)
+from pipeline.audit.findings_table import SANITY
+from pipeline.audit.sanity import SANITY_SCHEMA, check_sanity, shuffle_weights
 from pipeline.errors import FlowatlasError
 
 

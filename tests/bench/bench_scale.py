@@ -23,8 +23,8 @@ from pipeline.images import build_index
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Entry
 from pipeline.store import Receipt, RunSpec, Spool, create_run, finalize, open_store, valid_receipts
-from pipeline.store.arrays import stored_object
 from pipeline.store.layout import receipt_path, summary_path
+from pipeline.store.receipts import stored_object
 from tests.store.runs import spec_of
 
 _CONTENT = b"1"

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.engine import prepare, run_flows
-from pipeline.engine.explain import explained_class
 from pipeline.errors import ConfigError
 from pipeline.models import load_model
 from pipeline.store import Run, open_run, open_store, verify
@@ -85,13 +84,6 @@ def test_an_invalid_class_is_an_error_before_anything_starts(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare(small_config(tmp_path, flow={"target": target}))
-
-
-def test_a_name_shared_by_two_classes_needs_an_index() -> None:
-    assert explained_class("cat", CLASSES) == 0
-    assert explained_class(2, CLASSES) == 2
-    with pytest.raises(ConfigError, match="classes 1, 2 are all called 'dog'"):
-        explained_class("dog", CLASSES)
 
 
 def test_embeddings_are_those_of_the_model(tmp_path: Path) -> None:

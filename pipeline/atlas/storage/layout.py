@@ -25,9 +25,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import zarr
-from zarr.storage import ObjectStore as ZarrStore
-
 from pipeline.errors import ConfigError
 from pipeline.store import Column, Run
 from pipeline.store.objects import delete, sizes
@@ -67,6 +64,9 @@ def table_path(folder: str, table: str) -> str:
 
 def open_group(run: Run, folder: str, table: str, mode: str = "r") -> Any:
     """Open the Zarr group of a table."""
+    import zarr  # here, as the paths of an atlas need no Zarr
+    from zarr.storage import ObjectStore as ZarrStore
+
     store = ZarrStore(run.store, read_only=mode == "r")
     return zarr.open_group(store, path=f"{folder}/{table}.zarr", mode=mode)  # type: ignore[arg-type]
 

@@ -10,6 +10,7 @@ from pipeline.audit.causal.confirmations_table import CONFIRMATIONS_SCHEMA
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import (
     CONFIRMATIONS,
+    SCREENING,
     findings_table,
     numbered,
     write_findings,
@@ -17,7 +18,7 @@ from pipeline.audit.findings_table import (
 from pipeline.audit.places import CORNERS
 from pipeline.audit.run import audited
 from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.screening_table import SCREENING, SCREENING_SCHEMA
+from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 

@@ -9,6 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
+from pipeline.audit.findings_table import SCREENING
 from pipeline.audit.screening.effort import effort
 from pipeline.audit.screening.examination import Examined, open_examine
 from pipeline.audit.screening.judgement import judge
@@ -22,7 +23,7 @@ from pipeline.audit.screening.rounds import (
     screened,
     second_round,
 )
-from pipeline.audit.screening.screening_table import SCREENING, screening_table
+from pipeline.audit.screening.screening_table import screening_table
 from pipeline.audit.screening.selection import select_images
 from pipeline.engine import Engine, Job
 from pipeline.errors import ConfigError

@@ -12,8 +12,6 @@ from pipeline.audit.stats.intervals import Rate, difference
 from pipeline.audit.text.numbers import percent, rate
 from pipeline.audit.text.quoting import quote
 
-SCREENING = "audit/screening.parquet"
-
 RATES = ("pasted", "rest", "others", "mirrored", "random", "erased", "plain")
 _GAINS = ("paste_gain", "erase_gain")
 SCREENING_SCHEMA = pa.schema(

@@ -22,6 +22,9 @@ from pipeline.store import Unit
 _POLL_SECONDS = 1.0
 """How often the pool lists the cluster's nodes."""
 
+_MOST_AHEAD = 8
+"""Actors started ahead of their job: enough for a first image soon, and few if none comes."""
+
 _MAX_FAILURES = 3
 """After this many deaths or failed openings in a row, a slot is closed."""
 
@@ -35,13 +38,16 @@ class RayEngine:
     ``actors`` need more nodes than the cluster has, its autoscaler is asked for them (with
     ``auto``, for one node if there is none). A context manager, connected to Ray while open: for
     as long, actors that have finished a job wait for the next one.
+
+    Where Ray is started here, the first actors start with it and import ``imports``, so that they
+    are ready when there is a job.
     """
 
-    def __init__(self, cluster: ClusterConfig) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: ClusterConfig, imports: Sequence[str] = ()) -> None:
+        self._cluster, self._imports = cluster, imports
         self._slots: list[Slot] = []
         self._closed = Counter[str]()
-        self._started = False
+        self._started = self._used = False
 
     def __enter__(self) -> "RayEngine":
         joined = ray.is_initialized()
@@ -52,6 +58,7 @@ class RayEngine:
         self._demand = Demand(self._share)
         if not joined:  # more nodes may still join a cluster
             self._check_room()
+            self._start_ahead()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +77,7 @@ class RayEngine:
     @property
     def workers(self) -> int:
         """How many actors there are, or would be if the run started now."""
-        return len(self._slots) or min(self._most, self._room())
+        return (len(self._slots) if self._used else 0) or min(self._most, self._room())
 
     @property
     def wanted(self) -> int:
@@ -93,6 +100,14 @@ class RayEngine:
 
     def _room(self) -> int:
         return sum(map(self._share.fits, nodes().values()))
+
+    def _start_ahead(self) -> None:
+        """Start the first actors, which wait for a job."""
+        if self._imports:
+            here = next(iter(nodes()))
+            self._slots = [Slot(here) for _ in range(min(self._most, self._room(), _MOST_AHEAD))]
+            for slot in self._slots:
+                slot.start_actor(self._share, self._imports)
 
     def _check_room(self) -> None:
         room, wanted = self._room(), self.wanted
@@ -135,7 +150,8 @@ class RayEngine:
         self._demand.request(0)
 
     def _reopen(self, job: Job[Any], units: int) -> None:
-        """Open workers in the actors that have finished a job; end those that are too many."""
+        """Open workers in the actors that wait for a job; end those that are too many."""
+        self._used = True
         for slot in self._slots[units:]:
             slot.close()
         self._slots = self._slots[:units]
@@ -162,7 +178,8 @@ class RayEngine:
         wanted = min(self._most - len(self._slots), len(ledger))
         for _, node in free[:wanted]:
             self._slots.append(Slot(node))
-            self._slots[-1].start_actor(job, self._share)
+            self._slots[-1].start_actor(self._share)
+            self._slots[-1].open(job)
         useful = min(self.wanted, len(self._slots) + len(ledger))
         self._demand.request(max(0, useful - self._room()))
 
@@ -238,7 +255,8 @@ class RayEngine:
         ledger.died(held, cause, slot.node)
         last = len(self._slots) == 1
         if slot.failures < _MAX_FAILURES or (last and not opening):
-            slot.start_actor(job, self._share)
+            slot.start_actor(self._share)
+            slot.open(job)
         elif last:
             raise UnitFailed(
                 f"{slot.failures} workers in a row could not be started; the last error was "

@@ -6,8 +6,9 @@ import platform
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import ray
@@ -43,10 +44,15 @@ class _Actor:
     can open a worker for the next job.
     """
 
-    def __init__(self, threads: int, level: int = logging.WARNING) -> None:
+    def __init__(
+        self, threads: int, level: int = logging.WARNING, imports: Sequence[str] = ()
+    ) -> None:
         logging.getLogger("pipeline").setLevel(level)
         if level < logging.WARNING:  # to standard error, which Ray forwards to the driver
             logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        for module in imports:
+            with suppress(Exception):  # the worker fails to open then, and says why
+                import_module(module)
         self._threads, self._stack = threads, ExitStack()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._committing = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -94,8 +100,8 @@ class Slot:
     failures: int = 0
     suspects: set[int] = field(default_factory=set)
 
-    def start_actor(self, job: Job[Any], share: Share) -> None:
-        """Start a new actor in this slot and open a worker in it."""
+    def start_actor(self, share: Share, imports: Sequence[str] = ()) -> None:
+        """Start a new actor in this slot, which imports modules and waits for a job."""
         options = {
             "num_cpus": share.cpus,
             "num_gpus": share.gpus,
@@ -105,8 +111,7 @@ class Slot:
             "scheduling_strategy": NodeAffinitySchedulingStrategy(self.node, soft=False),
         }
         level = logging.getLogger("pipeline").getEffectiveLevel()
-        self.actor = ray.remote(_Actor).options(**options).remote(share.cpus, level)
-        self.open(job)
+        self.actor = ray.remote(_Actor).options(**options).remote(share.cpus, level, imports)
 
     def open(self, job: Job[Any]) -> None:
         """Open a worker in the slot's actor, which has no unit in progress."""

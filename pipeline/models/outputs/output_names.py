@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 IMAGENET_1K = "imagenet-1k"
 
@@ -65,7 +66,7 @@ class Outputs:
         return f"{known} ({identifier})"
 
 
-def own_outputs(model: nn.Module, owner: str, count: int) -> Outputs:
+def own_outputs(model: "nn.Module", owner: str, count: int) -> Outputs:
     """Return the outputs of a timm model, named by its weights' configuration.
 
     That is ``label_names`` where the configuration has one for each output, else ImageNet's names

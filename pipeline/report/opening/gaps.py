@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.audit.finding import Finding
-from pipeline.audit.sanity import SANITY
+from pipeline.audit.findings_table import SANITY
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.report.pages.classes import ClassFacts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from pipeline.audit.sanity import BASELINES, SANITY
+from pipeline.audit.findings_table import SANITY
+from pipeline.audit.sanity import BASELINES
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.audit.findings_table import SCREENING
 from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.screening_table import SCREENING
 from pipeline.audit.screening.spots import Spot, peaks
 from pipeline.store import Run
 from pipeline.store.crops import CropReader

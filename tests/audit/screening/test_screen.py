@@ -7,13 +7,19 @@ import pytest
 from pipeline.atlas import choose_atlas
 from pipeline.audit.causal.confirm import confirm
 from pipeline.audit.finding import Finding
-from pipeline.audit.findings_table import CONFIRMATIONS, EVIDENCE, numbered, write_findings
+from pipeline.audit.findings_table import (
+    CONFIRMATIONS,
+    EVIDENCE,
+    SCREENING,
+    numbered,
+    write_findings,
+)
 from pipeline.audit.run import audit, audited
 from pipeline.audit.screening.effort import effort
 from pipeline.audit.screening.findings import add_screened
 from pipeline.audit.screening.rounds import Screening, best, first_round, second_round
 from pipeline.audit.screening.screen import screen
-from pipeline.audit.screening.screening_table import SCREENING, SCREENING_SCHEMA
+from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
 from pipeline.audit.screening.selection import select_images
 from pipeline.engine import LocalEngine
 from pipeline.engine.scheduling.failure import warn

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.audit.findings_table import SCREENING
 from pipeline.audit.screening.judgement import judge
-from pipeline.audit.screening.screening_table import SCREENING, screening_table
+from pipeline.audit.screening.screening_table import screening_table
 from pipeline.report.pictures.crops import draw_crops
 from pipeline.store.parquet import parquet_bytes
 from tests.audit.screening.test_judgement import TESTS, examined

@@ -1,6 +1,5 @@
 """What a method returns for a model, found by trying it before any worker starts."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -8,10 +7,8 @@ import torch
 
 from pipeline.config import RunConfig
 from pipeline.engine.context import open_method
-from pipeline.engine.explain import WORDS, explained_class
-from pipeline.engine.reference_run import References
+from pipeline.engine.references import References
 from pipeline.errors import ConfigError, UnsupportedModel
-from pipeline.images import Index
 from pipeline.models import LoadedModel, check_logits
 
 _TRIED = ("daam", "naflow", "gradcam", "input_gradient")
@@ -103,21 +100,3 @@ def choose_method(
             if method == candidates[-1]:
                 raise
     raise AssertionError("there is always a method to try")
-
-
-def check_target(config: RunConfig, index: Index, tried: Probe, classes: Sequence[str]) -> None:
-    """Raise ConfigError unless ``flow.target`` is valid for method, model and dataset."""
-    target = config.flow.target
-    if target == "predicted":
-        return
-    if not tried.targeted or not tried.outputs:
-        why = (
-            f"{config.model.name} has no classifier"
-            if tried.targeted
-            else f"{config.flow.method} does not explain a class"
-        )
-        raise ConfigError(f"flow.target is {target!r}, but {why}; use predicted")
-    if target not in WORDS:
-        explained_class(target, classes[: tried.outputs])
-    elif not index.labelled:
-        raise ConfigError(f"flow.target is {target}, but the dataset has no labels; use predicted")

@@ -8,7 +8,7 @@ from torch import nn
 from pipeline.config import InputConfig, RunConfig
 from pipeline.engine import prepare
 from pipeline.engine.context import load_configured
-from pipeline.engine.probe import Probe, choose_method, probe
+from pipeline.engine.inspection.probe import Probe, choose_method, probe
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.models import LoadedModel
 from pipeline.store import create_run, open_run, open_store
