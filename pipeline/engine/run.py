@@ -8,10 +8,10 @@ from functools import partial
 
 from obstore.store import ObjectStore
 
-from pipeline.config import RunConfig
+from pipeline.config import ReadersKind, RunConfig
 from pipeline.engine.preparation import prepare
 from pipeline.engine.scheduling.failure import Failure, warn
-from pipeline.engine.scheduling.interface import Engine, Job
+from pipeline.engine.scheduling.interface import Engine, Job, Worker
 from pipeline.engine.scheduling.opening import opening
 from pipeline.errors import FlowatlasError
 from pipeline.store import (
@@ -100,12 +100,10 @@ def run_flows(
                 spec, rows_done, len(todo), 0, 0, 0, notes=prepared.notes, labels=labels
             )
             if todo:
-                from pipeline.engine.worker import open_flows  # needs torch
-
                 reopen(store)
                 chosen = engine or ahead.engine()
                 on_start(_with_workers(started, chosen))
-                opener = partial(open_flows, readers=config.cluster.readers)
+                opener = partial(_open_flows, readers=config.cluster.readers)
                 job = Job(config.run, config.limits.attempts, opener)
                 for receipt in chosen.run(job, todo, _logged(store, on_failure)):
                     on_receipt(receipt)
@@ -113,6 +111,15 @@ def run_flows(
             else:
                 on_start(started)
             return finalize(store, spec, quarantine_limit=config.limits.quarantine)
+
+
+def _open_flows(
+    uri: str, threads: int, readers: ReadersKind
+) -> AbstractContextManager[Worker[Receipt]]:
+    """Open a worker. Torch is imported where it works, which need not be here."""
+    from pipeline.engine.worker import open_flows
+
+    return open_flows(uri, threads, readers)
 
 
 def _with_workers(started: Started, engine: Engine) -> Started:
