@@ -1,10 +1,13 @@
 """The nodes of a Ray cluster: how to reach them, and how many actors each has room for."""
 
+import ctypes
+import logging
 import math
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
@@ -69,12 +72,19 @@ def connect(address: str | None) -> bool:
         There is no cluster at ``address``, or Ray does not start here.
     """
     address = address or os.environ.get("RAY_ADDRESS", "local")
-    on_term = signal.getsignal(signal.SIGTERM)
+    with _own_handler(signal.SIGTERM):
+        _init(address)
+    return address != "local"
+
+
+def _init(address: str) -> None:
     here = {
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "logging_level": "error",
     }
+    # Outside the main thread it warns that Python's handler is not replaced, as is wanted.
+    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     try:
         ray.init(address=address, log_to_driver=True, **(here if address == "local" else {}))
     except Exception as error:  # Ray raises plain ones, such as after 30 s on a busy machine
@@ -84,6 +94,29 @@ def connect(address: str | None) -> bool:
             f"Ray could not {what}: {first_line(error).rstrip('.')}. Try the same command again, "
             "or compute without Ray: cluster: {engine: local} in the configuration"
         ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_term)  # Ray's own handler exits at once
-    return address != "local"
+
+
+@contextmanager
+def _own_handler(number: int) -> Iterator[None]:
+    """Put a signal's handler back at the end of the block: Ray's own ends the process at once.
+
+    Ray replaces Python's handler, in the main thread only, and the process's one, in any.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before, native = signal.getsignal(number), _native_handler(number)
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(number, before)
+        else:
+            _set_native_handler(number, native)
+
+
+# Functions of Python itself; unlike those of the module signal they work in any thread.
+_native_handler = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int)(
+    ("PyOS_getsig", ctypes.pythonapi)
+)
+_set_native_handler = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ("PyOS_setsig", ctypes.pythonapi)
+)
