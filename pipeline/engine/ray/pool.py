@@ -175,7 +175,8 @@ class RayEngine:
             for node, resources in alive.items()
             for number in range(filled[node], self._share.fits(resources))
         )
-        wanted = min(self._most - len(self._slots), len(ledger))
+        idle = sum(not slot.in_progress for slot in self._slots)  # or opening
+        wanted = max(0, min(self._most - len(self._slots), len(ledger) - idle))
         for _, node in free[:wanted]:
             self._slots.append(Slot(node))
             self._slots[-1].start_actor(self._share)
