@@ -4,7 +4,9 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
 from pipeline.engine import run_flows
 from tests.engine.datasets import small_config, write_images
@@ -42,6 +44,37 @@ def test_sigterm_ends_a_driver_in_good_order(tmp_path: Path, engine: str) -> Non
         assert f"{8 * done:,} done earlier" in output
         run_flows(small_config(tmp_path, "undisturbed"))
         assert tree(tmp_path / "run") == tree(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_readers_with_their_driver(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", images=400)
+    cluster = {"engine": "local", "readers": "processes", "cpus_per_actor": 2}
+    config = small_config(tmp_path, cluster=cluster)
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    driver = start(path)
+    wait_for_receipts(tmp_path / "run", 3)
+    readers = [
+        process
+        for process in psutil.Process(driver.pid).children(recursive=True)
+        if "pipeline.engine.reading.child" in process.cmdline()
+    ]
+    assert len(readers) == 3, "two and the process that forks them"
+    driver.send_signal(signal.SIGTERM)
+    output, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 1, output
+    assert "stopped; what is done is kept: run the same command again" in output
+    assert "died" not in output, "the readers ended because they were to"
+    assert not psutil.wait_procs(readers, timeout=20)[1]
+    assert not (tmp_path / "run/lock.json").exists()
+    done = len(list((tmp_path / "run/receipts").glob("*.json")))
+    assert 3 <= done < 50
+    computed: list[object] = []
+    run_flows(config, on_receipt=computed.append)
+    assert len(computed) == 50 - done
+    run_flows(small_config(tmp_path, "undisturbed"))
+    assert tree(tmp_path / "run") == tree(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

@@ -80,8 +80,12 @@ class FaultyProxy:
     injected : Counter
         How often each fault happened.
     requests : int
+    busiest : int
+        The most requests that were there at once.
     limit : int or None
         After so many faults it behaves.
+    delay_seconds : mapping
+        HTTP method → seconds that every answer takes in addition.
     """
 
     def __init__(
@@ -89,8 +93,9 @@ class FaultyProxy:
     ) -> None:
         self.rates, self.hang_seconds = dict(rates), hang_seconds
         self.injected: Counter[str] = Counter()
-        self.requests = 0
+        self.requests = self.busiest = self._present = 0
         self.limit: int | None = None
+        self.delay_seconds: Mapping[str, float] = {}
         self._dice, self._lock = random.Random(seed), threading.Lock()
         self._target = target.removeprefix("http://")
         proxy = self
@@ -115,6 +120,18 @@ class FaultyProxy:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Count a request for as long as the block takes."""
+        with self._lock:
+            self._present += 1
+            self.busiest = max(self.busiest, self._present)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._present -= 1
 
     def draw(self) -> str | None:
         """Return the fault of the next request, mostly None."""
@@ -152,6 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.owner.draw()
+        with self.owner.present():
+            time.sleep(self.owner.delay_seconds.get(self.command, 0.0))
         if fault == "503":
             error = (
                 b"<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"

@@ -80,8 +80,14 @@ def _fetch(
 ) -> Fetched:
     if not reader.is_remote(place):
         return lambda: reader.fetch(place, clock)
-    future: Future[bytes | Reason] = fetchers.submit(reader.fetch, place, clock)
-    return future.result
+    # Several are on their way at once: what counts is how long the reader waits for them.
+    future: Future[bytes | Reason] = fetchers.submit(reader.fetch, place, Clock())
+
+    def wait() -> bytes | Reason:
+        with clock("fetch"):
+            return future.result()
+
+    return wait
 
 
 def _one(
