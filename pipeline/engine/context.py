@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from pipeline.config import FlowConfig, ModelConfig, RunConfig
+from pipeline.engine.planning.launches import HostLaunches, Launches, launches_of
 from pipeline.engine.reference_run import reference_run
 from pipeline.engine.references import References, load_references, method_options
 from pipeline.errors import ConfigError, RunConflict
@@ -50,6 +51,7 @@ class Context:
     device: torch.device
     threads: int
     independent: bool = False
+    launches: Launches = field(default_factory=HostLaunches)
 
     @property
     def transform(self) -> InputTransform:
@@ -107,6 +109,7 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
             device=place,
             threads=threads,
             independent=loaded.independent and references is None,
+            launches=launches_of(place),
         )
 
 

@@ -47,7 +47,7 @@ def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> E
     if references is not None:
         places = [(item.image.place.uri, item.image.place.offset) for item in batch]
         own = references.own(places).to(inputs.device)
-    with context.autocast:
+    with context.autocast, context.launches.step():
         if context.run.spec.multi_label:
             return _explained_pairs(batch, inputs, context, labels if targets is None else targets)
         flow, features = _embedded(context, inputs, targets, own)

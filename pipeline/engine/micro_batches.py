@@ -39,15 +39,20 @@ class MicroBatches:
             size = min(whole, self._most or whole)
             starts = range(0, len(batch), size)
             cuts = [(start, min(size, whole - start)) for start in starts]
+            tried = Clock()
             try:
-                with clock("measure"):  # all but the flow, which counts its own time
-                    return [
-                        self._part(batch[start : start + count], count, clock)
+                with tried("measure"):  # all but the flow, which counts its own time
+                    computed = [
+                        self._part(batch[start : start + count], count, tried)
                         for start, count in cuts
                     ]
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
+            else:
+                clock.add_all(tried)
+                return computed
+            clock.add("memory", sum(tried.seconds.values()))
             # Not in the handler, where the exception still references the tensors of its frames.
             self._most = (size + 1) // 2
             torch.cuda.empty_cache()

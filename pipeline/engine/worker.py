@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.config import ReadersKind
 from pipeline.engine.batch import indexed_images
-from pipeline.engine.clock import Clock
+from pipeline.engine.clock import Clock, Spans
 from pipeline.engine.compute import assemble
 from pipeline.engine.context import Context, open_context
 from pipeline.engine.micro_batches import MicroBatches
@@ -44,14 +44,19 @@ class FlowWorker:
 
     A unit gives the same bytes on any worker, in any attempt, whatever other units are computed.
     Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all readers;
-    ``wait`` (for images), ``compute``, ``measure`` and ``assemble`` in sequence; then ``queue``
-    (waiting for the previous commit) and ``commit``, while the next unit is computed.
+    ``store`` (the computing thread waits for an earlier unit's commit), ``wait`` (for images),
+    ``compute``, ``measure``, ``memory`` (batches that did not fit, where there were some) and
+    ``assemble`` in sequence; then ``queue`` (waiting for the previous commit) and ``commit``, while
+    the next unit is computed. On a GPU also ``launch`` and ``device``: see
+    :mod:`pipeline.engine.planning.launches`.
     """
 
     def __init__(self, context: Context, readers: Readers) -> None:
         self._context, self._readers = context, readers
         self._config = context.run.config
         self._micro_batches = MicroBatches(context)
+        self._commits = Spans()
+        self._free_since: float | None = None
 
     def read(self, attempt: Attempt) -> PendingUnit:
         """Start fetching, decoding and transforming."""
@@ -65,6 +70,8 @@ class FlowWorker:
     def compute(self, pending: PendingUnit) -> Computed:
         """Run model, flow and measures over the batches as they arrive."""
         clock, computed, done = pending.clock, [], 0
+        now = time.perf_counter()
+        clock.add("store", self._commits.within(self._free_since or now, now))
         try:
             while True:
                 with clock("wait"):
@@ -77,7 +84,9 @@ class FlowWorker:
             pending.batches.close()
         with clock("assemble"):
             data = assemble(computed, self._context.run.spec)
-        return Computed(pending.attempt, data, clock, time.perf_counter())
+        self._context.launches.settle(clock)
+        self._free_since = time.perf_counter()
+        return Computed(pending.attempt, data, clock, self._free_since)
 
     def _full(self, done: int) -> int:
         """Return how many images a batch has that begins behind ``done`` of them in a full unit."""
@@ -88,15 +97,16 @@ class FlowWorker:
         """Store the unit, its receipt last."""
         clock, attempt, run = computed.clock, computed.attempt, self._context.run
         clock.add("queue", time.perf_counter() - computed.since)
-        return commit_unit(
-            run.store,
-            run.spec,
-            attempt.unit,
-            computed.data,
-            attempt=attempt.number,
-            seconds=clock.seconds,
-            memory=peak_resident() + self._readers.memory,
-        )
+        with self._commits():
+            return commit_unit(
+                run.store,
+                run.spec,
+                attempt.unit,
+                computed.data,
+                attempt=attempt.number,
+                seconds=clock.seconds,
+                memory=peak_resident() + self._readers.memory,
+            )
 
 
 @contextmanager

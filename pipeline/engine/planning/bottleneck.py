@@ -6,6 +6,10 @@ from collections import defaultdict
 from pipeline.store import Receipt
 
 _READING = ("fetch", "decode", "transform")
+_COMPUTING = ("compute", "measure", "assemble")
+
+_LAUNCHED = 0.9
+"""Share of a step that the host needs to call the GPU, from which the GPU waits for the calls."""
 
 _MOST_THREADS = 64
 
@@ -35,27 +39,41 @@ class Pace:
 
     @property
     def sentence(self) -> str:
-        """The bottleneck, its share of the workers' time, and what to do about it."""
+        """The bottleneck, its share of the computing threads' time, and what to do about it."""
         spent = self._seconds
-        compute = spent["compute"] + spent["measure"] + spent["assemble"]
-        total = spent["wait"] + compute + spent["queue"]
+        compute = sum(spent[stage] for stage in _COMPUTING)
+        shares = {name: spent[name] for name in ("wait", "store", "memory")} | {"compute": compute}
+        total = sum(shares.values())
         if not total:
             return "no time was spent"
-        if spent["wait"] >= max(compute, spent["queue"]):
+        most = max(shares, key=lambda name: shares[name])
+        share = f"{shares[most] / total:.0%} of time"
+        if most == "wait":
             stage = max(_READING, key=lambda name: spent[name])
             return (
-                f"{stage}-bound: {spent['wait'] / total:.0%} of time waiting for images; "
+                f"{stage}-bound: {share} waiting for images; "
                 f"{self._more_readers(total - spent['wait'])}"
             )
-        if spent["queue"] >= compute:
+        if most == "store":
+            return f"commit-bound: {share} waiting for the store; use a faster one, or fewer actors"
+        if most == "memory":
             return (
-                f"commit-bound: {spent['queue'] / total:.0%} of time waiting for the store; "
-                "use a faster one, or fewer actors"
+                f"memory-bound: {share} in batches that did not fit into the GPU's memory; "
+                "fewer actors on a GPU (cluster.gpus_per_actor) leave more to each"
             )
-        stage = max(("compute", "measure", "assemble"), key=lambda name: spent[name])
+        stage = max(_COMPUTING, key=lambda name: spent[name])
+        waiting = f"{spent['wait'] / total:.0%} waiting for images"
+        if spent["launch"] >= _LAUNCHED * spent["device"] > 0:
+            return (
+                f"launch-bound: {share} computing, most of it by calls that the GPU waits for, "
+                f"{waiting}; several actors on a GPU (cluster.gpus_per_actor), or larger batches "
+                "in a new run, make it faster"
+            )
+        busy = 1 - spent["launch"] / spent["device"] if spent["device"] else 0.0
+        device = f", the GPU busy for at least {busy:.0%} of the flow" if busy > 0 else ""
         return (
-            f"{stage}-bound: {spent[stage] / total:.0%} of time in {stage}, "
-            f"{spent['wait'] / total:.0%} waiting for images; {self._more_workers}"
+            f"{stage}-bound: {spent[stage] / total:.0%} of time in {stage}{device}, {waiting}; "
+            f"{self._more_workers}"
         )
 
     @property

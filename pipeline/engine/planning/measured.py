@@ -21,8 +21,11 @@ from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import open_run
 
-_OVERLAPPED = ("fetch", "decode", "transform", "queue", "commit")
-"""Stages that run in threads of their own, in parallel with computing."""
+_OVERLAPPED = (
+    *("fetch", "decode", "transform", "queue", "commit"),
+    *("store", "launch", "device"),
+)
+"""Stages that run in parallel with computing, or that say the same time again."""
 
 _PART_ROWS = 1_024
 """Rows above which the size of a Parquet part grows linearly."""

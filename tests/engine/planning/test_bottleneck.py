@@ -1,8 +1,21 @@
-import pytest
+"""The bottleneck of a run is named rightly, in arranged cases with real parts, too."""
 
-from pipeline.engine import LocalEngine, Pace, run_flows
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.config import RunConfig
+from pipeline.engine import Job, LocalEngine, Pace, open_flows, run_flows
+from pipeline.files.object_store import open_url
 from pipeline.store import Receipt
-from tests.engine.datasets import small_config
+from pipeline.store.objects import write
+from tests.engine.datasets import created_run, small_config
+from tests.engine.test_micro_batches import memory_for
+from tests.object_store.server import BUCKET, FaultyProxy, environment, s3_server
 
 
 def sentence(threads: int, room: int = 0, cpus: int = 0, **seconds: float) -> str:
@@ -22,7 +35,20 @@ def sentence(threads: int, room: int = 0, cpus: int = 0, **seconds: float) -> st
         ),
         (2, {"wait": 3, "compute": 1, "fetch": 1, "decode": 0.5}, "fetch-bound: 75% of time"),
         (1, {"wait": 1, "compute": 8, "measure": 1}, "compute-bound: 80% of time in compute"),
-        (1, {"compute": 1, "queue": 3, "commit": 9}, "commit-bound: 75% of time waiting"),
+        (1, {"compute": 1, "store": 3, "commit": 9}, "commit-bound: 75% of time waiting"),
+        (1, {"compute": 1, "queue": 3, "commit": 9}, "compute-bound: 100% of time in compute"),
+        (1, {"compute": 1, "memory": 3}, "memory-bound: 75% of time in batches that did not fit"),
+        (
+            4,
+            {"compute": 8, "wait": 2, "launch": 7.5, "device": 8},
+            "launch-bound: 80% of time computing, most of it by calls that the GPU waits for, "
+            "20% waiting for images; several actors on a GPU (cluster.gpus_per_actor)",
+        ),
+        (
+            4,
+            {"compute": 8, "wait": 2, "launch": 2, "device": 8},
+            "compute-bound: 80% of time in compute, the GPU busy for at least 75% of the flow, 20%",
+        ),
         (1, {}, "no time was spent"),
     ],
 )
@@ -58,6 +84,77 @@ def test_every_receipt_has_the_seconds_of_every_stage(tmp_path) -> None:  # type
     for receipt in receipts:
         assert set(receipt.seconds) == {
             *("fetch", "decode", "transform", "wait", "compute", "measure", "assemble"),
-            *("queue", "commit"),
+            *("store", "queue", "commit"),
         }
         assert receipt.seconds["compute"] > 0
+
+
+def sentences(config: RunConfig, threads: int, cpus: Sequence[int] = (64,)) -> list[str]:
+    """Return the sentences on a run in this process, one for each most number of CPUs.
+
+    The first unit is left out: it warms up.
+    """
+    receipts: list[Receipt] = []
+    run_flows(config, on_receipt=receipts.append, engine=LocalEngine(threads))
+    paces = [Pace(threads, 0, most) for most in cpus]
+    for pace in paces:
+        for receipt in receipts[1:]:
+            pace.add(receipt)
+    return [pace.sentence for pace in paces]
+
+
+def large_images(folder: Path) -> Path:
+    """Write images that take far longer to decode than a small model to explain."""
+    noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)
+    for number in range(24):
+        place = folder / f"class_{number % 3}" / f"{number:04d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.roll(noise, number, 1)).save(place, compress_level=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[FaultyProxy]:
+    """An object store of which every answer can be made to take a while."""
+    with s3_server() as endpoint, FaultyProxy(endpoint, {}) as proxy, environment(proxy.url):
+        yield proxy
+
+
+def test_a_slow_store_of_images(tmp_path: Path, store: FaultyProxy) -> None:
+    config = small_config(tmp_path)
+    for path in sorted((tmp_path / "images").rglob("*.png")):
+        name = path.relative_to(tmp_path / "images").as_posix()
+        write(open_url(f"s3://{BUCKET}/images"), name, path.read_bytes())
+    source = config.dataset.model_copy(update={"source": f"s3://{BUCKET}/images/"})
+    store.delay_seconds = {"GET": 0.05}
+    (found,) = sentences(config.model_copy(update={"dataset": source}), threads=1)
+    assert re.match(r"fetch-bound: \d\d% of time waiting for images; raise cluster.cpus", found)
+
+
+def test_few_readers_and_a_model_that_is_faster_than_they(tmp_path: Path) -> None:
+    large_images(tmp_path / "images")
+    few, all_of_them = sentences(small_config(tmp_path), 1, cpus=(64, 1))
+    assert re.match(r"decode-bound: \d\d% of time waiting for images; raise cluster.cpus", few)
+    assert re.match(r"decode-bound: \d\d% of time waiting .* all 1 CPUs read", all_of_them)
+
+
+def test_a_slow_store_of_results(tmp_path: Path, store: FaultyProxy) -> None:
+    store.delay_seconds = {"PUT": 0.05}
+    config = small_config(tmp_path, run=f"s3://{BUCKET}/run")
+    (found,) = sentences(config.model_copy(update={"run": f"s3://{BUCKET}/run"}), threads=1)
+    assert re.match(r"commit-bound: \d\d% of time waiting for the store", found)
+
+
+def test_a_model_that_takes_all_the_time(tmp_path: Path) -> None:
+    config = small_config(tmp_path, flow={"method": "occlusion", "batch_size": 4})
+    (found,) = sentences(config, threads=1)
+    assert re.match(r"compute-bound: \d\d% of time in compute, \d+% waiting for images", found)
+
+
+def test_memory_that_was_tried_in_vain(tmp_path: Path) -> None:
+    config = small_config(tmp_path, flow={"batch_size": 8})
+    receipts: list[Receipt] = []
+    units = created_run(config).spec.units
+    with memory_for(3):
+        receipts += LocalEngine().run(Job(config.run, 1, open_flows), units)
+    assert [receipt.seconds.get("memory", 0.0) > 0 for receipt in receipts] == [True] + [False] * 4

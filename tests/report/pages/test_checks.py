@@ -3,7 +3,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from pipeline.atlas import aggregate, choose_atlas
-from pipeline.audit.sanity import SANITY, SANITY_SCHEMA
+from pipeline.audit.findings_table import SANITY
+from pipeline.audit.sanity import SANITY_SCHEMA
 from pipeline.audit.shortcuts.sensitivity import REACH, REACH_SCHEMA
 from pipeline.report.pages.checks import read_checks
 from pipeline.report.pages.classes import rank_classes
