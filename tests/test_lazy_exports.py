@@ -43,7 +43,7 @@ def test_no_export_has_the_name_of_a_module(room):
 
 
 def test_a_light_module_of_a_heavy_room_is_light():
-    light = "pipeline.audit.text.numbers, pipeline.engine.clock, pipeline.report.charts"
+    light = "pipeline.audit.text.numbers, pipeline.engine.usage.clock, pipeline.report.charts"
     heavy = "{'torch', 'ray', 'pyarrow', 'zarr', 'scipy', 'dask'}"
     code = f"import sys, {light}; print({heavy} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engine.batch import IndexedImage, indexed_images, load_image
-from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
+from pipeline.engine.usage.clock import Clock
 from pipeline.measures.boxes import coverage
 from pipeline.store import Run, Status
 

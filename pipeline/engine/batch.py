@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import ImageReader, InputTransform, Place, Reason
 
 NO_BOXES = np.empty((0, 4), np.float32)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage
-from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
 from pipeline.engine.explain import Explained, explain
+from pipeline.engine.usage.clock import Clock
 from pipeline.flows import Flow
 from pipeline.images import Reason
 from pipeline.measures import (

@@ -11,9 +11,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from pipeline.config import FlowConfig, ModelConfig, RunConfig
-from pipeline.engine.planning.launches import HostLaunches, Launches, launches_of
 from pipeline.engine.reference_run import reference_run
 from pipeline.engine.references import References, load_references, method_options
+from pipeline.engine.usage.launches import HostLaunches, Launches, launches_of
 from pipeline.errors import ConfigError, RunConflict
 from pipeline.files.node_cache import local_copy
 from pipeline.flows import create_flow

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from pipeline.engine.batch import LoadedImage, padded
-from pipeline.engine.clock import Clock
 from pipeline.engine.compute import ComputedBatch, compute_batch
 from pipeline.engine.context import Context
+from pipeline.engine.usage.clock import Clock
 
 
 class MicroBatches:

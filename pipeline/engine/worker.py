@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from pipeline.config import ReadersKind
 from pipeline.engine.batch import indexed_images
-from pipeline.engine.clock import Clock, Spans
 from pipeline.engine.compute import assemble
 from pipeline.engine.context import Context, open_context
 from pipeline.engine.micro_batches import MicroBatches
-from pipeline.engine.peak_memory import peak_resident
 from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead, Readers
 from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
+from pipeline.engine.usage.clock import Clock, Spans
+from pipeline.engine.usage.peak_memory import peak_resident
 from pipeline.store import Receipt, UnitData, commit_unit
 from pipeline.store.reader import open_run
 
@@ -48,7 +48,7 @@ class FlowWorker:
     ``compute``, ``measure``, ``memory`` (batches that did not fit, where there were some) and
     ``assemble`` in sequence; then ``queue`` (waiting for the previous commit) and ``commit``, while
     the next unit is computed. On a GPU also ``launch`` and ``device``: see
-    :mod:`pipeline.engine.planning.launches`.
+    :mod:`pipeline.engine.usage.launches`.
     """
 
     def __init__(self, context: Context, readers: Readers) -> None:

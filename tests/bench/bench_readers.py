@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.engine.batch import NO_BOXES, IndexedImage
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.messages import Settings
 from pipeline.engine.reading.processes import ProcessReaders, process_readers
 from pipeline.engine.reading.readers import AHEAD, UNITS, ReadAhead, Readers
 from pipeline.engine.reading.ring import Shape
 from pipeline.engine.reading.threads import thread_readers
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import InputTransform
 from tests.bench.bench_decode import SUFFIXES
 from tests.engine.reading.pictures import indexed

@@ -18,9 +18,9 @@ import torch
 from pipeline.config import RunConfig, load_config
 from pipeline.engine import Pace, run_flows
 from pipeline.engine.batch import IndexedImage, LoadedImage
-from pipeline.engine.clock import Clock
 from pipeline.engine.compute import compute_batch
 from pipeline.engine.context import open_context
+from pipeline.engine.usage.clock import Clock
 from pipeline.models import load_model
 from pipeline.store import Receipt, open_run
 

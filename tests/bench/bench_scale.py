@@ -16,9 +16,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.engine.peak_memory import peak_resident
 from pipeline.engine.planning.plan import plan_run
 from pipeline.engine.unit_size import choose_unit_rows
+from pipeline.engine.usage.peak_memory import peak_resident
 from pipeline.images import build_index
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Entry

@@ -8,8 +8,8 @@ import torch
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.spots import peaks
 from pipeline.engine.batch import indexed_images, load_image
-from pipeline.engine.clock import Clock
 from pipeline.engine.context import Context
+from pipeline.engine.usage.clock import Clock
 from pipeline.measures.boxes import coverage
 
 _CELLS = 32

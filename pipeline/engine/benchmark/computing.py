@@ -12,13 +12,13 @@ from pipeline.config import RunConfig
 from pipeline.engine.batch import IndexedImage, LoadedBatch, indexed_images
 from pipeline.engine.benchmark.operations import counted
 from pipeline.engine.benchmark.timing import Timer
-from pipeline.engine.clock import Clock
 from pipeline.engine.compute import ComputedBatch, measure_batch, shown_on_device
 from pipeline.engine.context import Context, load_configured, open_context
 from pipeline.engine.explain import explain
 from pipeline.engine.micro_batches import MicroBatches
 from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead
+from pipeline.engine.usage.clock import Clock
 from pipeline.models.structure.logits import tensor_of
 
 _SIDE = {"cpu": 1024, "cuda": 8192}

@@ -7,9 +7,9 @@ from itertools import cycle, islice
 from pipeline.config import ReadersKind
 from pipeline.engine.batch import IndexedImage
 from pipeline.engine.benchmark.result import Readers as ReadersRate
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.open import open_readers, resolved
 from pipeline.engine.reading.readers import ReadAhead, Readers
+from pipeline.engine.usage.clock import Clock
 from pipeline.store import Run
 from pipeline.store.crops import image_reader
 

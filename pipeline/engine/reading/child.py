@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engine.clock import Clock
-from pipeline.engine.peak_memory import peak_resident
 from pipeline.engine.reading.messages import Answer, Found, Request, Settings
 from pipeline.engine.reading.ring import NOTHING, Ring
+from pipeline.engine.usage.clock import Clock
+from pipeline.engine.usage.peak_memory import peak_resident
 from pipeline.images import ImageReader, Place, Reason
 
 _PR_SET_PDEATHSIG = 1

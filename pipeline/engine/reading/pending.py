@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engine.batch import NO_BOXES, IndexedImage, LoadedBatch, LoadedImage, boxes_in
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.messages import Found, Request
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import InputTransform, Reason
 
 _REASONS = {str(reason): reason for reason in Reason}

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from pipeline.engine.batch import IndexedImage
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.fork_server import ForkServer
 from pipeline.engine.reading.messages import Answer, Settings
 from pipeline.engine.reading.pending import Piece, SharedBatch
 from pipeline.engine.reading.reader_process import ReaderProcess, blame_of
 from pipeline.engine.reading.ring import NOTHING, Ring
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import InputTransform
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Protocol
 
 from pipeline.engine.batch import IndexedImage, LoadedBatch
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 
 AHEAD = 3
 """Batches of a unit being read, or waiting, while one is computed."""

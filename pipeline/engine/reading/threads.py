@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage, load_image
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import ImageReader
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from pipeline.engine.batch import indexed_images, load_image
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 from pipeline.store import Unit
 from pipeline.store.crops import image_reader
 from pipeline.store.reader import open_run

@@ -1,8 +1,8 @@
 import numpy as np
 
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.messages import Found
 from pipeline.engine.reading.pending import ENOUGH, SharedBatch
+from pipeline.engine.usage.clock import Clock
 from tests.engine.reading.pictures import TRANSFORM, indexed
 
 FINE = Found(None, 8, 8)

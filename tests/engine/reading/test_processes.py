@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from pipeline.engine.batch import NO_BOXES, IndexedImage
-from pipeline.engine.clock import Clock
 from pipeline.engine.reading.processes import ProcessReaders, process_readers
 from pipeline.engine.reading.readers import ReadAhead, Readers
 from pipeline.engine.reading.threads import ThreadReaders
+from pipeline.engine.usage.clock import Clock
 from pipeline.images import ImageReader, Place
 from tests.chaos.workers import DEADLY
 from tests.engine.reading.pictures import TRANSFORM, indexed, plain, settings, write_pictures
@@ -151,7 +151,7 @@ def test_a_unit_that_is_never_computed_leaves_its_room(
 _WORKER = """
 import sys, time
 from pipeline.engine.reading.processes import process_readers
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 from tests.engine.reading.pictures import indexed, settings
 with process_readers(settings(sys.argv[1]), 2) as readers:
     readers.begin(indexed(["0000.jpg"] * 16), (), Clock()).result()

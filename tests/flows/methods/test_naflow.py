@@ -245,7 +245,7 @@ def test_similarity_starts_from_the_weights_of_the_embedding(by):
 
 MEMORY = """
 import torch
-from pipeline.engine.peak_memory import peak_resident
+from pipeline.engine.usage.peak_memory import peak_resident
 from pipeline.flows import create_flow
 from tests.flows import similarity
 from tests.flows.convolutional import AlexNet

@@ -1,7 +1,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.engine.clock import Clock, Spans
+from pipeline.engine.usage.clock import Clock, Spans
 
 
 def test_an_inner_stage_is_not_counted_twice() -> None:

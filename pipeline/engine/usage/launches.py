@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from pipeline.engine.clock import Clock
+from pipeline.engine.usage.clock import Clock
 
 
 class Launches(Protocol):

@@ -1,0 +1,1 @@
+"""What a unit takes: seconds by stage, a GPU's share of them, memory."""
