@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from pipeline.engine import peak_memory
+from pipeline.engine.usage import peak_memory
 
 _CHILD = f"""
 import runpy
