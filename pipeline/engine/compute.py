@@ -13,8 +13,8 @@ from torch import Tensor
 from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage
 from pipeline.engine.context import Context
 from pipeline.engine.explain import Explained, explain
+from pipeline.engine.to_host import to_host
 from pipeline.engine.usage.clock import Clock
-from pipeline.flows import Flow
 from pipeline.images import Reason
 from pipeline.measures import (
     judged,
@@ -87,18 +87,57 @@ def measure_batch(
     if spec.multi_label:  # rows that explain nothing
         measured = {name: v.masked_fill(flow.target < 0, torch.nan) for name, v in measured.items()}
     measured |= measure_pixels(shown)
-    reasons = _reasons(batch, explained, context)
+    found = to_host(_results(explained, measured, shown, context))
+    reasons = _reasons(batch, found["finite"], context)
     bad = np.array([reason is not None for reason in reasons])
-    values = _on_host(flow, measured, context) | {"phash": perceptual_hash(shown).cpu().numpy()}
+    for name in _PER_IMAGE & found.keys():
+        found[name][bad] = 0
+    values = dict(zip(["confidence", "margin", *measured], found["floats"], strict=True))
+    pred, target = found["integers"]
     return ComputedBatch(
         images=batch,
         reasons=reasons,
-        maps=_stored(flow.maps, bad),
-        values=values,
-        label_maps=None if label_maps is None else _stored(label_maps, bad),
-        features=None if explained.features is None else _stored(explained.features, bad),
-        logits=_stored(flow.logits, bad) if spec.multi_label else None,
+        maps=found["maps"],
+        values=values | {"pred": pred, "target": target, "phash": found["phash"]},
+        label_maps=found.get("label_maps"),
+        features=found.get("features"),
+        logits=found.get("logits"),
     )
+
+
+_PER_IMAGE = {"maps", "label_maps", "features", "logits"}
+"""What is stored of each image; zeros for quarantined ones."""
+
+
+def _results(
+    explained: Explained, measured: dict[str, Tensor], shown: Tensor, context: Context
+) -> dict[str, Tensor]:
+    """Return what the host gets of a batch; class -1 means none.
+
+    ``floats`` (2 + measures, B) begin with confidence and margin, ``integers`` (2, B) are
+    prediction and target, ``finite`` (B,) says whose maps and logits are.
+    """
+    flow = explained.flow
+    if context.run.spec.multi_label:
+        predicted = judged(flow.logits, flow.target, context.run.config.model.threshold)
+    else:
+        predicted = predictions(flow.logits, context.independent)
+    arrays = {
+        "maps": flow.maps,
+        "label_maps": explained.label_maps,
+        "features": explained.features,
+        "logits": flow.logits,
+    }
+    present = {name: values for name, values in arrays.items() if values is not None}
+    finite = [values.isfinite().flatten(1).all(1) for values in present.values()]
+    if not context.run.spec.multi_label:
+        del present["logits"]
+    return present | {
+        "floats": torch.stack([predicted.confidence, predicted.margin, *measured.values()]),
+        "integers": torch.stack([predicted.pred, flow.target]).to(torch.int32),
+        "phash": perceptual_hash(shown),
+        "finite": torch.stack(finite).all(0),
+    }
 
 
 def shown_on_device(
@@ -116,18 +155,12 @@ def shown_on_device(
     return pixels.to(device, non_blocking=True)
 
 
-def _stored(values: Tensor, bad: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Copy an array of a batch to the host, zeros for quarantined images."""
-    stored: NDArray[np.float32] = values.cpu().numpy()
-    stored[bad] = 0
-    return stored
-
-
 def _padded(batch: Sequence[LoadedImage], targets: Tensor, device: torch.device) -> Tensor:
     """Return the boxes of a batch as (B, K, 4), padded with NaN."""
-    shown = [
-        loaded.boxes_of(target) for loaded, target in zip(batch, targets.tolist(), strict=True)
-    ]
+    # A GPU would be waited for: its targets matter only where boxes have labels.
+    labelled = any(loaded.box_labels for loaded in batch)
+    outputs = targets.tolist() if labelled else [0] * len(batch)
+    shown = [loaded.boxes_of(output) for loaded, output in zip(batch, outputs, strict=True)]
     most = max(1, *map(len, shown))
     boxes = np.full((len(batch), most, 4), np.nan, np.float32)
     for place, own in enumerate(shown):
@@ -136,10 +169,8 @@ def _padded(batch: Sequence[LoadedImage], targets: Tensor, device: torch.device)
 
 
 def _reasons(
-    batch: Sequence[LoadedImage], explained: Explained, context: Context
+    batch: Sequence[LoadedImage], finite: NDArray[np.bool_], context: Context
 ) -> tuple[Reason | None, ...]:
-    found = (explained.flow.maps, explained.flow.logits, explained.label_maps, explained.features)
-    finite = torch.stack([v.isfinite().flatten(1).all(1) for v in found if v is not None]).all(0)
     return tuple(
         loaded.reason or _unexplainable(loaded, context) or (None if fine else Reason.NON_FINITE)
         for loaded, fine in zip(batch, finite.tolist(), strict=True)
@@ -155,20 +186,6 @@ def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
     if references is not None and references.pairs is not None:
         return None if references.pairs.get(loaded.image.place.uri) else Reason.NO_REFERENCE
     return None
-
-
-def _on_host(
-    flow: Flow, measured: dict[str, Tensor], context: Context
-) -> dict[str, NDArray[np.generic]]:
-    """Copy the columns to the host, all floats in one transfer; class -1 means none."""
-    if context.run.spec.multi_label:
-        predicted = judged(flow.logits, flow.target, context.run.config.model.threshold)
-    else:
-        predicted = predictions(flow.logits, context.independent)
-    names = ["confidence", "margin", *measured]
-    floats = torch.stack([predicted.confidence, predicted.margin, *measured.values()]).cpu().numpy()
-    integers = torch.stack([predicted.pred, flow.target]).to(torch.int32).cpu().numpy()
-    return dict(zip(names, floats, strict=True)) | {"pred": integers[0], "target": integers[1]}
 
 
 def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
