@@ -14,7 +14,7 @@ done
 # be gigabytes. Ray's workers import jsonschema, msgpack and attrs.
 packages=(
   pydantic pydantic_core annotated-types typing_inspection
-  zarr numcodecs google-crc32c donfig
+  zarr numcodecs google-crc32c donfig cloudpickle
   obstore simplejpeg
   ray jsonschema jsonschema-specifications referencing rpds-py attrs msgpack
 )
