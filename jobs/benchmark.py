@@ -123,7 +123,7 @@ def _together(found: "Benchmark") -> Table:
     )
     for one in found.together:
         spent = one.measured.stages
-        waited = spent.get("wait", 0.0) + spent.get("queue", 0.0)
+        waited = spent.get("wait", 0.0) + spent.get("store", 0.0)
         whole = waited + sum(spent.get(stage, 0.0) for stage in ("compute", "measure", "assemble"))
         table.add_row(
             f"{one.actors} actor{'s' * (one.actors != 1)}",
