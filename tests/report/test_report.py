@@ -13,7 +13,7 @@ from pipeline.audit.findings_table import EVIDENCE
 from pipeline.errors import RunIncomplete
 from pipeline.report import write_report
 from pipeline.report.pages.mistakes import read_mistakes
-from pipeline.report.pages.templates import figure
+from pipeline.report.pages.templates import bound, figure
 from pipeline.store import open_run
 from pipeline.store.layout import summary_path
 from pipeline.store.parquet import parquet_bytes
@@ -106,7 +106,7 @@ def test_every_finding_has_a_page_with_its_evidence(run, pages):
     findings = run.findings()
     assert len([name for name in pages if name.startswith("findings/")]) == len(findings)
     page = pages["findings/0.html"]
-    assert findings["sentence"][0].as_py() in page.text
+    assert bound(findings["sentence"][0].as_py()) in page.text
     rows = run.table("audit/evidence.parquet").filter(pc.field("finding") == 0)["row"]
     for row in rows.to_pylist()[:10]:
         assert re.search(rf"row {row}\b", page.text)
@@ -123,7 +123,7 @@ def test_every_row_of_evidence_has_a_page_that_leads_to_its_findings_and_its_cla
         assert f"../rows/{entry['row']}.html" in pages[f"findings/{number}.html"].values("href")
         assert f"../findings/{number}.html#evidence" in page.values("href")
         assert f"../classes/{labels[entry['row']]}.html" in page.values("href")
-        assert run.findings()["sentence"][number].as_py() in page.text
+        assert bound(run.findings()["sentence"][number].as_py()) in page.text
 
 
 def test_the_first_rows_of_evidence_are_links_wherever_they_are_shown(run, pages):
@@ -242,8 +242,8 @@ def test_class_page_shows_its_typical_images_and_its_findings(run, pages):
     rows, _ = run.atlas("label").typical(TAGGED, 6)
     for row in rows:
         assert re.search(rf"row {row}\b", page.text)
-    assert run.findings()["sentence"][0].as_py() in page.text
-    assert run.findings()["sentence"][0].as_py() not in pages["classes/0.html"].text
+    assert bound(run.findings()["sentence"][0].as_py()) in page.text
+    assert bound(run.findings()["sentence"][0].as_py()) not in pages["classes/0.html"].text
 
 
 def test_same_run_elsewhere_gives_the_same_bytes(tmp_path):

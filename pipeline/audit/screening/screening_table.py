@@ -106,10 +106,10 @@ def sentence(item: Judged, name: str) -> str:
     carriers, donors = len(found.carriers), len(found.carriers) + len(found.plain_rows)
     return (
         f"The {PARTS[found.candidate.part].words} of {carriers} of {donors} images of "
-        f"{quote(name)}, put onto images of other classes, makes {percent(found.pasted.value)} of "
-        f"these {quote(name)}, the same of the others, which are recognised all the same, "
-        f"{percent(found.others.value)}, and of images of other classes "
-        f"{_share(found.random)}; {_REASONS[item.word].format(likeness=_likeness(item))}."
+        f"{quote(name)} turns {percent(found.pasted.value)} of images of other classes into "
+        f"{quote(name)} when put onto them; that of its other images, which are recognised all the "
+        f"same, {percent(found.others.value)}; that of images of other classes "
+        f"{_share(found.random)}. {_REASONS[item.word].format(likeness=_likeness(item))}."
     )
 
 
@@ -122,15 +122,15 @@ def _likeness(item: Judged) -> str:
     left, chance = percent(item.examined.left), rate(item.examined.chance)
     if PARTS[item.examined.candidate.part].is_property:
         return f"{left} of the images of other classes have as much of it, p = {chance}"
-    return f"at one spot they differ {left} as much as from the others, p = {chance}"
+    return f"at one spot they differ {left} as much as from the other images, p = {chance}"
 
 
 _REASONS = {
-    "shortcut": "those few share it ({likeness}): a shortcut",
-    "unclear": "but they share nothing that is seen ({likeness}): a shortcut or a part of the "
+    "shortcut": "Those few share it ({likeness}): a shortcut",
+    "unclear": "They share nothing that is seen ({likeness}): a shortcut or a part of the "
     "object, cannot tell; look at the images",
-    "object": "so it works in many images of the class, or the object lies there in these "
+    "object": "It works in many images of the class, or the object lies there in these "
     "({likeness}): part of the object",
-    "nothing": "that is no proven effect ({likeness})",
+    "nothing": "That is no proven effect ({likeness})",
 }
 assert _REASONS.keys() == WORDS.keys()

@@ -1,7 +1,8 @@
 """What every class shares: cells that stand out from those around them, whatever is to be seen.
 
 A cell that is bright in the mean flow of nearly all classes says nothing on any class: it is
-likely an artefact of the model (tokens that it uses as memory) or of the method (padding).
+likely an artefact of the model (tokens that it uses as memory) or of the method (padding). In the
+middle of the frame it is not: that is where the objects of all classes are.
 """
 
 from dataclasses import dataclass
@@ -63,13 +64,17 @@ class Shared:
 
 
 def find_shared(atlas: Atlas) -> Shared | None:
-    """Return what nearly all classes share; None where they share no such cell."""
+    """Return what nearly all classes share; None where they share no such cell.
+
+    Cells in the middle half of the frame, in both directions, do not count.
+    """
     means = np.nan_to_num(atlas.flow_mean[(atlas.count - atlas.n_zero) > 0, -1])
     classes, high, wide = means.shape
     if classes < LEAST_CLASSES or min(high, wide) < 4:
         return None
     lifts = means * high * wide
     bright = (lifts >= CONTRAST) & (lifts >= CONTRAST * _around(lifts))
+    bright[:, high // 4 : high - high // 4, wide // 4 : wide - wide // 4] = False
     often = bright.sum(axis=0)
     chosen = often >= SHARE * classes
     if not chosen.any():

@@ -84,6 +84,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "bound": bound,
         "integer": integer,
         "percent": percent,
         "figure": figure,
@@ -107,6 +108,11 @@ def _environment() -> Environment:
         "comparison_path": lambda number: comparison_page(number).path,
     }
     return environment
+
+
+def bound(sentence: str) -> str:
+    """Return a sentence whose lines do not end between a number and its sign: 25 %."""
+    return sentence.replace(" %", "\u00a0%")
 
 
 def integer(value: int) -> str:

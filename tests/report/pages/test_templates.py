@@ -11,6 +11,7 @@ from pipeline.report.pages.templates import (
     INDEX,
     apart,
     asset,
+    bound,
     class_page,
     depth,
     figure,
@@ -76,3 +77,7 @@ def test_assets_ask_nobody_for_anything():
     for name in ASSETS:
         source = asset(name).decode()
         assert not re.search(r"https?:|//[a-z]|@import|@font-face|fetch\(|XMLHttp", source)
+
+
+def test_a_line_does_not_end_before_a_percent_sign():
+    assert bound("25 % and 43.8 %.") == "25\u00a0% and 43.8\u00a0%."
