@@ -4,9 +4,10 @@
 
 The parts: ``equality`` (every method on the GPU against the CPU, half precision against float32),
 ``ratios`` (DAAM beside the plain model), ``stages`` (``flowatlas benchmark``: every part of a run
-alone and together) and ``run`` (a whole run with the settings that ``stages`` recommends). Each
-writes a table of Markdown to FOLDER as soon as it is done. ``--quick`` takes models and pictures so
-small that a CPU needs seconds: it shows that the check works, its figures mean nothing.
+alone and together), ``run`` (a whole run with the settings that ``stages`` recommends) and
+``capture`` (methods as CUDA graphs). Each writes a table of Markdown to FOLDER as soon as it is
+done. ``--quick`` takes models and pictures so small that a CPU needs seconds: it shows that the
+check works, its figures mean nothing.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def main(given: list[str] | None = None) -> int:
     if lacking := missing(("ray",) if arguments.quick else ()):
         print(f"missing packages: {' '.join(lacking)}; see tests/gpu/README.md", file=sys.stderr)
         return 1
-    from tests.gpu import equality, ratios, runs
+    from tests.gpu import capture, equality, ratios, runs
 
     begin, failed = time.perf_counter(), 0
     parts = {
@@ -79,6 +80,7 @@ def main(given: list[str] | None = None) -> int:
         "ratios": ratios.table,
         "stages": runs.stages,
         "run": runs.whole,
+        "capture": capture.table,  # last: a failed capture may leave the GPU unusable
     }
     unknown = set(arguments.parts) - parts.keys()
     if unknown:

@@ -28,7 +28,6 @@ _MODELS = (
     ("vit_small_patch16_224", 256),
     ("vit_base_patch16_224", 256),
     ("vit_tiny_patch16_224", 64),
-    ("vit_small_patch16_224", 64),
     ("vit_base_patch16_224", 64),
 )
 
@@ -58,7 +57,7 @@ def steps(model: nn.Module, images: Tensor, session: ExitStack) -> dict[str, Ste
 
 def table(device: str, quick: bool) -> list[str]:
     """Return a row for every model, batch size and precision."""
-    timer = Timer(torch.device(device), 0.01 if quick else 1.5)
+    timer = Timer(torch.device(device), 0.01 if quick else 1.0)
     matmul = matmul_rate("bfloat16", Timer(timer.device, 0.01 if quick else 1.0))
     lines = [
         f"images/s; fwd+bwd is to the first block's tokens, without gradients of parameters. "

@@ -11,7 +11,7 @@ def test_the_check_runs_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[s
     failed = check.main(given)
     assert failed == 0, capsys.readouterr().out
     text = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    assert text.keys() == {"equality", "ratios", "stages", "run"}
+    assert text.keys() == {"equality", "ratios", "stages", "run", "capture"}
     for case in equality.cases():
         assert f"| {case.name} |" in text["equality"]
     assert "daam ÷ fwd+bwd" in text["ratios"]
