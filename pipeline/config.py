@@ -172,7 +172,10 @@ class FlowConfig(_Section):
     features: bool = False
     """Store the embedding of every image."""
     references: ReferencesConfig | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """What the model computes in. ``auto``: bfloat16 on this machine's GPU, if it has it and the
+    method's flow keeps its ranks in it (daam, attention, rollout, relevance, activation); else
+    float32, as on any CPU, where ``flowatlas benchmark`` says what bfloat16 is worth."""
     batch_size: int = Field(default=64, ge=1)
     store: Literal["float16", "float32"] = "float16"
     options: dict[str, Any] = Field(default_factory=dict)

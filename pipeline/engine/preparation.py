@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.config import RunConfig
 from pipeline.engine.class_names import class_names_of, outputs_of
+from pipeline.engine.inspection.precision import chosen_precision
 from pipeline.engine.inspection.remembered import inspected
 from pipeline.engine.inspection.target import check_target
 from pipeline.engine.labelling import Labelling
@@ -55,7 +56,8 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
         opened()
     model, asked = inspected(config, source.root, compared), config.flow.method
     flow = config.flow.model_copy(update={"method": model.method})
-    config = config.model_copy(update={"flow": flow})
+    config, wanted = config.model_copy(update={"flow": flow}), config.flow.precision
+    config = chosen_precision(config)
     pairs = pairs_of(config, model.independent)
     if pairs is not None:
         check_pairs(config, source)
@@ -95,7 +97,11 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
         # Rows of images with several labels are explained in groups of any size.
         padded=index.images is None if begun is None else begun.padded,
     )
-    chosen = (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
+    chosen: tuple[str, ...] = (
+        (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
+    )
+    if wanted == "auto":
+        chosen += (f"flow.precision: auto chose {config.flow.precision}",)
     notes = (*model.notes, *chosen)
     return Prepared(spec, index, scanned.parts, scanned.labelling, notes=notes)
 

@@ -75,9 +75,8 @@ def benchmark(
     """
     prepared = prepare(config)
     spec = prepared.spec
-    config = config.model_copy(
-        update={"flow": config.flow.model_copy(update={"method": spec.config["flow"]["method"]})}
-    )
+    chosen = {name: spec.config["flow"][name] for name in ("method", "precision")}
+    config = config.model_copy(update={"flow": config.flow.model_copy(update=chosen)})
     sample = Sample(config, prepared, _MOST_IMAGES)
     of = {part: share * seconds for part, share in _SHARES.items()}
     with scratch(config.run) as place, _opened(config) as (engine, cluster):
