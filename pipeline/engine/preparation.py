@@ -54,10 +54,9 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
     compared = reference_run(config)
     if opened is not None:
         opened()
-    model, asked = inspected(config, source.root, compared), config.flow.method
+    model, asked = inspected(config, source.root, compared), config.flow
     flow = config.flow.model_copy(update={"method": model.method})
-    config, wanted = config.model_copy(update={"flow": flow}), config.flow.precision
-    config = chosen_precision(config)
+    config = chosen_precision(config.model_copy(update={"flow": flow}))
     pairs = pairs_of(config, model.independent)
     if pairs is not None:
         check_pairs(config, source)
@@ -97,11 +96,12 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
         # Rows of images with several labels are explained in groups of any size.
         padded=index.images is None if begun is None else begun.padded,
     )
-    chosen: tuple[str, ...] = (
-        (f"flow.method: auto chose {config.flow.method}",) if asked == "auto" else ()
-    )
-    if wanted == "auto":
-        chosen += (f"flow.precision: auto chose {config.flow.precision}",)
+    wanted = {"method": asked.method, "precision": asked.precision}
+    chosen = [
+        f"flow.{name}: auto chose {getattr(config.flow, name)}"
+        for name, value in wanted.items()
+        if value == "auto"
+    ]
     notes = (*model.notes, *chosen)
     return Prepared(spec, index, scanned.parts, scanned.labelling, notes=notes)
 

@@ -40,7 +40,7 @@ def _with(config: RunConfig, precision: str) -> RunConfig:
 
 
 def _has_bfloat16() -> bool:
-    """Return whether all GPUs here compute in bfloat16; asks their driver and holds none of them."""
+    """Return whether all GPUs here compute in bfloat16; their driver says so, and none is held."""
     program = shutil.which("nvidia-smi")
     if program is None or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
