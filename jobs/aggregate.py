@@ -60,7 +60,7 @@ def aggregate(
     place = "/".join(["atlas", *filter(None, [name or by])])
     say(
         f"atlas of {atlas.facts['images']:,} images in {seen:,} groups by {atlas.table}; "
-        f"{run.rstrip('/')}/{place}"
+        f"{opened.uri.rstrip('/')}/{place}"
     )
 
 

@@ -46,7 +46,7 @@ def compare(
         say(f"- {sentence}")
     classes = len(headlines) - headlines["class"].null_count
     summary = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
-    say(f"{summary}; all that was compared: {run.rstrip('/')}/{path}")
+    say(f"{summary}; all that was compared: {one.uri.rstrip('/')}/{path}")
     say(_shown_in(one, path))
     gate.check(headlines)
 

@@ -25,9 +25,9 @@ def report(
 
     opened = open_run(run)
     page = write_report(opened)
-    say(f"report: {run.rstrip('/')}/{page}")
+    say(f"report: {opened.uri.rstrip('/')}/{page}")
     if single_file:
-        say(f"one file: {run.rstrip('/')}/{write_single_file(opened)}")
+        say(f"one file: {opened.uri.rstrip('/')}/{write_single_file(opened)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, load_config
 from pipeline.errors import RunIncomplete
 from pipeline.files.object_store import arrow_files
 from pipeline.files.urls import absolute
@@ -225,5 +225,12 @@ class Run:
 
 
 def open_run(uri: str) -> Run:
-    """Open a run for reading; FlowatlasError says what to do if there is none."""
-    return Run(uri, open_store(uri))
+    """Open a run for reading: its folder or URL, or the YAML configuration that names it.
+
+    Raises
+    ------
+    FlowatlasError
+        There is no run, and what to do, or the configuration cannot be read.
+    """
+    place = load_config(uri).run if uri.lower().endswith((".yaml", ".yml")) else uri
+    return Run(place, open_store(place))

@@ -40,7 +40,9 @@ def test_differences_and_the_path_of_the_table_are_printed(runs: tuple[Run, Run]
     assert f"to see it side by side: flowatlas report {one.uri}" in done.stdout
 
 
-def test_a_report_is_written_again_and_its_page_is_named(runs: tuple[Run, Run]) -> None:
+def test_a_report_is_written_again_and_its_page_is_named(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
     one, other = runs
     audit(one)
     refresh_report(one)
