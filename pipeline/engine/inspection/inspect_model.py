@@ -1,12 +1,15 @@
 """``inspect_model``: load a configuration's model and try the method on it."""
 
+from collections.abc import Mapping
+
 import timm
 import torch
 
 import pipeline
 from pipeline.config import RunConfig
 from pipeline.engine.context import load_configured
-from pipeline.engine.inspection.inspection import Inspection
+from pipeline.engine.inspection.hub import hub_file
+from pipeline.engine.inspection.inspection import HubFile, Inspection
 from pipeline.engine.inspection.probe import choose_method
 from pipeline.engine.reference_run import check_references
 from pipeline.engine.references import load_references
@@ -56,7 +59,15 @@ def inspect_model(config: RunConfig, root: str, compared: Run | None) -> Inspect
         code_version=(
             f"flowatlas {pipeline.__version__}, torch {torch.__version__}, timm {timm.__version__}"
         ),
+        hub=_hub(config, loaded),
     )
+
+
+def _hub(config: RunConfig, loaded: LoadedModel) -> HubFile | None:
+    found = getattr(loaded.model, "pretrained_cfg", None)
+    if config.model.weights != "pretrained" or not isinstance(found, Mapping):
+        return None
+    return hub_file(found)
 
 
 def _transform(config: RunConfig, loaded: LoadedModel) -> InputTransform:

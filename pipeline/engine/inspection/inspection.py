@@ -8,6 +8,15 @@ from pipeline.models import Outputs
 
 
 @dataclass(frozen=True)
+class HubFile:
+    """A file in a repository of the Hugging Face hub; ``revision`` is None for the newest."""
+
+    repository: str
+    revision: str | None
+    name: str
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What trying a method on a model has shown.
 
@@ -35,6 +44,8 @@ class Inspection:
         What was assumed about the model, in sentences.
     code_version : str
         The versions of flowatlas, torch and timm.
+    hub : HubFile or None
+        Where on a hub the weights are from.
     """
 
     method: str
@@ -50,6 +61,7 @@ class Inspection:
     independent: bool
     notes: tuple[str, ...]
     code_version: str
+    hub: HubFile | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -63,4 +75,5 @@ class Inspection:
         outputs = Outputs(**content["outputs"])
         names = None if outputs.names is None else tuple(outputs.names)
         outputs = Outputs(outputs.owner, outputs.count, names, tuple(outputs.identifiers))
-        return cls(**{**content, **lists, "grid": (rows, columns), "outputs": outputs})
+        hub = content["hub"] and HubFile(**content["hub"])
+        return cls(**{**content, **lists, "grid": (rows, columns), "outputs": outputs, "hub": hub})

@@ -10,6 +10,8 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +19,8 @@ from typing import Any
 
 import pipeline
 from pipeline.config import RunConfig, content_hash
-from pipeline.engine.inspection.inspection import Inspection
+from pipeline.engine.inspection.hub import newest_copy
+from pipeline.engine.inspection.inspection import HubFile, Inspection
 from pipeline.files.node_cache import cache_folder, local_copy
 from pipeline.models.outputs.output_names import IMAGENET_1K
 from pipeline.store import Run
@@ -31,8 +34,9 @@ def inspected(config: RunConfig, root: str, compared: Run | None) -> Inspection:
     """Return what the model is and what the method returns for it.
 
     See :func:`pipeline.engine.inspection.inspect_model.inspect_model`, which is called unless the
-    result is remembered from the same weights, settings and code. What can be known only by running
-    it is never remembered: a factory, weights from a hub, and references in a table.
+    result is remembered from the same weights, settings and code. Weights of a hub are those that
+    it has now. What can be known only by running it is never remembered: a factory, and references
+    in a table.
     """
     key = _key(config, compared)
     if key is not None and (known := _recall(_path(key))) is not None:
@@ -41,19 +45,28 @@ def inspected(config: RunConfig, root: str, compared: Run | None) -> Inspection:
     from pipeline.engine.inspection.inspect_model import inspect_model
 
     found = inspect_model(config, root, compared)
+    if found.hub is not None:
+        _remember(_hub_path(config), asdict(found.hub))
+        key = _key(config, compared)
     if key is not None and key == _key(config, compared):  # the file is still the same
-        _remember(_path(key), found)
+        _remember(_path(key), found.to_json())
     return found
 
 
 def _key(config: RunConfig, compared: Run | None) -> str | None:
     """Return a hash of all that an inspection depends on; None where that is not known."""
     model, asked = config.model, config.flow.references
-    if model.factory is not None or model.weights == "pretrained" or ":" in model.name:
+    if model.factory is not None or ":" in model.name:
         return None
     if asked is not None and asked.table is not None:
         return None
-    files = [local_copy(uri) for uri in (model.weights, model.class_embeddings) if uri]
+    files = [local_copy(model.class_embeddings)] if model.class_embeddings else []
+    if model.weights != "pretrained":
+        files.append(local_copy(model.weights))
+    elif (copy := _pretrained(config)) is not None:
+        files.append(str(copy))
+    else:
+        return None
     try:
         digests = [(Path(file).name, _sha256(Path(file))) for file in files]
     except OSError:
@@ -69,6 +82,23 @@ def _key(config: RunConfig, compared: Run | None) -> str | None:
         "code": _code(),
     }
     return content_hash(content)
+
+
+def _pretrained(config: RunConfig) -> Path | None:
+    """Return the file of a model's weights on this machine; None where it is not known."""
+    if any(option.startswith("pretrained") for option in config.model.options):
+        return None
+    try:
+        file = HubFile(**json.loads(_hub_path(config).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return newest_copy(file)
+
+
+def _hub_path(config: RunConfig) -> Path:
+    """Return where it is kept which file of a hub a model's weights are."""
+    name = content_hash([config.model.name, _version("timm")])
+    return cache_folder() / "inspections" / f"hub-{name}.json"
 
 
 def _sha256(path: Path) -> str:
@@ -105,12 +135,12 @@ def _recall(path: Path) -> Inspection | None:
         return None
 
 
-def _remember(path: Path, found: Inspection) -> None:
-    """Keep an inspection; a folder that cannot be written to costs time, and is no error."""
+def _remember(path: Path, found: Mapping[str, Any]) -> None:
+    """Keep what was found; a folder that cannot be written to costs time, and is no error."""
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(found.to_json(), sort_keys=True))
+        part.write_text(json.dumps(found, sort_keys=True))
         part.replace(path)
     except OSError as error:
         _log.info("cannot keep what was found of the model: %s", error)
