@@ -20,7 +20,7 @@ FOUND = (*MAPS, "lead", "screened")
 """Kinds of findings that say that a model may use something that it should not."""
 
 _OUTER = {f"block_{y}{x}" for y in range(4) for x in range(4) if not (0 < y < 3 and 0 < x < 3)}
-_EDGES = {"border", "ring", "top", "bottom", "left", "right", "border_brightness"}
+_EDGES = {"border", "ring", "ends", "sides", "top", "bottom", "left", "right", "border_brightness"}
 _EDGES |= {"border_variation", *_OUTER, "tl", "tr", "bl", "br"}
 _NAMES = {
     "edges": _EDGES,

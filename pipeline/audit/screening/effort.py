@@ -35,13 +35,15 @@ class Effort:
         )
 
 
-def effort(classes: int, too_small: int = 0, donors: int = FIRST) -> Effort:
+def effort(classes: int, too_small: int = 0, donors: int = SECOND) -> Effort:
     """Return the effort of screening ``classes`` classes of at least ``donors`` donors."""
     second = _LEAST_SECOND + classes
     last = _LEAST_LAST + classes // 4
+    properties = sum(part.is_property for part in PARTS.values())
     passes = (
         RECIPIENTS
-        + classes * len(PARTS) * min(donors, FIRST)
+        + classes * (len(PARTS) - properties) * min(donors, FIRST)
+        + classes * properties * min(donors, SECOND)
         + second * SECOND * AGAIN
         + last * (4 * TRANSPLANTS + 2 * SECOND)
     )

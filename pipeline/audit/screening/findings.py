@@ -74,8 +74,10 @@ def _names(finding: Finding, row: dict[str, Any]) -> bool:
     if finding.class_id != row["class"] or finding.place is None:
         return False
     box = PARTS[row["part"]].box
-    if box is None or finding.place not in _CORNER_BOXES:
-        return finding.place == "border" and row["part"] == "ring"
+    if box is None:  # edges, with their corners, or nowhere
+        return PARTS[row["part"]].is_region
+    if finding.place not in _CORNER_BOXES:
+        return False
     top, left = _CORNER_BOXES[finding.place]
     return box[0] <= top < box[2] and box[1] <= left < box[3]
 

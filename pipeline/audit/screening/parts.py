@@ -8,6 +8,7 @@ colours and the amplitudes of the spectrum, which every image has).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from pipeline.audit.screening.transfers import as_image
 
 BLOCKS = 4
 """Blocks on each side of the image; a strip is as wide as one."""
+
+_BAR = 8
+"""Bars at two opposite edges are this part of a side wide each."""
 
 _RING = 14
 """A ring is this part of a side wide: one cell of a usual grid."""
@@ -44,7 +48,7 @@ class Part:
     @property
     def is_region(self) -> bool:
         """Whether it lies somewhere: it can be erased and looked at."""
-        return self.box is not None or self.key == "ring"
+        return self.box is not None or self.key in _FRAMES
 
     @property
     def moves(self) -> bool:
@@ -62,7 +66,7 @@ class Part:
         ``spot`` is where it lies if it moves: its top and left, in sixteenths of the sides.
         """
         if self.box is None:
-            return _ring(size)
+            return _FRAMES[self.key](size)
         down, right = spot
         top, left, bottom, end = self.box
         return _inside((top + down, left + right, bottom + down, end + right), size)
@@ -88,11 +92,28 @@ def _ring(size: tuple[int, int]) -> Tensor:
     return mask
 
 
-def _pasted(box: tuple[int, int, int, int] | None) -> Callable[[Tensor, Tensor], Tensor]:
+def _ends(size: tuple[int, int]) -> Tensor:
+    mask = torch.ones(size, dtype=torch.bool)
+    edge = -(-size[0] // _BAR)
+    mask[edge : size[0] - edge] = False
+    return mask
+
+
+def _sides(size: tuple[int, int]) -> Tensor:
+    return _ends((size[1], size[0])).T
+
+
+_FRAMES = {"ring": _ring, "ends": _ends, "sides": _sides}
+"""Regions at several edges, which have no other side."""
+
+
+def _pasted(box: tuple[int, int, int, int]) -> Callable[[Tensor, Tensor], Tensor]:
+    return _frame(partial(_inside, box))
+
+
+def _frame(where: Callable[[tuple[int, int]], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     def onto(recipients: Tensor, donors: Tensor) -> Tensor:
-        height, width = recipients.shape[2:]
-        size = (height, width)
-        mask = _ring(size) if box is None else _inside(box, size)
+        mask = where((int(recipients.shape[2]), int(recipients.shape[3])))
         return torch.where(mask.to(recipients.device), donors, recipients)
 
     return onto
@@ -138,7 +159,9 @@ def _parts() -> Iterator[Part]:
         ("right", "strip at the right", (0, 12, 16, 16)),
     ):
         yield Part(key, words, _pasted(box), box)
-    yield Part("ring", "frame", _pasted(None))
+    yield Part("ring", "frame", _frame(_ring))
+    yield Part("ends", "strips at top and bottom", _frame(_ends))
+    yield Part("sides", "strips at left and right", _frame(_sides))
     yield Part("colours", "colour statistics", with_colours)
     yield Part("spectrum", "amplitude spectrum", with_spectrum)
     box = (0, 0, side, side)

@@ -1,9 +1,9 @@
 """Rounds: few donors and recipients for every class and part, more for the few that are left.
 
 Successive halving (Jamieson & Talwalkar, 2016). The first round tries every part of some donors of
-every class on one recipient each. The second tries the parts that seem to work in some donors, and
-not in the others, with more donors. Recipients are never met twice by a donor, so what one round
-has chosen, the next one tests anew.
+every class on one recipient each, and of more donors the properties, which most images lack. The
+second tries the parts that seem to work in some donors, and not in the others, with more donors.
+Recipients are never met twice by a donor, so what one round has chosen, the next one tests anew.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.groups import Split, split
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.rarity import rarity
 from pipeline.audit.screening.selection import ClassDonors, Selection
 from pipeline.audit.screening.spots import compared
 from pipeline.audit.screening.trials import Result, Stage, Trial
@@ -98,7 +99,25 @@ class ScreenWorker:
         number, donors = reading
         trial = self._trials[number]
         result = self._stage.perform(trial, donors)
-        return number, result, _chances(trial, result, donors, self._context.run)
+        return number, result, self._chances(trial, result, donors)
+
+    def _chances(self, trial: Trial, result: Result, donors: Sequence[Tensor | None]) -> Float:
+        """Return how likely it is that carriers share as much by chance, of each part (P,)."""
+        there = [donor for donor in donors if donor is not None]
+        rows = [row for row, donor in zip(trial.donors, donors, strict=True) if donor is not None]
+        chances = np.ones(len(trial.parts))
+        for number, key in enumerate(trial.parts):
+            groups = split(result.gain[number].mean(1).astype(np.float64)[result.there])
+            if groups is None or groups.score <= 0:
+                continue
+            if PARTS[key].is_property:
+                own = self._stage.strengths(key, there)
+                usual = self._stage.usual_strengths(key, trial.class_id)
+                _, chances[number] = rarity(own, groups.carriers, usual)
+            else:
+                pixels = compared(there, rows, PARTS[key], self._context.run)
+                _, chances[number] = likeness(pixels, groups.carriers, key, number, _DRAWS)
+        return chances
 
     def commit(self, computed: Performed) -> Performed:
         """Return the result; the driver needs all of them."""
@@ -178,7 +197,7 @@ def first_round(screening: Screening) -> list[Candidate]:
         None of the donors can be read now.
     """
     classes = screened(screening.selection)
-    trials = [_first_trial(screening.selection, own) for own in classes]
+    trials = [trial for own in classes for trial in _first_trials(screening.selection, own)]
     performed, found = screening.perform(trials), []
     if not any(result.there.any() for result, _ in performed):
         raise FlowatlasError(
@@ -191,11 +210,12 @@ def first_round(screening: Screening) -> list[Candidate]:
     return found
 
 
-def _first_trial(selection: Selection, own: ClassDonors) -> Trial:
-    donors = own.donors[:FIRST]
-    return Trial(
-        own.class_id, tuple(PARTS), donors, meetings(selection, own.class_id, donors, 0, 1)
-    )
+def _first_trials(selection: Selection, own: ClassDonors) -> Iterator[Trial]:
+    """Yield the trials of a class: of what donors lack there is nothing to try, so try more."""
+    for is_property, most in ((False, FIRST), (True, SECOND)):
+        parts = tuple(key for key, part in PARTS.items() if part.is_property == is_property)
+        donors = own.donors[:most]
+        yield Trial(own.class_id, parts, donors, meetings(selection, own.class_id, donors, 0, 1))
 
 
 def second_round(screening: Screening, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -229,25 +249,6 @@ def _more(before: Candidate, trial: Trial, result: Result, chances: Float) -> Ca
     )
 
 
-def _chances(trial: Trial, result: Result, donors: Sequence[Tensor | None], run: Run) -> Float:
-    """Return how likely the likeness of each part's carriers is by chance, (P,).
-
-    1 of a property: it is measured in the last round.
-    """
-    there = [donor for donor in donors if donor is not None]
-    rows = [row for row, donor in zip(trial.donors, donors, strict=True) if donor is not None]
-    chances = np.ones(len(trial.parts))
-    for number, part in enumerate(trial.parts):
-        if PARTS[part].is_property:
-            continue
-        gains = result.gain[number].mean(1).astype(np.float64)[result.there]
-        groups = split(gains)
-        if groups is not None and groups.score > 0:
-            pixels = compared(there, rows, PARTS[part], run)
-            _, chances[number] = likeness(pixels, groups.carriers, part, number, _DRAWS)
-    return chances
-
-
 def _means(result: Result, part: int) -> tuple[float, ...]:
     gains: Float = result.gain[part].mean(1).astype(np.float64)
     return tuple(np.where(result.there, gains, np.nan).tolist())
@@ -256,8 +257,8 @@ def _means(result: Result, part: int) -> tuple[float, ...]:
 def best(candidates: Sequence[Candidate], most: int, each: int = KEPT) -> list[Candidate]:
     """Return the candidates with the highest scores, at most ``each`` of a class.
 
-    A region takes no place from others if half of it lies inside a better one, or half of that
-    inside it.
+    A box takes no place from others if half of it lies inside a better one, or half of that inside
+    it. What lies at several edges is no such box: it is the whole of what a box has a part of.
     """
     order = sorted(candidates, key=lambda item: (-item.score, item.class_id, item.part))
     taken: dict[int, list[str]] = {}
@@ -273,8 +274,8 @@ def best(candidates: Sequence[Candidate], most: int, each: int = KEPT) -> list[C
 
 @cache
 def _overlap(one: str, other: str) -> bool:
-    """Return whether half of one of two fixed regions lies inside the other."""
-    if any(part.moves or not part.is_region for part in (PARTS[one], PARTS[other])):
+    """Return whether half of one of two fixed boxes lies inside the other."""
+    if any(part.moves or part.box is None for part in (PARTS[one], PARTS[other])):
         return False
     mine, yours = (PARTS[key].mask((_CELLS, _CELLS)) for key in (one, other))
     return bool(2 * (mine & yours).sum() >= min(mine.sum(), yours.sum()))

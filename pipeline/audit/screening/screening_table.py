@@ -13,6 +13,7 @@ from pipeline.audit.text.numbers import percent, rate
 from pipeline.audit.text.quoting import quote
 
 RATES = ("pasted", "rest", "others", "mirrored", "random", "erased", "plain")
+_WHOLE = 0.8
 _GAINS = ("paste_gain", "erase_gain")
 SCREENING_SCHEMA = pa.schema(
     [
@@ -57,8 +58,14 @@ def screening_table(judged: Sequence[Judged], names: Sequence[str]) -> pa.Table:
 
 
 def _effect(item: Judged) -> float:
-    """Return how many more images carriers turn than the others."""
-    return item.examined.pasted.value - item.examined.others.value
+    """Return how many more images carriers turn than the others.
+
+    What lies at several edges contains what lies at one: it comes first only if it does clearly
+    more.
+    """
+    part = PARTS[item.examined.candidate.part]
+    gain = item.examined.pasted.value - item.examined.others.value
+    return gain if part.box is not None or not part.is_region else _WHOLE * gain
 
 
 def _same(one: Judged, other: Judged) -> bool:

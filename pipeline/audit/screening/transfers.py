@@ -20,8 +20,8 @@ from torchvision.transforms.functional import gaussian_blur, rgb_to_grayscale
 _TAIL = 0.005
 """Share of pixels that may lie beyond the range of a channel: specks and noise."""
 
-_GREY = 6.0
-"""Distance of the channels from their mean, in levels, below which nearly all pixels are grey."""
+_PALE = 0.5
+"""Share of the recipient's strongest colours below which a donor counts as pale."""
 
 _FINE = 0.008
 """Deviation of the blur that takes fine detail away, as a share of the shorter side."""
@@ -59,11 +59,11 @@ def with_range(recipients: Tensor, donors: Tensor) -> Tensor:
 
 
 def with_saturation(recipients: Tensor, donors: Tensor) -> Tensor:
-    """Take colours away where the donor has none."""
-    pixels = donors.float()
-    colour = (pixels - pixels.mean(1, keepdim=True)).abs().amax(1).flatten(1).quantile(0.98, 1)
-    grey = rgb_to_grayscale(recipients, 3)
-    return torch.where((colour < _GREY)[:, None, None, None], grey, recipients)
+    """Fade colours to the donor's, where it is much paler."""
+    share = _strongest(donors) / _strongest(recipients).clamp(min=1)
+    kept = torch.where(share < _PALE, share, 1)[:, None, None, None]
+    grey = rgb_to_grayscale(recipients, 3).float()
+    return as_image(grey + kept * (recipients.float() - grey))
 
 
 def with_detail(recipients: Tensor, donors: Tensor) -> Tensor:
@@ -135,6 +135,12 @@ def with_margin(recipients: Tensor, donors: Tensor) -> Tensor:
                 found[number] = donor[:, :1, :1]
                 found[number, :, top : top + size[0], left : left + size[1]] = as_image(small)[0]
     return found
+
+
+def _strongest(images: Tensor) -> Tensor:
+    """Return how far the channels of the most coloured pixels lie from grey, in levels, (n,)."""
+    pixels = images.float()
+    return (pixels - pixels.mean(1, keepdim=True)).abs().amax(1).flatten(1).quantile(0.98, 1)
 
 
 def as_image(values: Tensor) -> Tensor:

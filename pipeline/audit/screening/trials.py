@@ -15,7 +15,7 @@ from pipeline.audit.screening.selection import Selection
 from pipeline.audit.screening.spots import moved, other_side, peaks
 from pipeline.engine.context import Context
 
-_SHOWN = 3
+_SHOWN = 2
 """Recipients on which the strength of a property is measured."""
 
 

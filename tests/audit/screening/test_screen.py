@@ -17,6 +17,7 @@ from pipeline.audit.findings_table import (
 from pipeline.audit.run import audit, audited
 from pipeline.audit.screening.effort import effort
 from pipeline.audit.screening.findings import add_screened
+from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.rounds import Screening, best, first_round, second_round
 from pipeline.audit.screening.screen import screen
 from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
@@ -120,5 +121,7 @@ def test_actors_come_to_the_same_numbers(table, trained):
     here, elsewhere = (Screening(trained, engine, few) for engine in (LocalEngine(), Actors()))
     found = first_round(elsewhere)
     assert found == first_round(here)
+    tried = {PARTS[item.part].is_property: len(item.donors) for item in found}
+    assert tried[True] > tried[False], "what donors lack costs nothing, so more of them are tried"
     chosen = best(found, 2)
     assert second_round(elsewhere, chosen) == second_round(here, chosen)

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_the_largest_effect_comes_first_and_names_what_is_the_same():
     rows = table(weaker, examined()).to_pylist()
     assert [row["pasted_rate"] for row in rows] == [0.5, 0.25]
     assert [row["same_as"] for row in rows] == [None, 0]
+
+
+def test_a_frame_comes_before_a_block_of_it_only_if_it_does_clearly_more():
+    block = examined()
+    for hits, first in ((52, "block_31"), (80, "ring")):
+        tried = replace(block.candidate, part="ring")
+        frame = replace(examined(pasted=rate(hits)), candidate=tried)
+        rows = table(block, frame).to_pylist()
+        assert rows[0]["part"] == first
+        assert [row["same_as"] for row in rows] == [None, 0]
 
 
 def test_another_class_or_another_judgement_is_not_the_same():
