@@ -10,7 +10,7 @@ import yaml
 
 from jobs.flows import compute
 from pipeline.config import RunConfig, load_config
-from pipeline.console.command import run_command, say
+from pipeline.console.command import console, run_command, say
 from pipeline.errors import ConfigError
 
 
@@ -41,17 +41,20 @@ def run(
 def explain(settings: RunConfig) -> None:
     """Run the steps after the flows; print each outcome, the first finding and its verdict."""
     from pipeline.audit.findings_table import CONFIRMATIONS
+    from pipeline.console.step_progress import StepProgress
     from pipeline.engine.run import open_engine
     from pipeline.report import ANSWER
     from pipeline.steps import explain_run
     from pipeline.store.reader import open_run
 
     opened, begin = open_run(settings.run), time.monotonic()
-    for outcome in explain_run(opened, lambda: open_engine(settings)):
-        seconds = time.monotonic() - begin
-        took = "" if outcome.skipped else f" ({seconds:.0f} s)"
-        say(f"{outcome.step}: {outcome.sentence}{took}")
-        begin = time.monotonic()
+    with StepProgress(console) as progress:
+        for outcome in explain_run(opened, lambda: open_engine(settings), progress):
+            progress.end()
+            seconds = time.monotonic() - begin
+            took = "" if outcome.skipped else f" ({seconds:.0f} s)"
+            say(f"{outcome.step}: {outcome.sentence}{took}")
+            begin = time.monotonic()
     findings = opened.findings()
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
     say(f"first finding: {first}")

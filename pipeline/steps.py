@@ -26,6 +26,9 @@ STEPS = "steps.json"
 
 OpenEngine = Callable[[], AbstractContextManager[Engine]]
 
+Progress = Callable[[str, int, int], None]
+"""Called with a step, what is done of it and of how much; both 0 when it begins."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,7 +42,7 @@ class Step:
     name: str
     reads: tuple[str, ...]
     output: str
-    work: Callable[[Run, OpenEngine], str]
+    work: Callable[[Run, OpenEngine, Progress], str]
     optional: bool = False
     computes: bool = False
     """It runs the model, on an engine; GPUs are given back before a step that does not."""
@@ -54,14 +57,14 @@ class Outcome:
     skipped: bool = False
 
 
-def _aggregate(run: Run, _: OpenEngine) -> str:
+def _aggregate(run: Run, _: OpenEngine, __: Progress) -> str:
     from pipeline.atlas import aggregate
 
     aggregate(run)
     return "class statistics written"
 
 
-def _audit(run: Run, _: OpenEngine) -> str:
+def _audit(run: Run, _: OpenEngine, __: Progress) -> str:
     from pipeline.audit import audit
     from pipeline.audit.screening.findings import add_screened
 
@@ -70,26 +73,28 @@ def _audit(run: Run, _: OpenEngine) -> str:
     return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
 
 
-def _baselines(run: Run, _: OpenEngine) -> str:
+def _baselines(run: Run, _: OpenEngine, __: Progress) -> str:
     from pipeline.audit.sanity import check_sanity
 
     sentences = check_sanity(run)["sentence"].to_pylist()
     return sentences[0] if sentences else "no baselines"
 
 
-def _screen(run: Run, open_engine: OpenEngine) -> str:
+def _screen(run: Run, open_engine: OpenEngine, on_progress: Progress) -> str:
     import pyarrow.compute as pc
 
     from pipeline.audit.screening.findings import KIND, add_screened
     from pipeline.audit.screening.screen import screen
 
     with open_engine() as engine:
-        parts = screen(run, engine)
+        parts = screen(
+            run, engine, on_progress=lambda done, total: on_progress("screen", done, total)
+        )
     findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
     return f"{parts.num_rows} parts tested to the end, {findings} of them shortcuts"
 
 
-def _confirm(run: Run, open_engine: OpenEngine) -> str:
+def _confirm(run: Run, open_engine: OpenEngine, _: Progress) -> str:
     from pipeline.audit.causal.confirm import confirm
     from pipeline.audit.screening.findings import add_screened
 
@@ -100,7 +105,7 @@ def _confirm(run: Run, open_engine: OpenEngine) -> str:
     return f"{tested} place{'s' * (tested != 1)} tested" if tested else "no place to test"
 
 
-def _report(run: Run, _: OpenEngine) -> str:
+def _report(run: Run, _: OpenEngine, __: Progress) -> str:
     from pipeline.report import write_report
 
     return f"{run.uri.rstrip('/')}/{write_report(run)}"
@@ -121,10 +126,16 @@ AFTER_FLOWS = (
 
 def refresh_report(run: Run) -> str:
     """Write the report of a run again; return a sentence with its path. The step is then done."""
-    return _do(run, AFTER_FLOWS[-1], _no_engine)
+    return _do(run, AFTER_FLOWS[-1], _no_engine, _unseen)
 
 
-def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
+def _unseen(step: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def explain_run(
+    run: Run, open_engine: OpenEngine, on_progress: Progress = _unseen
+) -> Iterator[Outcome]:
     """Run the remaining steps after the flows, in order; yield the outcome of each.
 
     Parameters
@@ -133,6 +144,8 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
         A finished run.
     open_engine
         Opens the engine on which suspected places are tested; called once, if there are any.
+    on_progress
+        Called when a step begins, and as it goes on where that is known.
 
     Raises
     ------
@@ -149,7 +162,8 @@ def explain_run(run: Run, open_engine: OpenEngine) -> Iterator[Outcome]:
                 yield Outcome(step.name, "done earlier", skipped=True)
                 continue
             try:
-                sentence = _do(run, step, open_once)
+                on_progress(step.name, 0, 0)
+                sentence = _do(run, step, open_once, on_progress)
             except FlowatlasError as error:
                 if not step.optional:
                     raise
@@ -169,9 +183,9 @@ def _open_once(open_engine: OpenEngine, stack: ExitStack) -> OpenEngine:
     return lambda: nullcontext(engine())
 
 
-def _do(run: Run, step: Step, open_engine: OpenEngine) -> str:
+def _do(run: Run, step: Step, open_engine: OpenEngine, on_progress: Progress) -> str:
     """Do a step and remember what it read; return its sentence."""
-    sentence = step.work(run, open_engine)
+    sentence = step.work(run, open_engine, on_progress)
     notes = _notes(run) | {step.name: _hash(run, step)}
     run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
     return sentence

@@ -12,7 +12,7 @@ from pipeline.console.command import say
 from pipeline.engine import Failure, Pace, Started
 from pipeline.store import Receipt
 
-_LINE_SECONDS = 15.0
+LINE_SECONDS = 15.0
 """A log gets at most one line in this time."""
 
 _WINDOW_SECONDS = 300.0
@@ -93,7 +93,7 @@ class FlowProgress:
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
         self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self.noun)
-        if not self._live and (now - self._last_line > _LINE_SECONDS or completed == self._rows):
+        if not self._live and (now - self._last_line > LINE_SECONDS or completed == self._rows):
             self._last_line = now
             self._console.print(
                 f"{completed:,} of {self._rows:,} {self.noun}, {_speed(rate, left, self.noun)}",
@@ -113,7 +113,7 @@ class FlowProgress:
             return None
         seconds = time.monotonic() - self._begin
         return (
-            f"{self._done:,} {self.noun} in {_clock(seconds)}, "
+            f"{self._done:,} {self.noun} in {clock(seconds)}, "
             f"{self._done / seconds:.1f} {self.noun}/s "
             f"including the workers' start; {self._pace.sentence}"
         )
@@ -139,10 +139,11 @@ class _Rate(ProgressColumn):
 
 
 def _speed(rate: float, left: float, noun: str = "images") -> str:
-    return f"{rate:.1f} {noun}/s, {_clock(left)} left"
+    return f"{rate:.1f} {noun}/s, {clock(left)} left"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time as ``m:ss`` or ``h:mm:ss``."""
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"
