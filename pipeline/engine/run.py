@@ -153,8 +153,8 @@ def _logged(store: ObjectStore, on_failure: Callable[[Failure], None]) -> Callab
     return log
 
 
-def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
-    """Open the engine that ``config.cluster`` names."""
+def open_engine(config: RunConfig, *, ahead: bool = True) -> AbstractContextManager[Engine]:
+    """Open the engine that ``config.cluster`` names; ``ahead``: actors start before their job."""
     if config.cluster.engine == "local":
         from pipeline.engine.scheduling.local import LocalEngine
 
@@ -162,4 +162,4 @@ def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
         return nullcontext(LocalEngine(threads=1 if cpus == "auto" else cpus))
     from pipeline.engine.ray import RayEngine
 
-    return RayEngine(config.cluster, imports=("pipeline.engine.worker",))
+    return RayEngine(config.cluster, imports=("pipeline.engine.worker",) if ahead else ())

@@ -79,7 +79,7 @@ def benchmark(
     config = config.model_copy(update={"flow": config.flow.model_copy(update=chosen)})
     sample = Sample(config, prepared, _MOST_IMAGES)
     of = {part: share * seconds for part, share in _SHARES.items()}
-    with scratch(config.run) as place, _opened(config) as (engine, cluster):
+    with scratch(config.run) as place, opened(config) as (engine, cluster):
         here = config.model_copy(update={"cluster": cluster})
         bench = _Parts(here, sample, place, of, progress)
         alone = bench.alone(engine.cpus)
@@ -114,14 +114,15 @@ def benchmark(
 
 
 @contextmanager
-def _opened(config: RunConfig) -> Iterator[tuple[Engine, ClusterConfig]]:
+def opened(config: RunConfig) -> Iterator[tuple[Engine, ClusterConfig]]:
     """Open an engine on this machine once; yield it and the settings as numbers.
 
     Where fewer actors fit than are configured, as many as fit.
     """
     asked = config.cluster
     here = asked.model_copy(update={"address": "local", "actors": "auto"})
-    with open_engine(config.model_copy(update={"cluster": here})) as engine:
+    # Its actors would hold the CPUs that those of other settings need.
+    with open_engine(config.model_copy(update={"cluster": here}), ahead=False) as engine:
         most, gpus = asked.actors, asked.gpus_per_actor
         update = {
             "actors": engine.workers if most == "auto" else min(engine.workers, most),

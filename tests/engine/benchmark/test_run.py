@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import RunConfig
+from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import plan_run, prepare
+from pipeline.engine.benchmark.committing import scratch
 from pipeline.engine.benchmark.result import Benchmark
-from pipeline.engine.benchmark.run import benchmark
+from pipeline.engine.benchmark.run import benchmark, opened
+from pipeline.engine.planning.measured import measure_workers
+from pipeline.engine.planning.sample import Sample
 from pipeline.errors import ConfigError
 from tests.engine.datasets import small_config
 
@@ -64,3 +67,16 @@ def test_errors_come_before_anything_is_measured(config: RunConfig, tmp_path: Pa
     with pytest.raises(ConfigError, match="nothing can be written"):
         benchmark(config.model_copy(update={"run": str(tmp_path / "file/run")}), 1, parts.append)
     assert parts == []
+
+
+def test_settings_are_tried_one_after_another_on_one_ray(config: RunConfig) -> None:
+    cluster = ClusterConfig(actors="auto", cpus_per_actor=1, gpus_per_actor=0)
+    asked = config.model_copy(update={"cluster": cluster})
+    sample = Sample(asked, prepare(asked), 40)
+    with scratch(asked.run) as place, opened(asked) as (engine, settings):
+        assert settings.actors == engine.cpus
+        for actors in sorted({1, engine.cpus}):
+            one = settings.model_copy(update={"actors": actors})
+            here = asked.model_copy(update={"cluster": one})
+            found = measure_workers(here, sample, 16, f"{place}/{actors}")
+            assert (found.rows, found.workers) == (16, min(actors, 4))
