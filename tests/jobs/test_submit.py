@@ -27,7 +27,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     pytest.importorskip("aiohttp", reason="submitting needs ray[default]")
-    with ray_cluster({"num-cpus": 1, "num-gpus": 1}, {"num-cpus": 1, "num-gpus": 1}) as running:
+    # One node: two on one machine would unpack a job's files into the same folder, the second one
+    # while the job runs in it.
+    with ray_cluster({"num-cpus": 2, "num-gpus": 2}) as running:
         yield running
 
 
