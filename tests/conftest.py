@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_worker_niceness", "0")  # or the other half of the tests starves actors
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when a test imports torch
 # Some tests fork after pyarrow is imported: a process that forks should have no other thread.
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")

@@ -83,6 +83,8 @@ def _init(address: str) -> None:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "logging_level": "error",
     }
+    # By Ray's own choice (15), whatever else runs on this machine would starve the workers.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Outside the main thread it warns that Python's handler is not replaced, as is wanted.
     logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     try:
