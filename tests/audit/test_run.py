@@ -112,5 +112,5 @@ def test_a_class_whose_images_are_more_compressed_is_found_if_images_are_read(tr
     assert (finding.class_id, finding.statistic) == (2, "quality")
     uris = trained.index_take(list(finding.rows))["uri"].to_pylist()
     assert {Path(uri).name for uri in uris} <= {file.name for file in before}
-    assert "down to 85, elsewhere lossless" in finding.sentence
+    assert "down to 85, in other classes lossless" in finding.sentence
     assert "property" not in unread["kind"].to_pylist()
