@@ -59,7 +59,9 @@ def explain(settings: RunConfig) -> None:
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
     say(f"first finding: {first}")
     if opened.exists(CONFIRMATIONS):
-        for sentence in opened.table(CONFIRMATIONS)["sentence"].to_pylist()[:1]:
+        tested = opened.table(CONFIRMATIONS)
+        proven = tested.filter(tested["finding"].is_valid())  # the others are places, not findings
+        for sentence in proven["sentence"].to_pylist()[:1]:
             say(f"put to the test: {sentence}")
     say(opened.read(ANSWER).decode())
     say(f"open {opened.uri.rstrip('/')}/report/index.html")
