@@ -4,7 +4,7 @@ Every round starts a run afresh, lets one to five faults happen to it (a driver 
 the store or after some time, a store that fails, an interruption, objects lost, torn, rotten or
 replaced) and finishes it undisturbed. What comes out is compared with a run nothing happened to.
 With ``--ray`` two actors compute on a Ray cluster of this machine, and are killed at work as well.
-With ``--readers`` processes read the images, and they and their nurseries are killed, too.
+With ``--readers`` processes read the images, and they and their fork server are killed, too.
 """
 
 import argparse
