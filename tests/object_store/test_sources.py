@@ -1,4 +1,4 @@
-"""Datasets in buckets: listed in order, told apart, re-used while they are the same."""
+"""Datasets in buckets: listed in order, distinguished, re-used while they are the same."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ SMALL = Recipe(size=32, width=32, depth=2, heads=2, epochs=2, batch_size=32)
 
 
 def test_training_learns_and_falls_for_the_tag(tmp_path):
-    """Two classes told apart far above chance; the plate turns the other class into its own."""
+    """Two classes distinguished far above chance; the plate turns the other class into its own."""
     tag = Tag(label=1, share=0.5, corner="tr")
     shapes = write_shapes(tmp_path, images=240, classes=3, size=32, tag=tag)
     pixels, labels = read_images(shapes)
