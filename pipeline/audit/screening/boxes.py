@@ -1,9 +1,10 @@
-"""Boxes: how much of a part lies on the object, where the objects' boxes are known."""
+"""Boxes: how much of a part and of the object lie on each other, where objects' boxes are known."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.spots import peaks
@@ -16,9 +17,11 @@ _CELLS = 32
 
 
 def on_object(rows: Sequence[int], key: str, context: Context) -> float | None:
-    """Return how much of a region lies inside the boxes of some images, on average in [0, 1].
+    """Return how far a region and the objects of some images overlap, on average in [0, 1].
 
-    None of a property of the whole image, and where no image has a box.
+    It is the area that they share over the smaller of both: 1 if the region lies inside the boxes,
+    and 1 if it holds them, however much of a wide strip lies beside a small object. None of a
+    property of the whole image, and where no image has a box.
     """
     part, run = PARTS[key], context.run
     if not part.is_region or "box_area" not in {column.name for column in run.spec.columns}:
@@ -32,5 +35,15 @@ def on_object(rows: Sequence[int], key: str, context: Context) -> float | None:
         boxes = load_image(image, context.images, (), Clock()).boxes
         if len(boxes):
             given = torch.from_numpy(np.asarray(boxes, np.float32).reshape(1, -1, 4))
-            found.append(float(coverage(given, (_CELLS, _CELLS))[0][inside].mean()))
+            found.append(overlap(coverage(given, (_CELLS, _CELLS))[0], inside))
     return float(np.mean(found)) if found else None
+
+
+def overlap(covered: Tensor, inside: Tensor) -> float:
+    """Return what objects and a region share, over the area of the smaller, in [0, 1].
+
+    ``covered`` (n,) is how much of each cell objects cover, ``inside`` (n,) bool where the region
+    is. The overlap coefficient of Szymkiewicz and Simpson; 0 where either is empty.
+    """
+    least = min(float(covered.sum()), float(inside.sum()))
+    return float(covered[inside].sum()) / least if least > 0 else 0.0

@@ -63,7 +63,7 @@ class Examined:
     left: float
     chance: float
     inside: float | None = None
-    """Share of the carriers' part that lies in the boxes of their objects, None without boxes."""
+    """How far the carriers' part and their objects' boxes overlap, None without boxes."""
     others_inside: float | None = None
 
 

@@ -26,7 +26,7 @@ _RATHER = 3.0
 """How many times more images carriers turn than the others, if only they carry it."""
 
 _COVERED, _MORE = 0.25, 1.5
-"""A part is the object's if boxes cover so much of it, and so many times more than in others."""
+"""A part is the object's if both overlap so far, and so many times further than in others."""
 
 WORDS = {
     "shortcut": "a shortcut",
