@@ -41,10 +41,11 @@ def aggregate(
     """Fold a run into exact class statistics."""
     from pipeline.atlas import aggregate as fold
     from pipeline.atlas import cluster, open_atlas
+    from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
-    with cluster(scheduler):
+    with cluster(scheduler), shown("aggregate") as show:
         fold(
             opened,
             workers=workers,
@@ -54,6 +55,7 @@ def aggregate(
             name=name,
             target=target,
             partial_run=partial,
+            on_progress=show,
         )
     atlas = open_atlas(opened, name=name or by)
     seen = int((atlas.count > 0).sum())

@@ -50,12 +50,14 @@ def audit(
     from pipeline.audit.gate import AUDITED, Gate
     from pipeline.audit.screening.findings import add_screened
     from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
+    from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
         gate = Gate.of(fail_on, AUDITED)
     opened = open_run(run)
-    find(opened, properties)
+    with shown("audit") as show:
+        find(opened, properties, show)
     findings = add_screened(opened, with_verdicts=False)
     say(FORMATS[output](findings))
     typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
@@ -67,9 +69,11 @@ def audit(
 def _print_sanity(run: "Run", images: int) -> None:
     """Print the baselines to stderr; stdout holds only the findings, for programs."""
     from pipeline.audit.sanity import check_sanity
+    from pipeline.console.step_progress import shown
 
     try:
-        sentences = check_sanity(run, images)["sentence"].to_pylist()
+        with shown("baselines") as show:
+            sentences = check_sanity(run, images, on_progress=show)["sentence"].to_pylist()
     except FlowatlasError as error:
         sentences = [f"no baselines: {error}"]
     for sentence in sentences:

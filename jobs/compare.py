@@ -53,6 +53,7 @@ def compare(
 
 def _shown_in(run: "Run", path: str) -> str:
     """Write the run's report again, if it has one; return where the comparison is shown."""
+    from pipeline.console.step_progress import shown
     from pipeline.report.pages.comparison import comparison_tables
     from pipeline.report.pages.templates import INDEX, comparison_page
     from pipeline.steps import refresh_report
@@ -60,7 +61,8 @@ def _shown_in(run: "Run", path: str) -> str:
     place = run.uri.rstrip("/")
     if not run.exists(f"report/{INDEX.path}"):
         return f"to see it side by side: flowatlas report {place}"
-    refresh_report(run)
+    with shown("report") as show:
+        refresh_report(run, show)
     return f"open {place}/report/{comparison_page([*comparison_tables(run)].index(path)).path}"
 
 

@@ -23,6 +23,7 @@ def confirm(
     """
     from pipeline.audit.causal.confirm import confirm as test
     from pipeline.audit.screening.findings import add_screened
+    from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
@@ -30,8 +31,8 @@ def confirm(
     def show(sentence: str) -> None:
         say(f"- {sentence}")
 
-    with chosen_engine(address, actors, local) as engine:
-        found = test(opened, engine, show, leads)
+    with chosen_engine(address, actors, local) as engine, shown("confirm") as on_progress:
+        found = test(opened, engine, show, leads, on_progress)
     for finding in add_screened(opened).to_pylist():
         if finding["kind"] == "lead":
             say(f"finding {finding['finding']}: {finding['sentence']}")

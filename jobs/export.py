@@ -23,16 +23,18 @@ def export(
     images: Annotated[int, typer.Option(min=1, help="Maximum images per class.")] = 50,
 ) -> None:
     """Write images and flows of a run for FiftyOne or ViRelAy."""
+    from pipeline.console.step_progress import shown
     from pipeline.export.fiftyone import SAMPLES, export_fiftyone
     from pipeline.export.virelay import PROJECT, export_virelay
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
     opened.require_finished()
-    if to is Tool.virelay:
-        written, entry = export_virelay(opened, out, images), out / PROJECT
-    else:
-        written, entry = export_fiftyone(opened, out, images), out / SAMPLES
+    with shown("export") as show:
+        if to is Tool.virelay:
+            written, entry = export_virelay(opened, out, images, show), out / PROJECT
+        else:
+            written, entry = export_fiftyone(opened, out, images, show), out / SAMPLES
     say(f"{written:,} images; {entry}")
 
 

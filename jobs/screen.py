@@ -23,12 +23,13 @@ def screen(
     from pipeline.audit.run import audited
     from pipeline.audit.screening.findings import add_screened
     from pipeline.audit.screening.screen import screen as look
+    from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
     audited(opened)
-    with chosen_engine(address, actors, local) as engine:
-        found = look(opened, engine, say)
+    with chosen_engine(address, actors, local) as engine, shown("screen") as show:
+        found = look(opened, engine, say, show)
     for row in found.to_pylist():
         if row["word"] != "nothing" and row["same_as"] is None:
             say(f"- {row['sentence']}")

@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from pipeline.atlas.storage.layout import facts_path, folder_of
 from pipeline.audit.findings_table import CONFIRMATIONS, SANITY, SCREENING
 from pipeline.config import content_hash
 from pipeline.engine import Engine
 from pipeline.errors import FlowatlasError
+from pipeline.progress import Show, unseen
 from pipeline.store import Run
 from pipeline.store.layout import MANIFEST
 from pipeline.store.reader import FINDINGS
@@ -26,7 +27,7 @@ STEPS = "steps.json"
 
 OpenEngine = Callable[[], AbstractContextManager[Engine]]
 
-Progress = Callable[[str, int, int], None]
+StepShow = Callable[[str, int, int], None]
 """Called with a step, what is done of it and of how much; both 0 when it begins."""
 
 
@@ -42,7 +43,7 @@ class Step:
     name: str
     reads: tuple[str, ...]
     output: str
-    work: Callable[[Run, OpenEngine, Progress], str]
+    work: Callable[[Run, OpenEngine, Show], str]
     optional: bool = False
     computes: bool = False
     """It runs the model, on an engine; GPUs are given back before a step that does not."""
@@ -57,58 +58,56 @@ class Outcome:
     skipped: bool = False
 
 
-def _aggregate(run: Run, _: OpenEngine, __: Progress) -> str:
+def _aggregate(run: Run, _: OpenEngine, show: Show) -> str:
     from pipeline.atlas import aggregate
 
-    aggregate(run)
+    aggregate(run, on_progress=show)
     return "class statistics written"
 
 
-def _audit(run: Run, _: OpenEngine, __: Progress) -> str:
+def _audit(run: Run, _: OpenEngine, show: Show) -> str:
     from pipeline.audit import audit
     from pipeline.audit.screening.findings import add_screened
 
-    audit(run)
+    audit(run, on_progress=show)
     findings = add_screened(run, with_verdicts=False)
     return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
 
 
-def _baselines(run: Run, _: OpenEngine, __: Progress) -> str:
+def _baselines(run: Run, _: OpenEngine, show: Show) -> str:
     from pipeline.audit.sanity import check_sanity
 
-    sentences = check_sanity(run)["sentence"].to_pylist()
+    sentences = check_sanity(run, on_progress=show)["sentence"].to_pylist()
     return sentences[0] if sentences else "no baselines"
 
 
-def _screen(run: Run, open_engine: OpenEngine, on_progress: Progress) -> str:
+def _screen(run: Run, open_engine: OpenEngine, show: Show) -> str:
     import pyarrow.compute as pc
 
     from pipeline.audit.screening.findings import KIND, add_screened
     from pipeline.audit.screening.screen import screen
 
     with open_engine() as engine:
-        parts = screen(
-            run, engine, on_progress=lambda done, total: on_progress("screen", done, total)
-        )
+        parts = screen(run, engine, on_progress=show)
     findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
     return f"{parts.num_rows} parts tested to the end, {findings} of them shortcuts"
 
 
-def _confirm(run: Run, open_engine: OpenEngine, _: Progress) -> str:
+def _confirm(run: Run, open_engine: OpenEngine, show: Show) -> str:
     from pipeline.audit.causal.confirm import confirm
     from pipeline.audit.screening.findings import add_screened
 
     with open_engine() as engine:
-        verdicts = confirm(run, engine)
+        verdicts = confirm(run, engine, on_progress=show)
     add_screened(run)
     tested = verdicts.num_rows
     return f"{tested} place{'s' * (tested != 1)} tested" if tested else "no place to test"
 
 
-def _report(run: Run, _: OpenEngine, __: Progress) -> str:
+def _report(run: Run, _: OpenEngine, show: Show) -> str:
     from pipeline.report import write_report
 
-    return f"{run.uri.rstrip('/')}/{write_report(run)}"
+    return f"{run.uri.rstrip('/')}/{write_report(run, show)}"
 
 
 _ATLAS = facts_path(folder_of(None))
@@ -124,17 +123,17 @@ AFTER_FLOWS = (
 """Everything after the flows, in order."""
 
 
-def refresh_report(run: Run) -> str:
+def refresh_report(run: Run, show: Show = unseen) -> str:
     """Write the report of a run again; return a sentence with its path. The step is then done."""
-    return _do(run, AFTER_FLOWS[-1], _no_engine, _unseen)
+    return _do(run, AFTER_FLOWS[-1], _no_engine, show)
 
 
-def _unseen(step: str, done: int, total: int) -> None:
+def _no_step(step: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
 def explain_run(
-    run: Run, open_engine: OpenEngine, on_progress: Progress = _unseen
+    run: Run, open_engine: OpenEngine, on_progress: StepShow = _no_step
 ) -> Iterator[Outcome]:
     """Run the remaining steps after the flows, in order; yield the outcome of each.
 
@@ -163,7 +162,7 @@ def explain_run(
                 continue
             try:
                 on_progress(step.name, 0, 0)
-                sentence = _do(run, step, open_once, on_progress)
+                sentence = _do(run, step, open_once, partial(on_progress, step.name))
             except FlowatlasError as error:
                 if not step.optional:
                     raise
@@ -183,9 +182,9 @@ def _open_once(open_engine: OpenEngine, stack: ExitStack) -> OpenEngine:
     return lambda: nullcontext(engine())
 
 
-def _do(run: Run, step: Step, open_engine: OpenEngine, on_progress: Progress) -> str:
+def _do(run: Run, step: Step, open_engine: OpenEngine, show: Show) -> str:
     """Do a step and remember what it read; return its sentence."""
-    sentence = step.work(run, open_engine, on_progress)
+    sentence = step.work(run, open_engine, show)
     notes = _notes(run) | {step.name: _hash(run, step)}
     run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
     return sentence

@@ -29,8 +29,21 @@ def done(run: Run) -> list[str]:
     return [outcome.step for outcome in explain_run(run, engine) if not outcome.skipped]
 
 
-def test_each_step_is_done_once_and_the_report_exists(run: Run) -> None:
-    assert done(run) == NAMES
+def test_each_step_is_done_once_reports_its_work_and_the_report_exists(run: Run) -> None:
+    shown: dict[str, list[tuple[int, int]]] = {name: [] for name in NAMES}
+
+    def show(step: str, done: int, total: int) -> None:
+        shown[step].append((done, total))
+
+    assert [outcome.step for outcome in explain_run(run, engine, show)] == NAMES
+    for name, (begun, *counts) in shown.items():
+        assert begun == (0, 0), name
+        amounts = [amount for amount, _ in counts]
+        assert amounts == sorted({*amounts}), f"{name} counts anew"
+        assert counts[-1][0] == counts[-1][1], f"{name} ends before all is done"
+        totals = [total for _, total in counts]
+        if name != "report":  # what it draws is known only when the run has been read
+            assert totals == sorted(totals, reverse=True), f"{name} takes longer than planned"
     assert (Path(run.uri) / "report" / "index.html").is_file()
     assert done(run) == []
 

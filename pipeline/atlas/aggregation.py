@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.atlas import state, tasks
 from pipeline.atlas.filter import columns_of, near, parse
-from pipeline.atlas.fold import fold
+from pipeline.atlas.fold import fold, is_distributed
 from pipeline.atlas.request import Order, Target
 from pipeline.atlas.state import State
 from pipeline.atlas.statistics import pooled
@@ -21,6 +21,7 @@ from pipeline.atlas.storage import checkpoint, layout, parquet
 from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
 from pipeline.atlas.storage.writer import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.progress import Progress, Show
 from pipeline.store import Run, Unit, valid_receipts
 
 
@@ -36,6 +37,7 @@ def aggregate(
     name: str | None = None,
     target: Target = "predicted",
     partial_run: bool = False,
+    on_progress: Show | None = None,
 ) -> None:
     """Write the class statistics of a run under ``atlas/``, replacing those of an earlier call.
 
@@ -69,6 +71,8 @@ def aggregate(
     partial_run
         Fold the finished units of an unfinished run. Their sums are kept, so that a later call
         reads only the units added since.
+    on_progress
+        Called as rows are folded in threads of this process; not with a ``distributed`` client.
 
     Raises
     ------
@@ -101,13 +105,14 @@ def aggregate(
     done, hashes = _units_done(run, folder)
     order = _order(run, folder, tables, where, by, per, done, workers)
     order = replace(order, target=target)
-    total = _fold_images(run, folder, order, done, hashes, workers)
+    progress = on_progress and Progress(on_progress)
+    total = _fold_images(run, folder, order, done, hashes, workers, progress)
     if order.where and not total["maps"].present.any():
         layout.clear(run, folder)
         raise ConfigError(
             f"no image passes the filter {order.where.text!r}, so no atlas was written"
         )
-    _write_atlas(run, folder, order, total, done, k, workers)
+    _write_atlas(run, folder, order, total, done, k, workers, progress)
     facts = {
         "name": name or by,
         "tables": list(order.tables.names),
@@ -206,6 +211,7 @@ def _fold_images(
     done: Sequence[Unit],
     hashes: Mapping[int, str] | None,
     workers: int | None,
+    progress: Progress | None,
 ) -> State:
     """Return the sums of all finished units, reading those that no stored state covers."""
     kept = checkpoint.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
@@ -216,7 +222,12 @@ def _fold_images(
     new = [unit for unit in done if unit.id not in known]
     parts = [kept[0]] if kept else []
     if new:
-        leaves = [(partial(leaf, order), share) for leaf, share in tasks.FIRST_PASS.items()]
+        seen = _seen(progress)
+        if progress:
+            progress.plan(len(tasks.FIRST_PASS) * sum(map(len, new)) + sum(map(len, done)))
+        leaves = [
+            (partial(leaf, order, seen=seen), share) for leaf, share in tasks.FIRST_PASS.items()
+        ]
         parts.append(fold(new, leaves, state.merge, workers))
     total = state.merge(*parts) if len(parts) > 1 else parts[0]
     if hashes is None or len(done) == len(run.units):
@@ -224,6 +235,11 @@ def _fold_images(
     elif new:
         checkpoint.save(run, f"{folder}/{STATE}", order, total, hashes)
     return total
+
+
+def _seen(progress: Progress | None) -> tasks.Seen:
+    """Return what counts the rows of a task; tasks in other processes cannot be counted."""
+    return progress.add if progress and not is_distributed() else tasks.nobody
 
 
 def _write_atlas(
@@ -234,13 +250,14 @@ def _write_atlas(
     done: Sequence[Unit],
     k: int,
     workers: int | None,
+    progress: Progress | None,
 ) -> None:
     parts = {table: order.tables.parts(table) for table in order.tables.names}
     covariance = state.statistics_of(run.spec).covariance
     with ThreadPoolExecutor(workers) as threads:
         found = threads.map(partial(covariance.finish, total), parts.values())
         axes = dict(zip(parts, found, strict=True))
-    leaf = partial(tasks.second_pass, order, axes, k)
+    leaf = partial(tasks.second_pass, order, axes, k, seen=_seen(progress))
     with ThreadPoolExecutor(1) as background:
         merge = partial(tasks.merge_projections, k)
         projections = background.submit(fold, done, [(leaf, 1)], merge, workers)

@@ -90,6 +90,11 @@ def cluster(address: str | None) -> Iterator[None]:
         yield
 
 
+def is_distributed() -> bool:
+    """Return whether a ``distributed`` client is active."""
+    return _cluster_threads() is not None
+
+
 def _cluster_threads() -> int | None:
     """Return the threads of the active distributed client, None without one."""
     try:

@@ -1,10 +1,11 @@
 """Dask tasks: add units to a state (first pass), project their pooled maps (second pass).
 
 A task gets an order and units, opens the run by its URI, and returns sums. It may be repeated: it
-writes only chunks of pooled maps, the same bytes each time.
+writes only chunks of pooled maps, the same bytes each time. ``seen`` is called with the number of
+rows of each block that is done; it is for tasks in threads of this process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +30,13 @@ from pipeline.errors import ConfigError
 from pipeline.store import Unit
 from pipeline.store.reader import open_run
 
+Seen = Callable[[int], None]
+
+
+def nobody(rows: int) -> None:
+    """Count nothing."""
+
+
 MERGED_TOGETHER = 4
 """Results of the second pass kept before they are merged: merging sorts all of them."""
 
@@ -36,7 +44,7 @@ MOST_VALUES = 10_000
 """Most groups of an atlas."""
 
 
-def add_flows(order: Order, units: Sequence[Unit]) -> State:
+def add_flows(order: Order, units: Sequence[Unit], seen: Seen = nobody) -> State:
     """Return the sums of some units' maps; their pooled maps are written to the run."""
     run = open_run(order.uri)
     total, statistics = state.empty(run.spec, order.tables.cells), state.statistics_of(run.spec)
@@ -45,10 +53,11 @@ def add_flows(order: Order, units: Sequence[Unit]) -> State:
         for statistic in statistics.flows:
             statistic.add(total, flows)
         write_rows(into, read, flows.pooled)
+        seen(sum(map(len, read)))
     return total
 
 
-def add_summary(order: Order, units: Sequence[Unit]) -> State:
+def add_summary(order: Order, units: Sequence[Unit], seen: Seen = nobody) -> State:
     """Return the sums of the columns of some units' summary."""
     run = open_run(order.uri)
     total, statistics = state.empty(run.spec, order.tables.cells), state.statistics_of(run.spec)
@@ -57,6 +66,7 @@ def add_summary(order: Order, units: Sequence[Unit]) -> State:
         part, members = read_members(run, order, block, names)
         for statistic in statistics.summary:
             statistic.add(total, SummaryBlock(members, part))
+        seen(len(part))
     return total
 
 
@@ -67,7 +77,7 @@ In parallel they wait less for Python's lock than two threads that make the same
 
 
 def second_pass(
-    order: Order, axes: Mapping[str, Axes], k: int, units: Sequence[Unit]
+    order: Order, axes: Mapping[str, Axes], k: int, units: Sequence[Unit], seen: Seen = nobody
 ) -> dict[str, Projections]:
     """Return the projections of some units."""
     run = open_run(order.uri)
@@ -77,6 +87,7 @@ def second_pass(
         _, members = read_members(run, order, block)
         maps = read_rows(pooled, block)
         found.append(project(members, maps.reshape(len(maps), -1), order.tables, axes, k))
+        seen(len(maps))
         if len(found) == MERGED_TOGETHER:
             found = [merge_projections(k, *found)]
     return merge_projections(k, *found)

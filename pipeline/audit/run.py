@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -9,7 +10,7 @@ from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.explained_class import explained_atlas
 from pipeline.audit.faults.detection import find_faults
 from pipeline.audit.faults.labels import find_label_faults
-from pipeline.audit.faults.properties import EACH, measure_properties
+from pipeline.audit.faults.properties import EACH, MOST, measure_properties
 from pipeline.audit.faults.property_findings import (
     compare_properties,
     find_properties,
@@ -41,6 +42,7 @@ from pipeline.audit.shortcuts.evidence import Evidence, extreme_images
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_table
 from pipeline.audit.shortcuts.sentences import sentence
 from pipeline.audit.stats.estimates import Estimates, estimate_all
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import FINDINGS
@@ -54,7 +56,10 @@ ADDED = ("screened", "lead")
 PROPERTIES = "audit/properties.parquet"
 
 
-def audit(run: Run, properties: int = EACH) -> pa.Table:
+_READ = 10
+
+
+def audit(run: Run, properties: int = EACH, on_progress: Show = unseen) -> pa.Table:
     """Write ``audit/findings.parquet`` and what it rests on; return the findings.
 
     Labels that do not look like the model's outputs come first of all, for nothing else can be
@@ -69,7 +74,8 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     which labels and predictions occur together.
 
     Of each class up to ``properties`` images are read for what gives the label away beside what
-    they show, none if it is 0; all else is known from the run.
+    they show, none if it is 0; all else is known from the run. ``on_progress`` gets the images that
+    are clustered, and ``_READ`` times those that are read, as reading takes so much longer.
 
     Raises
     ------
@@ -78,9 +84,15 @@ def audit(run: Run, properties: int = EACH) -> pa.Table:
     """
     atlas, names = choose_atlas(run), run.spec.classes
     estimates = estimate_all(atlas)
-    measured = measure_properties(run, atlas.table, properties)
+    explained, progress = explained_atlas(run, atlas), Progress(on_progress)
+    clustered_images = int((explained.count - explained.n_zero).sum())
+    read = min(int(np.minimum(atlas.count, properties).sum()), MOST)
+    progress.plan(_READ * read + clustered_images)
+    measured = measure_properties(run, atlas.table, properties, lambda: progress.add(_READ))
+    progress.plan(clustered_images)
     betraying = compare_properties(measured)
-    clustered, gaps = cluster_classes(run, explained_atlas(run, atlas)), compare_wrong(run)
+    clustered = cluster_classes(run, explained, progress)
+    gaps = compare_wrong(run)
     found = [
         *_shortcuts(run, atlas, estimates),
         *find_clusters(clustered, names),

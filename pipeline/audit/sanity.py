@@ -21,6 +21,7 @@ from pipeline.audit.sample import Sample, draw
 from pipeline.audit.text.numbers import figure
 from pipeline.engine.context import Context, load_configured, open_context, open_method
 from pipeline.errors import FlowatlasError
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 
@@ -48,7 +49,9 @@ boxes over their area, ``flow_box_lift`` that of the flow. ``passed`` only of sh
 Float = NDArray[np.float64]
 
 
-def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
+def check_sanity(
+    run: Run, images: int = SAMPLE, threads: int = 1, on_progress: Show = unseen
+) -> pa.Table:
     """Compare a sample of a run's flows with its baselines; write ``audit/sanity.parquet``.
 
     Needs the model and the images; computes ``images`` flows of shuffled weights.
@@ -64,7 +67,7 @@ def check_sanity(run: Run, images: int = SAMPLE, threads: int = 1) -> pa.Table:
             raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
         grid = run.spec.grid
         maps: Mapping[str, Float] = {
-            "shuffled": _shuffled_flows(sample, context),
+            "shuffled": _shuffled_flows(sample, context, Progress(on_progress)),
             "edges": edges(sample.pixels, grid),
             "centre": np.tile(centre(grid), (len(sample.flows), 1)),
             "random": np.random.default_rng(_SEED).random(sample.flows.shape),
@@ -121,13 +124,14 @@ def shuffle_weights(model: nn.Module) -> None:
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
-def _shuffled_flows(sample: Sample, context: Context) -> Float:
+def _shuffled_flows(sample: Sample, context: Context, progress: Progress) -> Float:
     """Return the accumulated flows (n, cells) of the run's method on shuffled weights."""
     config = context.run.config
     loaded = load_configured(config.model)
     shuffle_weights(loaded.model)
     loaded.model.to(context.device)
     found = [np.empty((0, sample.flows.shape[1]))]
+    progress.plan(len(sample.pixels))
     with ExitStack() as stack:
         _, flow = open_method(config, loaded, context.references, context.device, stack)
         for lo in range(0, len(sample.pixels), config.flow.batch_size):
@@ -136,6 +140,7 @@ def _shuffled_flows(sample: Sample, context: Context) -> Float:
             targets = None if sample.targets is None else sample.targets[cut].to(context.device)
             with context.autocast:
                 maps = flow(inputs, targets).maps
+            progress.add(len(inputs))
             found.append(maps.sum(1).double().flatten(1).cpu().numpy())
     return np.concatenate(found)
 

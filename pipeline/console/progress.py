@@ -1,7 +1,6 @@
 """Progress of a run: rows done, rate, time left; a bar on a terminal, lines in a log."""
 
 import time
-from collections import deque
 from types import TracebackType
 
 from rich.console import Console
@@ -9,14 +8,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from pipeline.console.command import say
+from pipeline.console.rate import Rate, clock
 from pipeline.engine import Failure, Pace, Started
 from pipeline.store import Receipt
 
 LINE_SECONDS = 15.0
 """A log gets at most one line in this time."""
-
-_WINDOW_SECONDS = 300.0
-"""The rate is averaged over this time, because workers join and leave."""
 
 
 class FlowProgress:
@@ -42,7 +39,7 @@ class FlowProgress:
         self._begin = self._last_line = time.monotonic()
         self._rows = self._resumed = self._done = 0
         self.noun = "images"
-        self._recent: deque[tuple[float, int]] = deque()
+        self._rate = Rate(self._begin)
         self._pace = Pace(threads=0)
 
     def __enter__(self) -> "FlowProgress":
@@ -63,6 +60,7 @@ class FlowProgress:
         self._rows, self._resumed = spec.rows, started.rows_done
         self.noun = "rows" if spec.multi_label else "images"
         self._begin = self._last_line = time.monotonic()
+        self._rate = Rate(self._begin)
         self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
@@ -89,7 +87,7 @@ class FlowProgress:
         now = time.monotonic()
         self._done += receipt.hi - receipt.lo
         self._pace.add(receipt)
-        rate = self._rate(now)
+        rate = self._rate.add(now, self._done)
         completed = self._resumed + self._done
         left = (self._rows - completed) / rate
         self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self.noun)
@@ -118,16 +116,6 @@ class FlowProgress:
             f"including the workers' start; {self._pace.sentence}"
         )
 
-    def _rate(self, now: float) -> float:
-        """Return rows per second since the oldest recent unit, or since the start for the first."""
-        self._recent.append((now, self._done))
-        while len(self._recent) > 2 and now - self._recent[1][0] > _WINDOW_SECONDS:
-            self._recent.popleft()
-        then, done = self._recent[0]
-        if self._done > done and now > then:
-            return (self._done - done) / (now - then)
-        return self._done / (now - self._begin)
-
 
 class _Rate(ProgressColumn):
     """Images per second and time left."""
@@ -140,10 +128,3 @@ class _Rate(ProgressColumn):
 
 def _speed(rate: float, left: float, noun: str = "images") -> str:
     return f"{rate:.1f} {noun}/s, {clock(left)} left"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as ``m:ss`` or ``h:mm:ss``."""
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"

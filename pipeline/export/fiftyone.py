@@ -17,6 +17,7 @@ from pipeline.audit.findings_table import read_findings
 from pipeline.errors import FlowatlasError
 from pipeline.export.selection import select_images
 from pipeline.flows import render
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run
 from pipeline.store.crops import CropReader
 from pipeline.store.reader import FINDINGS
@@ -26,7 +27,7 @@ _TOGETHER = 512  # rows whose maps are read at once: the inner chunk of the stor
 _HEAD = {"row", "status", "reason", "label", "pred", "target", "correct", "margin", "phash"}
 
 
-def export_fiftyone(run: Run, folder: Path, most: int) -> int:
+def export_fiftyone(run: Run, folder: Path, most: int, on_progress: Show = unseen) -> int:
     """Write at most ``most`` images of every class for FiftyOne; return how many.
 
     ``images/ROW.jpg`` is what the model saw, ``flows/ROW.png`` its accumulated flow (8 bit, of
@@ -63,9 +64,11 @@ def export_fiftyone(run: Run, folder: Path, most: int) -> int:
         Image.fromarray(heat).save(folder / "flows" / f"{row}.png", compress_level=1)
         return _sample(run, image, measures[row], findings.get(row, {}))
 
-    written = 0
+    written, progress = 0, Progress(on_progress)
+    progress.plan(len(images))
     with (folder / SAMPLES).open("w", encoding="ascii") as lines, ThreadPoolExecutor() as pool:
         for sample in pool.map(draw, _with_maps(run, images)):
+            progress.add()
             if sample is not None:
                 lines.write(json.dumps(sample) + "\n")
                 written += 1

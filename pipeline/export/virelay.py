@@ -15,6 +15,7 @@ from pipeline.audit.patterns.spectral import spectrum
 from pipeline.errors import FlowatlasError
 from pipeline.export.selection import select_images
 from pipeline.flows import accumulate
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run
 from pipeline.store.crops import CropReader
 
@@ -22,7 +23,7 @@ PROJECT = "project.yaml"
 _METHOD = "spectral"
 
 
-def export_virelay(run: Run, folder: Path, most: int) -> int:
+def export_virelay(run: Run, folder: Path, most: int, on_progress: Show = unseen) -> int:
     """Write a project of at most ``most`` images of every class; return how many images.
 
     ``dataset.h5`` holds what the model saw (n, 3, H, W) uint8, ``attribution.h5`` the accumulated
@@ -42,7 +43,8 @@ def export_virelay(run: Run, folder: Path, most: int) -> int:
         h5py.File(folder / "dataset.h5", "w") as data,
         h5py.File(folder / "attribution.h5", "w") as attribution,
     ):
-        kept, flows = _write_images(run, images["row"].to_pylist(), data, attribution)
+        rows, progress = images["row"].to_pylist(), Progress(on_progress)
+        kept, flows = _write_images(run, rows, data, attribution, progress)
         images = images.take(kept)
         labels = images["class"].to_numpy().astype(np.uint16)
         data["label"] = attribution["label"] = labels
@@ -71,7 +73,7 @@ def _h5py() -> Any:
 
 
 def _write_images(
-    run: Run, rows: list[int], data: Any, attribution: Any
+    run: Run, rows: list[int], data: Any, attribution: Any, progress: Progress
 ) -> tuple[list[int], NDArray[np.float32]]:
     """Write crops and enlarged flows one by one; return the places in ``rows`` that could be read.
 
@@ -83,7 +85,9 @@ def _write_images(
     large = _growing(attribution, "attribution", (1, *size), np.float32)
     kept: list[int] = []
     flows: list[NDArray[np.float32]] = []
+    progress.plan(len(rows))
     for place, row in enumerate(rows):
+        progress.add()
         pixels = reader.show(row).pixels
         if pixels is None:
             continue

@@ -9,6 +9,7 @@ from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import read_findings
 from pipeline.audit.text.names import short_names, shortened
 from pipeline.images.reasons import explain
+from pipeline.progress import Progress
 from pipeline.report.opening.confusions import Answers, read_answers
 from pipeline.report.opening.shared import Shared, find_shared
 from pipeline.report.pages.classes import ClassFacts, rank_classes, with_folders
@@ -106,8 +107,11 @@ class Volume:
         }
 
 
-def gather(run: Run) -> Volume:
-    """Read a run that has an atlas and an audit, and draw the pictures of the rows it shows."""
+def gather(run: Run, progress: Progress | None = None) -> Volume:
+    """Read a run that has an atlas and an audit, and draw the pictures of the rows it shows.
+
+    ``progress`` counts the pictures; as many pages will follow.
+    """
     found = read_findings(run)
     sentences = shortened([finding.sentence for finding in found], run.spec.classes)
     findings = tuple(
@@ -139,7 +143,9 @@ def gather(run: Run) -> Volume:
     own = read_rows(run, atlas, quantiles, findings[:FINDINGS], rows)
     captions = read_captions(run, rows)
     failed = {row for row, caption in captions.items() if caption.correct is False}
-    pictures = draw_pictures(run, rows, failed)
+    progress = progress or Progress()
+    progress.plan(2 * len(rows))
+    pictures = draw_pictures(run, rows, failed, progress)
     uris = {number: [captions[row].uri for row, _ in images] for number, images in typical.items()}
     return Volume(
         run=run,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.atlas import Atlas
 from pipeline.audit.text.names import short_names
 from pipeline.files.urls import is_url
+from pipeline.progress import Progress
 from pipeline.store import Run
 
 FOLDER = "report/data/images"
@@ -36,7 +37,12 @@ _MEASURES = (
 )
 
 
-def write_image_table(run: Run, atlas: Atlas) -> tuple[str, ...]:
+def count_files(run: Run) -> int:
+    """Return how many files the table of a run has."""
+    return len(_columns(run)) + -(-run.spec.rows // CHUNK) + 1
+
+
+def write_image_table(run: Run, atlas: Atlas, progress: Progress | None = None) -> tuple[str, ...]:
     """Write the columns and chunks of all images; return the paths, relative to the run.
 
     Reads one column, or one chunk, at a time.
@@ -45,13 +51,14 @@ def write_image_table(run: Run, atlas: Atlas) -> tuple[str, ...]:
     for path, content in _files(run, atlas):
         run.write(path, content.encode("ascii"))
         paths.append(path)
+        if progress:
+            progress.add()
     return tuple(paths)
 
 
 def _files(run: Run, atlas: Atlas) -> Iterator[tuple[str, str]]:
-    known = set(run.summary().schema.names)
-    measures = [name for name in _MEASURES if name in known]
-    for name in (*_FIRST, *measures):
+    names = _columns(run)
+    for name in names:
         values = _column(run, name)
         call = f"flowatlas.column({json.dumps(name)}, {json.dumps(values.dtype.str[1:])}, "
         yield f"{FOLDER}/{name}.js", f'{call}"{_packed(values)}");\n'
@@ -59,23 +66,28 @@ def _files(run: Run, atlas: Atlas) -> Iterator[tuple[str, str]]:
     for number, lo in enumerate(range(0, run.spec.rows, CHUNK)):
         hi = min(lo + CHUNK, run.spec.rows)
         index = run.index_rows(lo, hi)
-        names = json.dumps(index["uri"].to_pylist(), ensure_ascii=True, separators=(",", ":"))
+        uris = json.dumps(index["uri"].to_pylist(), ensure_ascii=True, separators=(",", ":"))
         flows = atlas.pooled(lo, hi)
         grid = list(flows.shape[1:])
         top = flows.max(axis=(1, 2), keepdims=True)
         levels = np.rint(255 * flows / np.where(top > 0, top, 1)).astype(np.uint8)
-        text = f'flowatlas.chunk({number}, {names}, "{_packed(levels)}");\n'
+        text = f'flowatlas.chunk({number}, {uris}, "{_packed(levels)}");\n'
         yield f"{FOLDER}/chunk-{number}.js", text
     meta = {
         "rows": run.spec.rows,
         "chunk": CHUNK,
         "names": short_names(run.spec.classes),
-        "measures": measures,
+        "measures": names[len(_FIRST) :],
         "grid": grid,
         "root": _root(run),
         **({"multi_label": True} if run.spec.multi_label else {}),
     }
     yield f"{FOLDER}/meta.js", f"flowatlas.open({json.dumps(meta, ensure_ascii=True)});\n"
+
+
+def _columns(run: Run) -> list[str]:
+    known = set(run.summary().schema.names)
+    return [*_FIRST, *(name for name in _MEASURES if name in known)]
 
 
 def _column(run: Run, name: str) -> NDArray[np.generic]:

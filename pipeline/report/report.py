@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Collection
 
 from pipeline.audit.finding import Finding
+from pipeline.progress import Progress, Show, unseen
 from pipeline.report import ANSWER
 from pipeline.report.contents import FINDINGS, Volume, gather
 from pipeline.report.image_table import FOLDER as IMAGE_DATA
-from pipeline.report.image_table import write_image_table
+from pipeline.report.image_table import count_files, write_image_table
 from pipeline.report.json_data import write_data
 from pipeline.report.opening.answer import as_text
 from pipeline.report.opening.scatter import class_scatter
@@ -47,7 +48,7 @@ FILMS = (
 """The strips on the page of a row: title, note and the column of its overlay."""
 
 
-def write_report(run: Run) -> str:
+def write_report(run: Run, on_progress: Show = unseen) -> str:
     """Write the report of a run that has an atlas and an audit; return the first page's path.
 
     The report is a folder of static pages: it opens from disk, needs no network, and the same
@@ -60,7 +61,10 @@ def write_report(run: Run) -> str:
         The run is not finished, or has no atlas or no audit of this version yet.
     """
     run.require_finished()
-    volume = gather(run)
+    progress = Progress(on_progress)
+    volume = gather(run, progress)
+    listed = volume.findings[:FINDINGS]
+    progress.plan(len(volume.classes) + len(listed) + len(volume.rows) + count_files(run))
     for name in ASSETS:
         run.write(f"report/assets/{name}", asset(name))
     word = rate_word(run, volume.atlas.table)
@@ -71,10 +75,12 @@ def write_report(run: Run) -> str:
     _write_index(volume)
     for rank in range(len(volume.classes)):
         _write_class(volume, rank)
-    for finding in volume.findings[:FINDINGS]:
+        progress.add()
+    for finding in listed:
         _write_finding(volume, finding)
-    _write_rows(volume)
-    _write_images(volume)
+        progress.add()
+    _write_rows(volume, progress)
+    _write_images(volume, progress)
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
     _sweep(volume, suspects)
@@ -166,7 +172,7 @@ def _write_finding(volume: Volume, finding: Finding) -> None:
     _write(volume.run, finding_page(finding.number), contents)
 
 
-def _write_rows(volume: Volume) -> None:
+def _write_rows(volume: Volume, progress: Progress) -> None:
     order = list(volume.rows)
     facts = {fact.id: fact for fact in volume.classes}
     common = volume.common() | {"films": FILMS}
@@ -182,11 +188,12 @@ def _write_rows(volume: Volume) -> None:
             "after": order[place + 1] if place + 1 < len(order) else None,
         }
         _write(volume.run, row_page(number), contents)
+        progress.add()
 
 
-def _write_images(volume: Volume) -> None:
+def _write_images(volume: Volume, progress: Progress) -> None:
     """Write the page of all images; chunks that an earlier, larger run left are removed."""
-    kept = {*write_image_table(volume.run, volume.atlas)}
+    kept = {*write_image_table(volume.run, volume.atlas, progress)}
     for path in volume.run.list(IMAGE_DATA):
         if path not in kept:
             volume.run.delete(path)

@@ -1,30 +1,76 @@
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from pipeline.console.rate import clock as display
 from pipeline.console.step_progress import StepProgress
 
 
-def test_a_log_says_how_much_of_a_step_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, out = 0.0, io.StringIO()
-    monkeypatch.setattr("pipeline.console.step_progress.time.monotonic", lambda: now)
-    with StepProgress(Console(file=out, width=200)) as progress:
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_a_log_shows_the_time_left_of_each_step() -> None:
+    clock, out = Clock(), io.StringIO()
+    with StepProgress(Console(file=out, width=200), clock) as progress:
         progress("screen", 0, 0)
-        now = 10.0
-        progress("screen", 5, 100)
-        now = 20.0
-        progress("screen", 10, 100)
-        assert out.getvalue() == "screen: 10 of 100, 3:00 left\n"
-        progress("screen", 1, 4)  # the next round counts anew
-        now = 60.0
-        progress("screen", 2, 4)
+        for clock.time, done in ((100.0, 1), (110.0, 6), (120.0, 11)):
+            progress("screen", done, 101)
         progress.end()
-    assert out.getvalue().splitlines()[1:] == ["screen: 2 of 4, 0:40 left"]
-
-
-def test_a_terminal_shows_the_step_at_work() -> None:
-    out = io.StringIO()
-    with StepProgress(Console(file=out, width=100, force_terminal=True)) as progress:
         progress("report", 0, 0)
-    assert "report" in out.getvalue()
+        clock.time = 140.0
+        progress("report", 3, 4)
+    assert out.getvalue().splitlines() == [
+        "screen: 1% done, 2:46:40 left",
+        "screen: 11% done, 3:00 left",
+        "report: 75% done, 0:07 left",
+    ]
+
+
+def test_a_plan_that_turns_out_smaller_shortens_the_time_left() -> None:
+    clock, out = Clock(), io.StringIO()
+    with StepProgress(Console(file=out, width=200), clock) as progress:
+        progress("screen", 0, 0)
+        for clock.time, done, total in ((1.0, 10, 1000), (20.0, 200, 1000), (40.0, 400, 600)):
+            progress("screen", done, total)
+    assert out.getvalue().splitlines() == [
+        "screen: 20% done, 1:20 left",
+        "screen: 67% done, 0:20 left",
+    ]
+
+
+@given(st.integers(2, 40), st.integers(16, 500))
+def test_work_at_one_speed_ends_when_it_was_first_shown_to(parts: int, seconds: int) -> None:
+    clock, out = Clock(), io.StringIO()
+    with StepProgress(Console(file=out, width=200), clock) as progress:
+        progress("confirm", 0, 0)
+        for done in range(1, parts + 1):
+            clock.time += seconds
+            progress("confirm", done, parts)
+    left = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
+    assert left == [f"{display((parts - done) * seconds)} left" for done in range(1, parts + 1)]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_terminal_shows_the_step_at_work_and_the_time_left_as_it_shrinks(done: bool) -> None:
+    clock, out = Clock(), io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True)
+    with StepProgress(console, clock) as progress:
+        progress("audit", 0, 0)
+        if done:
+            clock.time = 10.0
+            progress("audit", 1, 7)
+            clock.time = 15.0
+        progress._bar.refresh()
+    shown = out.getvalue()
+    assert "audit" in shown
+    assert ("0:55 left" in shown) == done

@@ -18,6 +18,7 @@ from pipeline.audit.shortcuts.evidence import extreme_images
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
 from pipeline.errors import ConfigError, FlowatlasError
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
@@ -55,12 +56,14 @@ def confirm(
     engine: Engine,
     on_result: Callable[[str], None] = lambda sentence: None,
     leads: int = LEADS,
+    on_progress: Show = unseen,
 ) -> pa.Table:
     """Test every finding that names a place; write and return ``audit/confirmations.parquet``.
 
     At most ``leads`` leads are tested too (:mod:`pipeline.audit.causal.leads`): those that are
     proven to work become findings, after the others; ``finding`` is null in the rows of the rest.
-    A unit of work is one suspect. ``on_result`` gets the sentence of each as it is known.
+    A unit of work is one suspect. ``on_result`` gets the sentence of each as it is known,
+    ``on_progress`` how many are done.
 
     Raises
     ------
@@ -87,6 +90,7 @@ def confirm(
         engine,
         (*suspects, *lead_suspects(run, atlas.table, candidates)),
         lambda found: on_result(_message(found, atlas.names[found.suspect.class_id])),
+        Progress(on_progress),
     )
     numbers = _add_proven(run, atlas, candidates, tested[len(suspects) :])
     findings = [*(suspect.finding for suspect in suspects), *numbers]
@@ -100,13 +104,16 @@ def _test(
     engine: Engine,
     suspects: Sequence[Suspect],
     on_result: Callable[[Confirmation], None],
+    progress: Progress,
 ) -> list[Confirmation]:
     """Test suspects, in their order; one whose own images are gone is undecided."""
     units = [Unit(number, number, number + 1) for number in range(len(suspects))]
     job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
     found: dict[Suspect, Confirmation] = {}
+    progress.plan(len(units))
     for confirmation in engine.run(job, units) if units else ():
         found[confirmation.suspect] = confirmation
+        progress.add()
         if confirmation.readable:
             on_result(confirmation)
     gone = [confirmation for confirmation in found.values() if not confirmation.readable]

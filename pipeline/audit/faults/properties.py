@@ -4,6 +4,7 @@ How bright, how sharp, how large, how compressed: where such a property differs 
 model can read the label from it. The sample is drawn by lot, the same images every time.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -67,8 +68,13 @@ class Measured:
     values: dict[str, Float]
 
 
-def measure_properties(run: Run, table: str, each: int = EACH) -> Measured:
-    """Measure up to ``each`` images of every class of ``table``; unreadable ones are left out."""
+def measure_properties(
+    run: Run, table: str, each: int = EACH, on_image: Callable[[], None] = lambda: None
+) -> Measured:
+    """Measure up to ``each`` images of every class of ``table``; unreadable ones are left out.
+
+    ``on_image`` is called after each of them.
+    """
     rows, classes = _drawn(run, table, each)
     reader = CropReader(run, rows.tolist()) if len(rows) else None
 
@@ -81,7 +87,10 @@ def measure_properties(run: Run, table: str, each: int = EACH) -> Measured:
         return values | _of_size(crop.width, crop.height) | {"quality": float(quality)}
 
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(measured, rows.tolist()))
+        found: list[dict[str, float] | None] = []
+        for item in pool.map(measured, rows.tolist()):
+            found.append(item)
+            on_image()
     known = np.array([item is not None for item in found], bool)
     items = [item for item in found if item is not None]
     values = {name: np.array([item[name] for item in items], np.float64) for name in PROPERTIES}

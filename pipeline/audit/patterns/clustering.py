@@ -15,6 +15,7 @@ from pipeline.audit.finding import SHOWN
 from pipeline.audit.patterns.landmarks import choose_landmarks, flows_by_class, nearest
 from pipeline.audit.patterns.spectral import spectrum
 from pipeline.audit.stats.contrast import benjamini_hochberg
+from pipeline.progress import Progress
 from pipeline.store import Run
 
 Float = NDArray[np.float64]
@@ -64,8 +65,13 @@ class ClusteredClass:
         return (logs - np.median(logs)) / spread if spread > 0 else np.zeros(len(logs))
 
 
-def cluster_classes(run: Run, atlas: Atlas) -> tuple[ClusteredClass, ...]:
-    """Cluster the landmarks of every class; assign every image to the nearest one's cluster."""
+def cluster_classes(
+    run: Run, atlas: Atlas, progress: Progress | None = None
+) -> tuple[ClusteredClass, ...]:
+    """Cluster the landmarks of every class; assign every image to the nearest one's cluster.
+
+    ``progress`` counts the images.
+    """
     landmarks = choose_landmarks(atlas)
     large = {c: item for c, item in landmarks.items() if len(item.rows) >= LEAST_LANDMARKS}
     spectra = {class_id: spectrum(item.maps) for class_id, item in large.items()}
@@ -73,6 +79,8 @@ def cluster_classes(run: Run, atlas: Atlas) -> tuple[ClusteredClass, ...]:
     rows: dict[int, list[NDArray[np.int64]]] = {class_id: [] for class_id in large}
     distances: dict[int, list[Float]] = {class_id: [] for class_id in large}
     for part in flows_by_class(run, atlas):
+        if progress:
+            progress.add(len(part.rows))
         if part.class_id not in large:
             continue
         place, distance = nearest(large[part.class_id], part.maps)

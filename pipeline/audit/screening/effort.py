@@ -9,6 +9,9 @@ from pipeline.audit.screening.selection import RECIPIENTS
 
 _LEAST_SECOND, _LEAST_LAST = 16, 8
 
+IN_SECOND, IN_LAST = SECOND * AGAIN, 4 * TRANSPLANTS + 2 * SECOND
+"""Most forward passes for one part in the second and in the last round."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -24,6 +27,11 @@ class Effort:
     second: int
     last: int
     passes: int
+
+    @property
+    def later(self) -> int:
+        """Forward passes after the first round, at most."""
+        return self.second * IN_SECOND + self.last * IN_LAST
 
     @property
     def sentence(self) -> str:
@@ -44,7 +52,7 @@ def effort(classes: int, too_small: int = 0, donors: int = SECOND) -> Effort:
         RECIPIENTS
         + classes * (len(PARTS) - properties) * min(donors, FIRST)
         + classes * properties * min(donors, SECOND)
-        + second * SECOND * AGAIN
-        + last * (4 * TRANSPLANTS + 2 * SECOND)
+        + second * IN_SECOND
+        + last * IN_LAST
     )
     return Effort(classes, too_small, second, last, passes)

@@ -6,9 +6,9 @@ second tries the parts that seem to work in some donors, and not in the others, 
 Recipients are never met twice by a donor, so what one round has chosen, the next one tests anew.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from pipeline.audit.screening.trials import Result, Stage, Trial
 from pipeline.engine import Attempt, Engine, Job
 from pipeline.engine.context import Context, open_context
 from pipeline.errors import FlowatlasError
+from pipeline.progress import Progress
 from pipeline.store import Run, Unit
 
 Float = NDArray[np.float64]
@@ -140,10 +141,15 @@ class Screening:
     run: Run
     engine: Engine
     selection: Selection
-    on_progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Progress = field(default_factory=Progress)
+    """Counts forward passes."""
 
-    def perform(self, trials: Sequence[Trial]) -> list[tuple[Result, Float]]:
-        """Perform trials on the engine; return results and chances in the same order."""
+    def perform(self, trials: Sequence[Trial], later: int = 0) -> list[tuple[Result, Float]]:
+        """Perform trials on the engine; return results and chances in the same order.
+
+        ``later`` are the forward passes of the rounds after this one, at most.
+        """
+        self.progress.plan(sum(trial.passes for trial in trials) + later)
         units = [Unit(number, number, number + 1) for number in range(len(trials))]
         opener = partial(open_screen, trials=trials, selection=self.selection)
         found: dict[int, tuple[Result, Float]] = {}
@@ -152,7 +158,7 @@ class Screening:
                 Job(self.run.uri, ATTEMPTS, opener), units
             ):
                 found[number] = result, chances
-                self.on_progress(len(found), len(units))
+                self.progress.add(trials[number].passes)
         return [found[number] for number in range(len(trials))]
 
 
@@ -188,8 +194,10 @@ def meetings(
     return tuple(found)
 
 
-def first_round(screening: Screening) -> list[Candidate]:
+def first_round(screening: Screening, later: int = 0) -> list[Candidate]:
     """Try every part of some donors of every class; return all candidates.
+
+    ``later`` are the forward passes of the other rounds, at most.
 
     Raises
     ------
@@ -198,7 +206,7 @@ def first_round(screening: Screening) -> list[Candidate]:
     """
     classes = screened(screening.selection)
     trials = [trial for own in classes for trial in _first_trials(screening.selection, own)]
-    performed, found = screening.perform(trials), []
+    performed, found = screening.perform(trials, later), []
     if not any(result.there.any() for result, _ in performed):
         raise FlowatlasError(
             f"no image of {screening.run.uri} can be read now; check its dataset.source"
@@ -218,8 +226,13 @@ def _first_trials(selection: Selection, own: ClassDonors) -> Iterator[Trial]:
         yield Trial(own.class_id, parts, donors, meetings(selection, own.class_id, donors, 0, 1))
 
 
-def second_round(screening: Screening, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Try candidates with more donors; return them with what is known after both rounds."""
+def second_round(
+    screening: Screening, candidates: Sequence[Candidate], later: int = 0
+) -> list[Candidate]:
+    """Try candidates with more donors; return them with what is known after both rounds.
+
+    ``later`` are the forward passes of the last round, at most.
+    """
     donors = {own.class_id: own.donors[:SECOND] for own in screening.selection.by_class}
     trials = [
         Trial(
@@ -230,7 +243,7 @@ def second_round(screening: Screening, candidates: Sequence[Candidate]) -> list[
         )
         for item in candidates
     ]
-    found = zip(candidates, trials, screening.perform(trials), strict=True)
+    found = zip(candidates, trials, screening.perform(trials, later), strict=True)
     return [_more(before, trial, *performed) for before, trial, performed in found]
 
 

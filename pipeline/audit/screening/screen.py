@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
 from pipeline.audit.findings_table import SCREENING
-from pipeline.audit.screening.effort import effort
+from pipeline.audit.screening.effort import IN_LAST, effort
 from pipeline.audit.screening.examination import Examined, open_examine
 from pipeline.audit.screening.judgement import judge
 from pipeline.audit.screening.parts import PARTS
@@ -27,6 +27,7 @@ from pipeline.audit.screening.screening_table import screening_table
 from pipeline.audit.screening.selection import select_images
 from pipeline.engine import Engine, Job
 from pipeline.errors import ConfigError
+from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
@@ -35,13 +36,13 @@ def screen(
     run: Run,
     engine: Engine,
     say: Callable[[str], None] = lambda sentence: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Show = unseen,
 ) -> pa.Table:
     """Screen every class of an aggregated run; write and return ``audit/screening.parquet``.
 
     The table has every part that came to the last round, the largest effects first. Shortcuts
     become findings by :func:`~pipeline.audit.screening.findings.add_screened`. The same run gives
-    the same table.
+    the same table. ``on_progress`` gets forward passes, over all rounds.
 
     Raises
     ------
@@ -74,10 +75,9 @@ def screen(
             f"no class of {run.uri} has enough images that the model gets right to be screened"
         )
     say(needed.sentence)
-    screening = Screening(run, engine, selection, on_progress)
-    candidates = best(
-        second_round(screening, best(first_round(screening), needed.second)), needed.last
-    )
+    screening = Screening(run, engine, selection, Progress(on_progress))
+    first = best(first_round(screening, needed.later), needed.second)
+    candidates = best(second_round(screening, first, needed.last * IN_LAST), needed.last)
     table = screening_table(
         judge(_examined(screening, candidates), len(classes) * len(PARTS)), atlas.names
     )
@@ -91,9 +91,11 @@ def _examined(screening: Screening, candidates: list[Candidate]) -> list[Examine
         return []
     units = [Unit(number, number, number + 1) for number in range(len(candidates))]
     opener = partial(open_examine, candidates=tuple(candidates), selection=screening.selection)
-    found = screening.engine.run(Job(screening.run.uri, ATTEMPTS, opener), units)
-    known = {
-        (item.candidate.class_id, item.candidate.part): item for item in found if item is not None
-    }
+    known = {}
+    screening.progress.plan(len(candidates) * IN_LAST)
+    for item in screening.engine.run(Job(screening.run.uri, ATTEMPTS, opener), units):
+        screening.progress.add(IN_LAST)
+        if item is not None:
+            known[item.candidate.class_id, item.candidate.part] = item
     keys = [(item.class_id, item.part) for item in candidates]
     return [known[key] for key in keys if key in known]

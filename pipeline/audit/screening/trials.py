@@ -34,6 +34,11 @@ class Trial:
     recipients: tuple[tuple[int, ...], ...]
     mirrored: bool = False
 
+    @property
+    def passes(self) -> int:
+        """Forward passes that it takes at most."""
+        return len(self.parts) * sum(map(len, self.recipients))
+
 
 @dataclass(frozen=True)
 class Result:

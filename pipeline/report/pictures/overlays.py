@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.images import Crop
+from pipeline.progress import Progress
 from pipeline.report.pictures.frames import VIEWS, draw_frames
 from pipeline.report.pictures.palettes import TRANSPARENT
 from pipeline.report.pictures.sprites import Sprite, webp
@@ -46,7 +47,12 @@ class Picture:
     """Its accumulated flow in at most 7 × 7 boxes, normalised; empty without mass."""
 
 
-def draw_pictures(run: Run, rows: Iterable[int], wrong: Collection[int] = ()) -> dict[int, Picture]:
+def draw_pictures(
+    run: Run,
+    rows: Iterable[int],
+    wrong: Collection[int] = (),
+    progress: Progress | None = None,
+) -> dict[int, Picture]:
     """Write the pictures of ``rows`` into the report; return them.
 
     Of those that are ``wrong`` the flow of the label is drawn beside that of the answer, where the
@@ -80,7 +86,10 @@ def draw_pictures(run: Run, rows: Iterable[int], wrong: Collection[int] = ()) ->
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for group in _groups(wanted):
             drawn = pool.map(draw, group, _flows(run, group, wrong))
-            pictures |= {picture.row: picture for picture in drawn}
+            for picture in drawn:
+                pictures[picture.row] = picture
+                if progress:
+                    progress.add()
     return pictures
 
 
