@@ -154,15 +154,15 @@ def record(
             "use a model that runs every block once"
         )
     for layer, attention in zip(anatomy.layers, recorder.attentions, strict=True):
-        _check_tokens(anatomy.name, layer, attention, grid)
+        check_tokens(anatomy.name, layer, attention, grid)
         if verify:
             rows = slice(0, None) if every_row else layer.rows
-            _check_sum(anatomy.name, layer.name, attention, rows)
+            check_sum(anatomy.name, layer.name, attention, rows)
     tokens = None if tokens is None else tokens.detach()
     return Recording(result, tuple(recorder.attentions), tokens, grid)
 
 
-def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int, int]) -> None:
+def check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int, int]) -> None:
     """Refuse an attention whose keys are not all patches of the image."""
     if attention.key.shape[2] != layer.prefix + grid[0] * grid[1]:
         raise UnsupportedModel(
@@ -172,7 +172,7 @@ def _check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int
         )
 
 
-def _check_sum(name: str, layer: str, attention: Attention, rows: Rows) -> None:
+def check_sum(name: str, layer: str, attention: Attention, rows: Rows) -> None:
     """Refuse rows whose weighted values are not the output of the model's attention."""
     kept = attention.output.detach()
     value = attention.value.to(torch.promote_types(kept.dtype, torch.float32))

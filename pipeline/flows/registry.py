@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.errors import ConfigError
 from pipeline.flows.flow import Method
+from pipeline.flows.heads import WithHeads
 from pipeline.flows.methods.activation import Activation
 from pipeline.flows.methods.attention import AttentionRows
 from pipeline.flows.methods.daam import Daam
@@ -39,7 +40,7 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
-def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
+def create_flow(name: str, model: nn.Module, heads: bool = False, **options: Any) -> Method:
     """Bind a method to a model; use the result as a context manager.
 
     Parameters
@@ -49,6 +50,9 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     model
         A model in evaluation mode, every module of it; wrappers that compute the same
         (``DataParallel``, ``torch.compile``, …) are removed.
+    heads
+        Whether the flow's extras have the statistics of all attention heads, too:
+        :class:`pipeline.flows.heads.WithHeads`.
     options
         The method's own options.
 
@@ -72,4 +76,4 @@ def create_flow(name: str, model: nn.Module, **options: Any) -> Method:
     model = unwrapped(model)
     flow = method(model, **options)
     check_ready(model)
-    return flow
+    return WithHeads(flow, model) if heads else flow

@@ -7,19 +7,27 @@ SIGMAS = 6.0
 _MAD_TO_SIGMA = 1.4826
 
 
-def sink_cells(token_norm: Tensor) -> Tensor:
-    """Return how many patch tokens have an outstanding norm, (B,), whole numbers ≥ 0.
+def sinks(token_norm: Tensor) -> Tensor:
+    """Return which patch tokens have an outstanding norm, (B, n) bool of (B, h, w).
 
-    ``token_norm`` (B, h, w) holds the norms of the last block's patch tokens; one counts if it
+    ``token_norm`` holds the norms of the last block's patch tokens; one is outstanding if it
     exceeds median + 6 · 1.4826 · MAD of its image, six standard deviations of a normal
     distribution. Such tokens hold global, not local, information (Darcet et al. 2024, section
-    2.1, whose fixed threshold fits one model only). NaN where a norm is not finite.
+    2.1, whose fixed threshold fits one model only).
     """
     norms = token_norm.flatten(1)
     centre = _median(norms)
     deviation = _median((norms - centre).abs())
-    count = (norms > centre + SIGMAS * _MAD_TO_SIGMA * deviation).sum(1).to(norms.dtype)
-    return torch.where(norms.isfinite().all(1), count, torch.nan)
+    return norms > centre + SIGMAS * _MAD_TO_SIGMA * deviation
+
+
+def sink_cells(token_norm: Tensor) -> Tensor:
+    """Return how many patch tokens have an outstanding norm (:func:`sinks`), (B,), numbers ≥ 0.
+
+    NaN where a norm is not finite.
+    """
+    count = sinks(token_norm).sum(1).to(token_norm.dtype)
+    return torch.where(token_norm.flatten(1).isfinite().all(1), count, torch.nan)
 
 
 def _median(values: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ weighted sum of values. So they are intercepted, and no code of a model family i
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,24 @@ from pipeline.errors import UnsupportedModel
 
 _MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 _UNSEEN = ("bias_k", "bias_v", "key_padding_mask", "static_k", "static_v")
+
+
+_EXPLORING: ContextVar[bool] = ContextVar("exploring", default=False)
+
+
+@contextmanager
+def exploring() -> Iterator[None]:
+    """Mark the passes within this context as made to learn about the model, not about images."""
+    before = _EXPLORING.set(True)
+    try:
+        yield
+    finally:
+        _EXPLORING.reset(before)
+
+
+def is_exploring() -> bool:
+    """Return whether a pass is made to learn about the model; see :func:`exploring`."""
+    return _EXPLORING.get()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import FlowatlasError, UnsupportedModel
+from pipeline.models.structure.attention_calls import exploring
 from pipeline.models.structure.coordinates import Coordinates, marked
 
 _MARGIN = 8 * torch.finfo(torch.float32).eps
@@ -46,6 +47,7 @@ def coordinates(images: Tensor) -> Iterator[Tensor]:
     both = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
     both = both[:, None].repeat(1, images.shape[1], 1, 1).to(images.device)
     with (
+        exploring(),
         torch.inference_mode(False),
         torch.autocast(images.device.type, enabled=False),
         Coordinates(),

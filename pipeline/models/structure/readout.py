@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.models.structure.anatomy import Rows
-from pipeline.models.structure.attention_calls import AttentionCalls, Call
+from pipeline.models.structure.attention_calls import AttentionCalls, Call, exploring
 from pipeline.models.structure.logits import gradients_of, logits_of
 from pipeline.models.structure.sight import Seen
 
@@ -119,7 +119,7 @@ def _spoil(
     noise = noise.to(images.device, images.dtype)
     spoil = _Spoil(len(noise), spots, last)
     try:
-        with torch.autocast(images.device.type, enabled=False), spoil:
+        with exploring(), torch.autocast(images.device.type, enabled=False), spoil:
             output = model(noise)
     except (UnsupportedModel, torch.OutOfMemoryError):
         raise
