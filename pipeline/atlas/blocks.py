@@ -55,7 +55,8 @@ def _read_flows(
     run: Run, order: Order, maps: Any, scale: Any, block: Sequence[Unit], buffer: NDArray[Any]
 ) -> tuple[Sequence[Unit], FlowBlock]:
     _, members = read_members(run, order, block)
-    return block, FlowBlock(members, read_rows(maps, block, buffer), read_rows(scale, block))
+    heads = read_rows(run.heads, block) if run.spec.heads else None
+    return block, FlowBlock(members, read_rows(maps, block, buffer), read_rows(scale, block), heads)
 
 
 def read_members(

@@ -11,10 +11,12 @@ from pipeline.atlas.statistics.block import FlowBlock, SummaryBlock
 from pipeline.atlas.statistics.bootstrap import Bootstrap
 from pipeline.atlas.statistics.columns import Columns, atlas_columns
 from pipeline.atlas.statistics.covariance import Covariance
+from pipeline.atlas.statistics.heads import Heads
 from pipeline.atlas.statistics.maps import Maps
 from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.statistics.statistic import Statistic
 from pipeline.store import RunSpec
+from pipeline.store.layout import HEADS
 
 State = Mapping[str, Any]
 """Sums of all statistics by name, a commutative monoid: :func:`empty`, :func:`merge`."""
@@ -42,9 +44,12 @@ def statistics_of(spec: RunSpec) -> Statistics:
     """Return the statistics of a run."""
     columns, covariance = atlas_columns(spec.columns), Covariance(spec.grid)
     rate = partial(rate_of, spec)
+    flows: list[Statistic[FlowBlock]] = [Maps(len(spec.layers), spec.grid, rate), covariance]
+    if spec.heads:
+        flows.append(Heads(spec.arrays[HEADS]))
     return Statistics(
         covariance=covariance,
-        flows=(Maps(len(spec.layers), spec.grid, rate), covariance),
+        flows=flows,
         summary=(Columns(columns), Bootstrap(columns, rate)),
     )
 

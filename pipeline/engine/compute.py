@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +25,10 @@ from pipeline.measures import (
     predictions,
 )
 from pipeline.store import RunSpec, Status, UnitData
-from pipeline.store.layout import summary_schema
+from pipeline.store.layout import HEADS, summary_schema
 
 Integers = NDArray[np.generic]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class ComputedBatch:
     """A computed batch before it is stored: images, results and quarantine reasons.
 
     ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w), ``features`` (B, C) and
-    ``logits`` (B, K) float32; ``values`` column → (B,); quarantined images hold zeros.
+    ``logits`` (B, K) float32, ``heads`` (B, L, H, S) float16; ``values`` column → (B,);
+    quarantined images hold zeros.
     """
 
     images: Sequence[LoadedImage]
@@ -44,6 +47,7 @@ class ComputedBatch:
     label_maps: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
+    heads: NDArray[np.float16] | None = None
 
     def first(self, count: int) -> "ComputedBatch":
         """Return the first ``count`` images."""
@@ -55,6 +59,7 @@ class ComputedBatch:
             label_maps=None if self.label_maps is None else self.label_maps[:count],
             features=None if self.features is None else self.features[:count],
             logits=None if self.logits is None else self.logits[:count],
+            heads=None if self.heads is None else self.heads[:count],
         )
 
 
@@ -102,10 +107,11 @@ def measure_batch(
         label_maps=found.get("label_maps"),
         features=found.get("features"),
         logits=found.get("logits"),
+        heads=found.get("heads"),
     )
 
 
-_PER_IMAGE = {"maps", "label_maps", "features", "logits"}
+_PER_IMAGE = {"maps", "label_maps", "features", "logits", "heads"}
 """What is stored of each image; zeros for quarantined ones."""
 
 
@@ -132,6 +138,8 @@ def _results(
     finite = [values.isfinite().flatten(1).all(1) for values in present.values()]
     if not context.run.spec.multi_label:
         del present["logits"]
+    if context.run.spec.heads:  # NaN where a layer has no such statistic, so not among the finite
+        present["heads"] = flow.extras[HEADS].half()
     return present | {
         "floats": torch.stack([predicted.confidence, predicted.margin, *measured.values()]),
         "integers": torch.stack([predicted.pred, flow.target]).to(torch.int32),
@@ -230,6 +238,7 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         label_maps=_joined([batch.label_maps for batch in batches]),
         features=_joined([batch.features for batch in batches]),
         logits=_joined([batch.logits for batch in batches]),
+        heads=_joined([batch.heads for batch in batches]),
     )
 
 
@@ -250,6 +259,6 @@ def _judged(
     return pa.array(labels, pa.int32()), pa.array(correct, pa.bool_())
 
 
-def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+def _joined(parts: Sequence[NDArray[Number] | None]) -> NDArray[Number] | None:
     present = [part for part in parts if part is not None]
     return np.concatenate(present) if present else None

@@ -70,7 +70,7 @@ class Context:
 
 
 @contextmanager
-def open_context(uri: str, *, threads: int) -> Iterator[Context]:
+def open_context(uri: str, *, threads: int, heads: bool = False) -> Iterator[Context]:
     """Open a run for computing, on the GPU if this process sees one: model and hooks in place.
 
     Parameters
@@ -79,6 +79,8 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
         A run that ``create_run`` has written.
     threads : int
         CPU threads for decoding and for torch.
+    heads : bool, optional
+        Whether the method also gives the statistics of attention heads, if the run stores them.
 
     Raises
     ------
@@ -98,7 +100,9 @@ def open_context(uri: str, *, threads: int) -> Iterator[Context]:
     references = _references(run, config)
     loaded.model.to(place)
     with ExitStack() as stack:
-        recorder, flow = open_method(config, loaded, references, place, stack)
+        wanted = config.flow.model_copy(update={"heads": config.flow.heads and heads})
+        asked = config.model_copy(update={"flow": wanted})
+        recorder, flow = open_method(asked, loaded, references, place, stack)
         yield Context(
             run=run,
             model=loaded.model,
@@ -154,7 +158,7 @@ def open_method(
     if config.flow.features:
         recorder = stack.enter_context(recorded_embeddings(loaded.model, config.flow.embedding))
     try:
-        flow = create_flow(config.flow.method, loaded.model, **options)
+        flow = create_flow(config.flow.method, loaded.model, config.flow.heads, **options)
     except ValueError as error:  # an option is out of range
         raise ConfigError(f"flow.options: {error}") from error
     return recorder, stack.enter_context(flow)

@@ -12,7 +12,7 @@ from pipeline.engine.inspection.target import check_target
 from pipeline.engine.labelling import Labelling
 from pipeline.engine.reference_run import reference_run
 from pipeline.engine.scan import check_pairs, pairs_of, scan
-from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows
+from pipeline.engine.unit_size import bytes_per_image, choose_unit_rows, head_bytes
 from pipeline.errors import FlowatlasError
 from pipeline.images import Index, InputTransform, open_source
 from pipeline.measures import PIXEL_COLUMNS, columns
@@ -70,7 +70,7 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
     floats = model.channels + (0 if index.images is None else len(names))
     image_bytes = bytes_per_image(
         len(model.layers), model.grid, config.flow.store, flows=1 + both, channels=floats
-    )
+    ) + head_bytes(len(model.head_layers), model.heads)
     unit_rows = config.unit_rows or choose_unit_rows(index.rows, image_bytes)
     spec = RunSpec(
         config=config.identity(),
@@ -89,6 +89,8 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
         dtype=config.flow.store,
         label_maps=both,
         channels=model.channels,
+        head_layers=model.head_layers,
+        heads=model.heads,
         references=None if compared is None else compared.spec.hash,
         leftovers=index.leftovers,
         labels=scanned.names,

@@ -2,6 +2,8 @@
 
 import math
 
+from pipeline.measures.heads import HEAD_STATISTICS
+
 SHARD_BYTES = 128 * 2**20
 MIN_UNITS = 512
 MIN_UNIT_ROWS = 64
@@ -13,6 +15,11 @@ def bytes_per_image(
     """Return the uncompressed bytes of one image's maps (of all its flows) and its embedding."""
     maps = layers * grid[0] * grid[1] * {"float16": 2, "float32": 4}[dtype]
     return flows * maps + 4 * channels
+
+
+def head_bytes(layers: int, heads: int) -> int:
+    """Return the uncompressed bytes of one image's statistics of attention heads."""
+    return 2 * layers * heads * len(HEAD_STATISTICS)
 
 
 def choose_unit_rows(rows: int, image_bytes: int) -> int:

@@ -117,6 +117,6 @@ def open_flows(uri: str, threads: int, readers: ReadersKind = "auto") -> Iterato
     """
     with (
         open_readers(open_run(uri), threads, readers) as reading,  # they start meanwhile
-        open_context(uri, threads=threads) as context,
+        open_context(uri, threads=threads, heads=True) as context,
     ):
         yield FlowWorker(context, reading)

@@ -224,5 +224,5 @@ class _HeadWatch(AttentionCalls):
 
     def _norms(self, tokens: Tensor) -> Tensor:
         patches = tokens[:, self._anatomy.num_prefix_tokens :].float()
-        return patches.norm(dim=-1)[:, None]
-
+        norms: Tensor = patches.norm(dim=-1)[:, None]
+        return norms

@@ -14,10 +14,12 @@ from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
 from pipeline.files.object_store import repeated
+from pipeline.measures.heads import HEAD_STATISTICS
 from pipeline.store.layout import (
     DIMENSIONS,
     FEATURES,
     FLOWS,
+    HEADS,
     LOGITS,
     MAPS,
     MAPS_LABEL,
@@ -71,7 +73,8 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
     )
     rows, unit_rows = spec.rows, spec.unit_rows
     chunk_rows = _chunk_rows(unit_rows)
-    dtypes = {MAPS: spec.dtype, MAPS_LABEL: spec.dtype, STATUS: "uint8"}
+    dtypes = {MAPS: spec.dtype, MAPS_LABEL: spec.dtype, STATUS: "uint8", HEADS: "float16"}
+    heads: Any = {"layers": list(spec.head_layers), "statistics": list(HEAD_STATISTICS)}
     for name, shape in spec.arrays.items():
         if name in group:
             continue
@@ -79,11 +82,15 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
             name,
             shape=(rows, *shape),
             shards=(unit_rows, *shape),
-            chunks=(chunk_rows if name in (*_SCALED, FEATURES, LOGITS) else unit_rows, *shape),
+            chunks=(
+                chunk_rows if name in (*_SCALED, FEATURES, LOGITS, HEADS) else unit_rows,
+                *shape,
+            ),
             dtype=dtypes.get(name, "float32"),
             compressors=ZstdCodec(level=3, checksum=True),
             dimension_names=DIMENSIONS[name],
             fill_value=0,
+            attributes=heads if name == HEADS else None,
         )
 
 
@@ -101,7 +108,7 @@ def write_shards(
     ----------
     arrays : name → values
         The maps raw, (n, L, h, w) float32 each; status (n,) uint8; features (n, C) and
-        logits (n, K) float32.
+        logits (n, K) float32; heads (n, L, H, S) float16.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
     FEATURES,
+    HEADS,
     LOGITS,
     MANIFEST,
     MAPS,
@@ -48,8 +49,8 @@ from pipeline.store.receipts import (
 class UnitData:
     """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part.
 
-    ``label_maps``, like ``maps``, and ``features`` (n, C) and ``logits`` (n, K) float32 belong to
-    runs that store them.
+    ``label_maps``, like ``maps``, ``features`` (n, C) and ``logits`` (n, K) float32 and ``heads``
+    (n, L, H, S) float16 belong to runs that store them.
     """
 
     maps: NDArray[np.float32]
@@ -58,6 +59,7 @@ class UnitData:
     label_maps: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
+    heads: NDArray[np.float16] | None = None
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -68,6 +70,7 @@ class UnitData:
             MAPS_LABEL: self.label_maps,
             FEATURES: self.features,
             LOGITS: self.logits,
+            HEADS: self.heads,
         }
         return {name: values for name, values in known.items() if values is not None}
 

@@ -9,7 +9,8 @@
     boxes/00000000.parquet     row, x0, y0, x1, y1 in pixels of the upright image; of the same rows
     index.json                 what was scanned, written when all parts are there
     flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,);
-                               where asked for maps_label, scale_label, features (image, channel);
+                               where asked for maps_label, scale_label, features (image, channel),
+                               heads (image, head_layer, head, statistic);
                                where images have several labels logits (image, output)
     summary/00000012.parquet   one line per row of unit 12, flat columns
     receipts/00000012.json     last object of unit 12: sizes and hashes of the others
@@ -27,6 +28,7 @@ import pyarrow as pa
 
 from pipeline.config import content_hash
 from pipeline.images import Leftover
+from pipeline.measures.heads import HEAD_STATISTICS
 
 FORMAT = 1
 
@@ -41,7 +43,7 @@ SCAN = "index.json"
 FLOWS = "flows.zarr"
 MAPS, SCALE, STATUS = "maps", "scale", "status"
 MAPS_LABEL, SCALE_LABEL, FEATURES = "maps_label", "scale_label", "features"
-LOGITS = "logits"
+LOGITS, HEADS = "logits", "heads"
 DIMENSIONS = {
     MAPS: ("image", "layer", "y", "x"),
     SCALE: ("image", "layer"),
@@ -50,6 +52,7 @@ DIMENSIONS = {
     SCALE_LABEL: ("image", "layer"),
     FEATURES: ("image", "channel"),
     LOGITS: ("image", "output"),
+    HEADS: ("image", "head_layer", "head", "statistic"),
 }
 
 
@@ -124,7 +127,8 @@ class RunSpec:
     of images where they have several labels, and a row is an image and one output; None where a
     row is an image. ``padded``: the batches of the last unit are filled up to those of any other,
     as in all runs but those that an earlier version began, so that rounding in them does not depend
-    on how many images are left.
+    on how many images are left. ``heads`` is the number of attention heads whose statistics are
+    stored of every layer in ``head_layers`` (0: none).
     """
 
     config: dict[str, Any]
@@ -148,6 +152,8 @@ class RunSpec:
     labels: Mapping[str, int] | None = None
     images: int | None = None
     padded: bool = False
+    head_layers: tuple[str, ...] = ()
+    heads: int = 0
     format: int = FORMAT
 
     @property
@@ -183,6 +189,8 @@ class RunSpec:
             shapes[FEATURES] = (self.channels,)
         if self.multi_label:
             shapes[LOGITS] = (len(self.classes),)
+        if self.heads:
+            shapes[HEADS] = (len(self.head_layers), self.heads, len(HEAD_STATISTICS))
         return shapes
 
     @property
@@ -199,9 +207,9 @@ class RunSpec:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON types; without leftovers, labels and images where there are none."""
+        """Return plain JSON types; without what was added later where there is none."""
         content = asdict(self)
-        for name in ("leftovers", "padded"):
+        for name in ("leftovers", "padded", "head_layers", "heads"):
             if not content[name]:
                 del content[name]
         for name in ("labels", "images"):
@@ -216,6 +224,7 @@ class RunSpec:
             **{
                 **content,
                 "layers": tuple(content["layers"]),
+                "head_layers": tuple(content.get("head_layers", ())),
                 "grid": tuple(content["grid"]),
                 "classes": tuple(content["classes"]),
                 "columns": tuple(Column(**column) for column in content["columns"]),

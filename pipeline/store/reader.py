@@ -19,6 +19,7 @@ from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
     FEATURES,
     FLOWS,
+    HEADS,
     LOGITS,
     MAPS,
     MAPS_LABEL,
@@ -133,6 +134,17 @@ class Run:
         if not self.spec.multi_label:
             raise RunIncomplete(f"{self.uri} stores no logits; only runs of several labels do")
         return self._group[LOGITS]
+
+    @property
+    def heads(self) -> Any:
+        """Zarr array (image, head_layer, head, statistic), float16, NaN where there is none.
+
+        Its attributes name layers and statistics (:mod:`pipeline.measures.heads`). Raises
+        ``RunIncomplete`` where the run stores none.
+        """
+        if not self.spec.heads:
+            raise RunIncomplete(f"{self.uri} stores no heads; compute it with flow.heads: true")
+        return self._group[HEADS]
 
     def read_maps(
         self, lo: int, hi: int, target: Literal["predicted", "label"] = "predicted"

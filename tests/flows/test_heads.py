@@ -34,9 +34,17 @@ def by_definition(model, image):
     """Statistics (L, H, S) of one image, from whole matrices in float64, query by query."""
     seeing = reference.see(model, image)
     norms = seeing.token_norm
-    limit = norms.median() if len(norms) % 2 else norms.sort().values[[-1 + len(norms) // 2, len(norms) // 2]].mean()
+    limit = (
+        norms.median()
+        if len(norms) % 2
+        else norms.sort().values[[-1 + len(norms) // 2, len(norms) // 2]].mean()
+    )
     spread = (norms - limit).abs()
-    mad = spread.median() if len(norms) % 2 else spread.sort().values[[-1 + len(norms) // 2, len(norms) // 2]].mean()
+    mad = (
+        spread.median()
+        if len(norms) % 2
+        else spread.sort().values[[-1 + len(norms) // 2, len(norms) // 2]].mean()
+    )
     sink = norms > limit + 6 * 1.4826 * mad
     height, width = image.shape[1:]
     columns = width // 8
@@ -127,7 +135,9 @@ def test_an_outstanding_patch_is_a_sink_of_all_layers():
     sinks = result.extras["heads"][..., list(HEAD_STATISTICS).index("sinks")]
     assert (sinks[1] > 0).all()
     wanted = torch.stack([by_definition(model, image) for image in images])
-    assert torch.allclose(result.extras["heads"].double(), wanted, rtol=0, atol=1e-5, equal_nan=True)
+    assert torch.allclose(
+        result.extras["heads"].double(), wanted, rtol=0, atol=1e-5, equal_nan=True
+    )
 
 
 def test_do_not_depend_on_batch_mates_or_slabs(monkeypatch):

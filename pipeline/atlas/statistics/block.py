@@ -16,12 +16,14 @@ class FlowBlock:
     """Images with their stored maps; (n, L, h, w) times ``scale`` (n, L) are the raw maps.
 
     ``pooled`` (n, y, x) is zero until the maps are added: their statistic, which comes first,
-    accumulates them and pools the result on the way.
+    accumulates them and pools the result on the way. ``heads`` (n, L, H, S) are the statistics of
+    attention heads, of a run that stores them.
     """
 
     members: Members
     maps: NDArray[Any]
     scale: NDArray[np.float32]
+    heads: NDArray[np.float16] | None = None
     pooled: NDArray[np.uint16] = field(init=False)
 
     def __post_init__(self) -> None:

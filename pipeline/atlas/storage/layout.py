@@ -12,6 +12,8 @@
                            axis_variance, axis_explained (class, axis)
                            scores (class, score_bin), bimodality (class,)
                            sample_row, sample_class (sample,), sample (sample, pooled_y, pooled_x)
+                           of a run with heads: head_known, head_mean, head_variance
+                           (class, head_layer, head, statistic)
     atlas/label.parquet    one row per class
     atlas/typical.parquet  table, class, kind, rank, row, distance
     atlas/pooled.zarr      (image, pooled_y, pooled_x): see pipeline.atlas.pooled

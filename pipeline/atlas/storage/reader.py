@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.atlas.head_groups import HeadGroups, group_heads
 from pipeline.atlas.statistics.axes import similarity
 from pipeline.atlas.statistics.binning import quantile
 from pipeline.atlas.statistics.bootstrap import Replicates
@@ -16,7 +17,7 @@ from pipeline.atlas.statistics.pooled import POOLED_ONE, open_pooled
 from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.storage.class_names import find_class
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunIncomplete
 from pipeline.store import Run
 
 Float = NDArray[np.float64]
@@ -231,6 +232,36 @@ class Atlas:
         """
         means = self.pooled_mean.reshape(len(self.names), -1)
         return similarity(means, self.reliability)
+
+    @cached_property
+    def head_mean(self) -> Float:
+        """Class means of the statistics of attention heads, (K, L, H, S); NaN without a value.
+
+        L layers, H heads and the S statistics of :mod:`pipeline.measures.heads`. Raises
+        ``RunIncomplete`` where the run stores none.
+        """
+        return self._of_heads("head_mean")
+
+    @cached_property
+    def head_variance(self) -> Float:
+        """Their class variances (population), (K, L, H, S)."""
+        return self._of_heads("head_variance")
+
+    @cached_property
+    def head_known(self) -> Integer:
+        """How many images of a class have each, (K, L, H, S)."""
+        return np.asarray(self._of_heads("head_known"))
+
+    def head_groups(self) -> HeadGroups:
+        """Return groups of heads that behave alike; see :mod:`pipeline.atlas.head_groups`."""
+        return group_heads(self.head_mean, self.head_known)
+
+    def _of_heads(self, name: str) -> Float:
+        if not self._run.spec.heads:
+            raise RunIncomplete(
+                f"{self._run.uri} stores no heads; compute it with flow.heads: true"
+            )
+        return self._array(name)
 
     def interval(self, statistic: str) -> tuple[Float, Float]:
         """Return the ends of a 95 % bootstrap interval, (K,) each.

@@ -29,8 +29,9 @@ def method_maps(
 ) -> Float | str:
     """Return a method's accumulated maps of a sample (n, cells) on the run's grid, or why not."""
     config = context.run.config
-    # References belong to the run's own method.
-    changed = {"method": name, "options": options, "references": None, "features": False}
+    # References belong to the run's own method; its embeddings and heads are not needed.
+    changed: dict[str, object] = {"method": name, "options": options, "references": None}
+    changed |= {"features": False, "heads": False}
     flow_config = config.flow.model_copy(update=changed)
     config = config.model_copy(update={"flow": flow_config})
     loaded = load_configured(config.model)

@@ -92,7 +92,7 @@ class Steps:
 @contextmanager
 def open_steps(uri: str, threads: int, config: RunConfig, seconds: float) -> Iterator[Steps]:
     """Open a sample as its worker does, and read its first batch."""
-    with open_context(uri, threads=threads) as context:
+    with open_context(uri, threads=threads, heads=True) as context:
         run, size = context.run, config.flow.batch_size
         images = indexed_images(run.index_rows(0, size), run.box_rows(0, size))
         with first_batch(context, images, threads, config) as batch:

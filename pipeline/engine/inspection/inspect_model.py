@@ -51,6 +51,8 @@ def inspect_model(config: RunConfig, root: str, compared: Run | None) -> Inspect
         logits=tried.outputs,
         channels=tried.channels,
         targeted=tried.targeted,
+        head_layers=tried.head_layers,
+        heads=tried.heads,
         outputs=_outputs(config, loaded, 0 if compared else tried.outputs),
         weights_sha256=loaded.weights_sha256,
         input=transform.to_dict(),

@@ -46,6 +46,9 @@ class Inspection:
         The versions of flowatlas, torch and timm.
     hub : HubFile or None
         Where on a hub the weights are from.
+    head_layers, heads
+        Of the statistics of attention heads: names of the layers, and the most heads of one; 0
+        where the run stores none.
     """
 
     method: str
@@ -62,6 +65,8 @@ class Inspection:
     notes: tuple[str, ...]
     code_version: str
     hub: HubFile | None = None
+    head_layers: tuple[str, ...] = ()
+    heads: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -71,7 +76,9 @@ class Inspection:
     def from_json(cls, content: Mapping[str, Any]) -> "Inspection":
         """Inverse of :meth:`to_json`; TypeError or KeyError for anything else."""
         rows, columns = content["grid"]
-        lists = {name: tuple(content[name]) for name in ("layers", "extras", "notes")}
+        lists = {
+            name: tuple(content[name]) for name in ("layers", "extras", "notes", "head_layers")
+        }
         outputs = Outputs(**content["outputs"])
         names = None if outputs.names is None else tuple(outputs.names)
         outputs = Outputs(outputs.owner, outputs.count, names, tuple(outputs.identifiers))

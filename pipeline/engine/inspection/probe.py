@@ -9,6 +9,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.context import open_method
 from pipeline.engine.references import References
 from pipeline.errors import ConfigError, UnsupportedModel
+from pipeline.flows.heads import HEADS
 from pipeline.models import LoadedModel, check_logits
 
 _TRIED = ("daam", "naflow", "gradcam", "input_gradient")
@@ -19,6 +20,7 @@ _TRIED = ("daam", "naflow", "gradcam", "input_gradient")
 class Probe:
     """What a method returns for a model: layers, grid, extras and sizes.
 
+    ``head_layers`` and ``heads`` are the layers and the most heads whose statistics the run stores.
     ``outputs`` is the number of logits, 0 without predictions; ``channels`` the size of the
     embedding, 0 where the run stores none; ``targeted`` whether the maps depend on a class.
     """
@@ -29,6 +31,8 @@ class Probe:
     outputs: int
     channels: int
     targeted: bool
+    head_layers: tuple[str, ...] = ()
+    heads: int = 0
 
 
 def probe(
@@ -64,10 +68,12 @@ def probe(
     return Probe(
         layers=result.layers,
         grid=(rows, cols),
-        extras=tuple(result.extras),
+        extras=tuple(name for name in result.extras if name != HEADS),
         outputs=outputs,
         channels=channels,
         targeted=not listed and getattr(flow, "targeted", True),
+        head_layers=getattr(flow, "head_layers", ()),
+        heads=result.extras[HEADS].shape[2] if HEADS in result.extras else 0,
     )
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from pipeline.engine.planning.measured import Measured
-from pipeline.engine.unit_size import bytes_per_image
+from pipeline.engine.unit_size import bytes_per_image, head_bytes
 from pipeline.errors import ConfigError
 from pipeline.store.layout import RunSpec
 
@@ -102,6 +102,7 @@ def plan_run(
         flows = 2 if spec.label_maps else 1
         maps = bytes_per_image(len(spec.layers), spec.grid, spec.dtype, flows=flows)
         map_bytes = maps * _STORED_SHARE + 4 * spec.channels
+        map_bytes += head_bytes(len(spec.head_layers), spec.heads)
         map_bytes += 4 * len(spec.classes) if spec.multi_label else 0
         value_bytes = len(spec.columns) * _VALUE_BYTES
         part_bytes = len(spec.columns) * _COLUMN_BYTES
