@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -24,12 +26,13 @@ Float = NDArray[np.float64]
 class Sample:
     """Sampled images.
 
-    ``pixels`` (n, 3, H, W) uint8; ``targets`` (n,) the explained classes, None if there are none;
-    ``flows`` (n, cells) accumulated over the layers; ``cover`` (n, cells) the part of every cell
-    inside the objects' boxes; ``boxes`` (n, K, 4) in fractions of the input, padded with NaN;
-    ``labels`` (n,), -1 for none.
+    ``rows`` (n,); ``pixels`` (n, 3, H, W) uint8; ``targets`` (n,) the explained classes, None if
+    there are none; ``flows`` (n, cells) accumulated over the layers; ``cover`` (n, cells) the part
+    of every cell inside the objects' boxes; ``boxes`` (n, K, 4) in fractions of the input, padded
+    with NaN; ``labels`` (n,), -1 for none.
     """
 
+    rows: NDArray[np.int64]
     pixels: Tensor
     targets: Tensor | None
     flows: Float
@@ -43,27 +46,48 @@ def draw(context: Context, images: int) -> Sample:
 
     Images that cannot be read now are left out.
     """
-    run = context.run
-    columns = ["row", "status", "target", "label", "mass_flow"]
-    table = run.summary().to_table(columns=columns).sort_by("row")
+    return load(context, drawn_rows(context.run, images))
+
+
+def drawn_rows(run: Run, images: int) -> list[int]:
+    """Return the rows of usable images of a finished run, drawn by lot; more begin with fewer."""
+    table = run.summary().to_table(columns=["row", "status", "mass_flow"]).sort_by("row")
     fine = (table["status"].to_numpy() == Status.OK) & (
         np.nan_to_num(table["mass_flow"].to_numpy()) > 0
     )
     chosen = np.random.default_rng(_SEED).permutation(np.flatnonzero(fine))[:images]
-    rows = table["row"].to_numpy()[chosen].tolist()
+    rows: list[int] = table["row"].to_numpy()[chosen].tolist()
+    return rows
+
+
+def load(context: Context, rows: Sequence[int]) -> Sample:
+    """Read images of a finished run; those that cannot be read now are left out."""
+    run = context.run
+    known = {row["row"]: row for row in _answers(run, rows)}
     found = [load_image(_indexed(run, row), context.images, (), Clock()) for row in rows]
-    usable = np.array([loaded.pixels is not None for loaded in found], bool)
     kept = [loaded for loaded in found if loaded.pixels is not None]
-    targets = table["target"].fill_null(-1).to_numpy()[chosen][usable].astype(np.int64)
-    boxes = _padded([own.boxes_of(int(n)) for own, n in zip(kept, targets, strict=True)])
+    own = [known[loaded.image.row] for loaded in kept]
+    targets = np.array([-1 if row["target"] is None else row["target"] for row in own], np.int64)
+    boxes = _padded([image.boxes_of(int(n)) for image, n in zip(kept, targets, strict=True)])
     return Sample(
+        rows=np.array([row["row"] for row in own], np.int64),
         pixels=torch.from_numpy(_stacked([loaded.pixels for loaded in kept], _size(run), np.uint8)),
         targets=torch.from_numpy(targets) if len(targets) and (targets >= 0).all() else None,
-        flows=_stacked([_flow(run, loaded.image.row) for loaded in kept], _cells(run), np.float64),
+        flows=_stacked([_flow(run, row["row"]) for row in own], _cells(run), np.float64),
         cover=coverage(boxes, run.spec.grid).double().numpy(),
         boxes=boxes,
-        labels=table["label"].fill_null(-1).to_numpy()[chosen][usable].astype(np.int64),
+        labels=np.array([-1 if row["label"] is None else row["label"] for row in own], np.int64),
     )
+
+
+def _answers(run: Run, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Return row, label and explained class of some rows, reading only the parts that hold them."""
+    units = sorted({row // run.spec.unit_rows for row in rows})
+    parts = [run.summary_part(unit).select(["row", "target", "label"]) for unit in units]
+    wanted = pa.array(sorted(rows), pa.int64())
+    return [
+        found for part in parts for found in part.filter(pc.is_in(part["row"], wanted)).to_pylist()
+    ]
 
 
 def _indexed(run: Run, row: int) -> IndexedImage:

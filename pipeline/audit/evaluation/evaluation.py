@@ -1,160 +1,138 @@
-"""``evaluate``: maps of a run's model compared with what hiding each patch does to its answer."""
+"""``evaluate``: which maps can be trusted, for these classes, on this model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from pipeline.audit.compare.shared_images import rank_correlation
-from pipeline.audit.evaluation.faithfulness import deletion_and_insertion
-from pipeline.audit.evaluation.localisation import auc, lift, rank_accuracy
-from pipeline.audit.evaluation.maps import METHODS, baseline_maps, batches, method_maps
-from pipeline.audit.evaluation.scores import EVALUATION_SCHEMA, Score, scores
-from pipeline.audit.sample import Sample, draw
+from pipeline.audit.evaluation.images import IMAGES, images_table
+from pipeline.audit.evaluation.maps import METHODS, fitting
+from pipeline.audit.evaluation.peers import check_peers
+from pipeline.audit.evaluation.plan import Plan
+from pipeline.audit.evaluation.scores import scores_table
+from pipeline.audit.evaluation.tally import TALLY_SCHEMA, Tally
+from pipeline.audit.evaluation.worker import MAPS, TALLY, UNREAD, open_evaluation
+from pipeline.audit.sample import drawn_rows, load
+from pipeline.engine import Engine, Job
 from pipeline.engine.context import Context, load_configured, open_context
 from pipeline.errors import FlowatlasError
-from pipeline.flows.hiding import filling
-from pipeline.measures.boxes import hit
-from pipeline.models.structure.logits import logits_of
-from pipeline.store import Run
+from pipeline.measures.boxes import TOLERANCE
+from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
 EVALUATION = "audit/evaluation.parquet"
 
-OWN = "flow"
-"""The name of the run's own maps, as it stored them."""
+ATTEMPTS = 3
 
-Float = NDArray[np.float64]
 Report = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to evaluate: ``images`` drawn by lot, ``methods``, ``steps`` of deletion, the ``fill``.
+    """What to evaluate.
 
-    The first fill is also that of the occlusion that maps are compared with.
+    ``images`` are drawn by lot; of the first ``hiding`` of them (None: all) patches are hidden, in
+    ``steps`` and with each of ``fills``. ``methods`` are compared with the run's own maps. The
+    pointing game allows a ``tolerance``, in fractions of the input.
     """
 
-    images: int = 32
+    images: int = 64
+    hiding: int | None = None
     methods: Sequence[str] = METHODS
     steps: int = 14
-    fill: str = "mean"
+    fills: Sequence[str] = ("mean",)
+    tolerance: float = TOLERANCE
 
 
-def evaluate(run: Run, options: Options, report: Report, threads: int = 1) -> pa.Table:
+def evaluate(
+    run: Run,
+    engine: Engine,
+    options: Options,
+    report: Report = lambda sentence: None,
+    on_progress: Progress = lambda done, of: None,
+) -> pa.Table:
     """Score the run's maps, those of other methods, and baselines; write ``evaluation.parquet``.
 
-    Needs the model and the images. ``report`` is called with a sentence for every step.
+    Units of images are computed by the engine and kept, so that an evaluation that was interrupted,
+    or is repeated with more images, computes only what is missing. What they add up to has the same
+    bits for any engine, order and number of workers. ``report`` is called with a sentence on what
+    is left out, ``on_progress`` with the number of units that are done and of all.
 
     Raises
     ------
+    ConfigError
+        There is no such peer, or it is not installed.
     FlowatlasError
         The model or the images are not available, or the model has no classes.
     """
-    with open_context(run.uri, threads=threads) as context:
-        sample = draw(context, options.images)
-        if not len(sample.flows):
-            raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
-        if sample.targets is None:
-            raise FlowatlasError(
-                f"{run.uri} explains no class, so no logit falls when a patch is hidden"
-            )
-        maps = _maps(sample, options, context, report)
-        found = _scored(sample, maps, options, context)
-    table = pa.Table.from_pylist([score.row() for score in found], schema=EVALUATION_SCHEMA)
+    plan = _plan(run, options, report)
+    kept = [unit for unit in plan.units if _kept(run, plan, unit)]
+    todo = [unit for unit in plan.units if unit not in kept]
+    on_progress(len(kept), len(plan.units))
+    job = Job(run.uri, ATTEMPTS, partial(open_evaluation, plan=plan))
+    for done, _ in enumerate(engine.run(job, todo) if todo else (), start=len(kept) + 1):
+        on_progress(done, len(plan.units))
+    tally = Tally.merged(Tally.of(run.table(plan.path(run, unit, TALLY))) for unit in plan.units)
+    unread = tally.sums.pop(UNREAD, None)
+    if unread is not None:
+        report(f"{int(unread[0])} of {len(plan.rows)} images cannot be read now and are left out")
+    table = scores_table(tally)
+    parts = [run.table(plan.path(run, unit, MAPS)) for unit in plan.units]
+    run.write(IMAGES, parquet_bytes(images_table(pa.concat_tables(parts))))
     run.write(EVALUATION, parquet_bytes(table))
     return table
 
 
-def _maps(sample: Sample, options: Options, context: Context, report: Report) -> dict[str, Float]:
-    """Return the maps (n, cells) by name; the occlusion comes first."""
-    grid, spec = list(context.run.spec.grid), context.run.spec
-    passes = len(sample.pixels) * spec.grid[0] * spec.grid[1]
-    report(f"occlusion: {passes:,} forward passes for {len(sample.pixels)} images")
-    reference = method_maps("occlusion", {"grid": grid, "fill": options.fill}, sample, context)
-    if isinstance(reference, str):
-        raise FlowatlasError(reference)
-    maps = {"occlusion": reference, OWN: sample.flows}
-    for name in options.methods:
-        if name == context.run.config.flow.method:
-            continue  # the run has its maps
-        found = method_maps(name, {}, sample, context)
-        if isinstance(found, str):
-            report(f"{name} is left out: {found}")
-        else:
-            report(f"{name}: done")
-            maps[name] = found
-    return maps | baseline_maps(sample, spec.grid)
+def _plan(run: Run, options: Options, report: Report) -> Plan:
+    """Find out what can be evaluated, before a worker starts."""
+    check_peers(tuple(options.methods))
+    rows = drawn_rows(run, options.images)
+    with open_context(run.uri, threads=1) as context:
+        _check_images(run, rows, context)
+        loaded = load_configured(run.config.model)
+        loaded.model.to(context.device)
+        others = [name for name in options.methods if name != run.config.flow.method]
+        methods, why = fitting(others, loaded, context)
+        needed, impossible = fitting(["occlusion"], loaded, context)
+    for name, reason in why.items():
+        report(f"{name} is left out: {reason}")
+    if not needed:
+        raise FlowatlasError(impossible["occlusion"])
+    hiding = len(rows) if options.hiding is None else min(options.hiding, len(rows))
+    cells = run.spec.grid[0] * run.spec.grid[1]
+    if hiding:
+        report(
+            f"occlusion: {hiding * cells * len(options.fills):,} forward passes for {hiding} images"
+        )
+    return Plan(
+        rows=tuple(rows),
+        hiding=hiding,
+        methods=tuple(methods),
+        fills=tuple(options.fills),
+        steps=options.steps,
+        tolerance=options.tolerance,
+    )
 
 
-def _scored(
-    sample: Sample, maps: dict[str, Float], options: Options, context: Context
-) -> list[Score]:
-    grid, boxed = context.run.spec.grid, sample.cover.any(axis=1)
-    curves = _curves(sample, maps, options, context)
-    found: list[Score] = []
-    for name, own in maps.items():
-        values: dict[str, Float] = {
-            "deletion": curves[name][:, 0],
-            "insertion": curves[name][:, 1],
-        }
-        if name != "occlusion":
-            values["rank_correlation"] = rank_correlation(own, maps["occlusion"])
-        if boxed.any():
-            pairs = list(zip(own, sample.cover, strict=True))
-            values |= {
-                "lift": np.array([lift(*pair) for pair in pairs]),
-                "rank_accuracy": np.array([rank_accuracy(*pair) for pair in pairs]),
-                "auc": np.array([auc(*pair) for pair in pairs]),
-                "pointing": np.where(boxed, _pointing(own, sample.boxes, grid), np.nan),
-            }
-        found += scores(name, values, sample.labels)
-    return found
+def _check_images(run: Run, rows: Sequence[int], context: Context) -> None:
+    """Raise FlowatlasError unless an image can be read, and explains a class."""
+    for row in rows:
+        sample = load(context, [row])
+        if len(sample.rows):
+            if sample.targets is None:
+                raise FlowatlasError(
+                    f"{run.uri} explains no class, so no logit falls when a patch is hidden"
+                )
+            return
+    raise FlowatlasError(f"no image of {run.uri} can be read now; check its dataset.source")
 
 
-def _pointing(maps: Float, boxes: Tensor, grid: tuple[int, int]) -> Float:
-    return hit(torch.from_numpy(maps), boxes.double(), grid).double().numpy()
-
-
-def _curves(
-    sample: Sample, maps: dict[str, Float], options: Options, context: Context
-) -> dict[str, Float]:
-    """Return deletion and insertion (n, 2) of every map, on a model of their own without hooks."""
-    model = load_configured(context.run.config.model).model.to(context.device)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in maps}
-    grid = context.run.spec.grid
-    with torch.no_grad(), context.autocast:
-        for first, (inputs, targets) in _numbered(sample, context):
-            fills = filling(inputs, grid, options.fill)
-            for place, target in enumerate(targets.tolist()):
-                probability = partial(_probability, target, model, context.independent)
-                for name, own in maps.items():
-                    pair = deletion_and_insertion(
-                        inputs[place],
-                        fills[place],
-                        own[first + place],
-                        grid,
-                        probability,
-                        options.steps,
-                    )
-                    found[name].append(pair)
-    return {name: np.array(pairs) for name, pairs in found.items()}
-
-
-def _numbered(sample: Sample, context: Context) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-    """Yield batches with the number of their first image."""
-    first = 0
-    for inputs, targets in batches(sample, context):
-        assert targets is not None  # checked before anything is computed
-        yield first, (inputs, targets)
-        first += len(inputs)
-
-
-def _probability(target: int, model: nn.Module, independent: bool, images: Tensor) -> Tensor:
-    logits = logits_of(model(images), model).float()
-    return (logits.sigmoid() if independent else logits.softmax(dim=1))[:, target]
+def _kept(run: Run, plan: Plan, unit: Unit) -> bool:
+    """Return whether a unit was computed, from all of its images."""
+    path = plan.path(run, unit, TALLY)
+    if not (run.exists(path) and run.exists(plan.path(run, unit, MAPS))):
+        return False
+    table = run.table(path)
+    return table.schema.equals(TALLY_SCHEMA) and UNREAD not in Tally.of(table).sums

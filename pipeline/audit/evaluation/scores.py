@@ -1,21 +1,31 @@
-"""Scores of maps: the mean over images with its interval, for all images and for each class."""
+"""Scores: sums of an evaluation, turned into means and rates with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from scipy.stats import t
 
+from pipeline.audit.evaluation.box_curves import (
+    LEVELS,
+    OVERLAPS,
+    THRESHOLDS,
+    max_box_accuracy,
+    pixel_average_precision,
+)
+from pipeline.audit.evaluation.metrics import METRICS, PXAP
+from pipeline.audit.evaluation.tally import ONE, Integer, Key, Tally
 from pipeline.audit.stats.intervals import Rate
-from pipeline.audit.text.numbers import figure
 
 EVALUATION_SCHEMA = pa.schema(
     [
         pa.field("map", pa.string(), nullable=False),
+        pa.field("layer", pa.int32()),
         pa.field("metric", pa.string(), nullable=False),
+        pa.field("fill", pa.string()),
         pa.field("label", pa.int32()),
         pa.field("images", pa.int64(), nullable=False),
         pa.field("mean", pa.float64(), nullable=False),
@@ -23,24 +33,13 @@ EVALUATION_SCHEMA = pa.schema(
         pa.field("high", pa.float64()),
     ]
 )
-"""``label`` is null for all images together; ``low`` and ``high`` are a 95 % interval of the mean,
-null of a single image."""
+"""``layer`` is null for the map accumulated over all layers, ``fill`` where nothing is hidden,
+``label`` for all images together; ``low`` and ``high`` are a 95 % interval of the mean, null of a
+single image."""
 
-METRICS = {
-    "rank_correlation": "rank correlation with occlusion",
-    "deletion": "deletion (low is good)",
-    "insertion": "insertion (high is good)",
-    "pointing": "pointing game",
-    "lift": "energy in boxes ÷ area",
-    "rank_accuracy": "relevance rank accuracy",
-    "auc": "AUC of cells in boxes",
-}
-"""Metric → heading, in the order of the table."""
-
-_PER_CLASS = "rank_correlation"
 _LEVEL = 0.975
 
-Float = NDArray[np.float64]
+Interval = tuple[float, float] | tuple[None, None]
 
 
 @dataclass(frozen=True)
@@ -48,97 +47,93 @@ class Score:
     """The mean of a metric over ``images``; the fields are those of :data:`EVALUATION_SCHEMA`."""
 
     map: str
+    layer: int | None
     metric: str
+    fill: str | None
     label: int | None
     images: int
     mean: float
     low: float | None
     high: float | None
 
-    def row(self) -> dict[str, Any]:
-        """Return a row of the table."""
-        return asdict(self)
 
+def scores_table(tally: Tally) -> pa.Table:
+    """Return the scores of summed images, by map, layer, metric, fill and label.
 
-def scores(name: str, values: Mapping[str, Float], labels: NDArray[np.int64]) -> list[Score]:
-    """Return the scores of one map: ``values`` are metric → (n,), NaN where undefined.
-
-    Of the rank correlation there is one for every class with two images, too.
+    Classes of a single image are left out.
     """
-    found = [_score(name, metric, None, own) for metric, own in values.items()]
-    for label in np.unique(labels[labels >= 0]).tolist():
-        own = values.get(_PER_CLASS, np.empty(0))
-        if len(own) and np.isfinite(own[labels == label]).sum() > 1:
-            found.append(_score(name, _PER_CLASS, label, own[labels == label]))
-    return [score for score in found if score is not None]
+    found = [_of_sums(key, values) for key, values in tally.sums.items() if key.fold < 0]
+    found = [score for score in found if score.label is None or score.images > 1]
+    found += _curves(tally)
+    rows = [asdict(score) for score in sorted(found, key=_order)]
+    return pa.Table.from_pylist(rows, schema=EVALUATION_SCHEMA)
 
 
-def _score(name: str, metric: str, label: int | None, values: Float) -> Score | None:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    mean = float(values.mean())
-    low, high = interval(values)
-    return Score(name, metric, label, len(values), mean, low, high)
+def _order(score: Score) -> tuple[Any, ...]:
+    def first(value: int | None) -> int:
+        return -1 if value is None else value
+
+    metric = list(METRICS).index(score.metric)
+    return first(score.label), score.map, first(score.layer), metric, score.fill or ""
 
 
-def interval(values: Float) -> tuple[float, float] | tuple[None, None]:
-    """Return a 95 % interval of the mean of n values: Wilson's of 0 and 1, else Student's.
+def _score(key: Key, images: int, mean: float, interval: Interval) -> Score:
+    layer = None if key.layer < 0 else key.layer
+    label = None if key.label < 0 else key.label
+    return Score(key.map, layer, key.metric, key.fill or None, label, images, mean, *interval)
 
-    None and None of a single value that is not 0 or 1.
+
+def _of_sums(key: Key, values: Integer) -> Score:
+    count, total, squares = (int(value) for value in values)
+    return _score(key, count, total / count / ONE, interval(count, total, squares, key.metric))
+
+
+def interval(count: int, total: int, squares: int, metric: str) -> Interval:
+    """Return a 95 % interval of the mean of ``count`` scores with these fixed-point sums.
+
+    Wilson's of a rate whose scores are all 0 or 1, else Student's; None and None of a single score
+    that is not 0 or 1.
     """
-    if np.isin(values, (0.0, 1.0)).all():
-        return Rate(int(values.sum()), len(values)).interval
-    if len(values) < 2:
+    if METRICS[metric].kind == "rate" and total == squares:  # x² = x for 0 and 1 alone
+        return Rate(total // ONE, count).interval
+    if count < 2:
         return None, None
-    half = float(t.ppf(_LEVEL, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
+    variance = max(0, count * squares * ONE - total * total) / (count * (count - 1) * ONE * ONE)
+    half = float(t.ppf(_LEVEL, count - 1)) * sqrt(variance / count)
+    mean = total / count / ONE
     return mean - half, mean + half
 
 
-def as_markdown(table: pa.Table) -> str:
-    """Return a table with a row for every map: occlusion, then the closest to it."""
-    rows = [row for row in table.to_pylist() if row["label"] is None]
-    metrics = [metric for metric in METRICS if any(row["metric"] == metric for row in rows)]
-    found = {(row["map"], row["metric"]): row for row in rows}
-    names = sorted({row["map"] for row in rows}, key=lambda name: _order(name, found))
-    lines = [
-        "| map | " + " | ".join(METRICS[metric] for metric in metrics) + " |",
-        "| --- |" + " --- |" * len(metrics),
-    ]
-    for name in names:
-        cells = [_cell(found.get((name, metric))) for metric in metrics]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _curves(tally: Tally) -> Iterator[Score]:
+    """Yield the scores that are computed from the counts of all images.
+
+    Their intervals are those of the delete-a-group jackknife: images are divided into folds by a
+    hash of their rows.
+    """
+    folds: dict[Key, list[Integer]] = {}
+    for key, values in sorted(tally.sums.items()):
+        if key.fold >= 0:
+            folds.setdefault(key._replace(fold=-1), []).append(values)
+    for key, parts in folds.items():
+        total = np.sum(parts, axis=0)
+        value, images = _curve(key.metric, total), int(total[0])
+        if np.isnan(value):
+            continue
+        without = np.array([_curve(key.metric, total - part) for part in parts])
+        yield _score(key, images, value, _jackknife(value, without[np.isfinite(without)]))
 
 
-def _order(name: str, found: Mapping[tuple[str, str], Mapping[str, Any]]) -> tuple[float, str]:
-    score = found.get((name, _PER_CLASS))
-    return (-2.0 if score is None else -score["mean"], name)
+def _curve(metric: str, values: Integer) -> float:
+    counts = values[1:]
+    if metric == PXAP:
+        return pixel_average_precision(counts.reshape(2, LEVELS))
+    return max_box_accuracy(counts.reshape(len(OVERLAPS), THRESHOLDS), int(values[0]))
 
 
-def _cell(score: Mapping[str, Any] | None) -> str:
-    if score is None:
-        return "–"
-    shown = figure(score["mean"])
-    if score["low"] is None:
-        return shown
-    return f"{shown} ({figure(score['low'])} to {figure(score['high'])})"
-
-
-def as_text(table: pa.Table) -> str:
-    """Return the same table in columns of equal width."""
-    lines = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in as_markdown(table).splitlines()
-    ]
-    del lines[1]
-    return "\n".join(_line(line, _widths(lines)) for line in lines)
-
-
-def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip()
+def _jackknife(value: float, without: np.ndarray[Any, np.dtype[np.float64]]) -> Interval:
+    groups = len(without)
+    if groups < 2:
+        return None, None
+    variance = (groups - 1) / groups * ((without - without.mean()) ** 2).sum()
+    half = float(t.ppf(_LEVEL, groups - 1) * np.sqrt(variance))
+    return max(0.0, value - half), min(1.0, value + half)
