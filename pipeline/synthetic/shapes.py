@@ -186,6 +186,11 @@ def _mask(size: int, outline: Points, hole: Points) -> Image.Image:
     return fine.reduce(_FINE)
 
 
+def plate_side(size: int) -> int:
+    """Return the side of a tag in pixels, of an image so wide."""
+    return max(5, size // 7) | 1
+
+
 def stamp_tag(
     image: Image.Image,
     hue: float,
@@ -195,7 +200,7 @@ def stamp_tag(
 ) -> tuple[int, int, int, int]:
     """Stamp a plate with a white cross ``offset`` (y, x) pixels from a corner; return its box."""
     size = image.width
-    side = max(5, size // 7) | 1
+    side = plate_side(size)
     y = offset[0] if corner[0] == "t" else size - offset[0] - side
     x = offset[1] if corner[1] == "l" else size - offset[1] - side
     glyph = np.empty((side, side, 3))
@@ -225,12 +230,13 @@ def write_shapes(
         boxes.append((file, *picture.box))
         if picture.tag:
             tagged.append((file, *picture.tag))
-    _write_table(written.boxes, boxes)
-    _write_table(written.tagged, tagged)
+    write_table(written.boxes, boxes)
+    write_table(written.tagged, tagged)
     return written
 
 
-def _write_table(path: Path, rows: Sequence[tuple[str | int, ...]]) -> None:
+def write_table(path: Path, rows: Sequence[tuple[str | int, ...]]) -> None:
+    """Write boxes (file, x0, y0, x1, y1) as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "x0", "y0", "x1", "y1"])
