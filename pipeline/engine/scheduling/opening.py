@@ -1,10 +1,13 @@
 """``Opening``: an engine that opens while the run is prepared."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from pipeline.engine.scheduling.interface import Engine
+
+_leaving: list[Future[None]] = []
+"""Engines that are still being closed: only one may be open in a process at a time."""
 
 
 class Opening:
@@ -26,6 +29,9 @@ class Opening:
             self._opened = self._thread.submit(self._open)
 
     def _open(self) -> Engine:
+        while _leaving:
+            wait(_leaving)
+            _leaving.pop()
         manager = self._make()
         engine = manager.__enter__()
         self._manager = manager
@@ -47,13 +53,26 @@ class Opening:
             self._manager.__exit__(None, None, None)
             self._manager = None
 
+    def leave(self) -> None:
+        """Close the engine once it is open, without waiting for it: the process ends after that."""
+        if self._opened is not None:
+            _leaving.append(self._thread.submit(self.close))
+
 
 @contextmanager
 def opening(manager: Callable[[], AbstractContextManager[Engine]]) -> Iterator[Opening]:
-    """Yield an engine that can be opened ahead; it is closed however the block ends."""
-    with ThreadPoolExecutor(1, thread_name_prefix="engine") as thread:
-        ahead = Opening(thread, manager)
-        try:
-            yield ahead
-        finally:
-            ahead.close()
+    """Yield an engine that can be opened ahead; it is closed however the block ends.
+
+    An error of the block is raised at once, also while the engine is still opening.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    ahead = Opening(thread, manager)
+    try:
+        yield ahead
+    except BaseException:
+        ahead.leave()
+        raise
+    else:
+        ahead.close()
+    finally:
+        thread.shutdown(wait=False)

@@ -59,12 +59,19 @@ def test_an_engine_that_nobody_needs_is_never_opened() -> None:
     assert not door.begun.is_set()
 
 
-def test_it_is_closed_when_the_preparation_fails_with_that_error() -> None:
-    door = Door()
-    door.allowed.set()
+def test_an_error_of_the_preparation_does_not_wait_for_the_engine_which_is_closed() -> None:
+    door, after = Door(), Door()
     with pytest.raises(ConfigError, match="no such model"):
         prepare_in_vain(door)
-    assert (door.opened, door.closed) == (1, 1)
+    assert door.begun.wait(CALM)
+    assert (door.opened, door.closed) == (0, 0)
+    with opening(after) as ahead:
+        ahead.begin()
+        after.allowed.set()
+        assert not after.begun.is_set(), "one engine at a time"
+        door.allowed.set()
+        ahead.engine()
+        assert (door.opened, door.closed, after.opened) == (1, 1, 1)
 
 
 def test_an_engine_that_cannot_be_opened_says_so_to_who_needs_it() -> None:
