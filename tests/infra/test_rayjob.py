@@ -117,6 +117,7 @@ def test_api_versions(documents):
 
 def test_the_entrypoint_is_a_command_of_ours(rayjob):
     entrypoint = rayjob["spec"]["entrypoint"]
+    assert shlex.split(entrypoint)[1] == "run", "everything from the flows to the report"
     assert str(parsed(entrypoint)["config"]) == shlex.split(entrypoint)[-1]
 
 

@@ -98,7 +98,7 @@ def job(tmp_path):
     )
     log = tmp_path / "log"
     deadline = time.monotonic() + 30
-    while not (log.exists() and "flowatlas flows" in log.read_text()):
+    while not (log.exists() and "flowatlas run" in log.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     yield process, log
@@ -115,7 +115,7 @@ def test_a_node_is_the_head_the_others_join_and_the_exit_code_is_the_drivers(job
     assert "--nodelist=node1 env -u RAY_ADDRESS ray start --head --block --port=24567" in called
     assert "--nodelist=node2 ray start --block --address=node1:24567" in called
     assert "--num-cpus=16 --num-gpus=4" in called
-    assert "flowatlas flows /shared/audit.yaml" in called
+    assert "flowatlas run /shared/audit.yaml" in called
     assert "scontrol requeue" not in called
 
 
