@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.console.command import run_command, say
+from pipeline.nouns import counted
 
 
 def aggregate(
@@ -61,7 +62,8 @@ def aggregate(
     seen = int((atlas.count > 0).sum())
     place = "/".join(["atlas", *filter(None, [name or by])])
     say(
-        f"atlas of {atlas.facts['images']:,} images in {seen:,} groups by {atlas.table}; "
+        f"atlas of {counted(atlas.facts['images'], 'image')} in {counted(seen, 'group')} by "
+        f"{atlas.table}; "
         f"{opened.uri.rstrip('/')}/{place}"
     )
 

@@ -7,9 +7,10 @@ import typer
 import yaml
 from rich.table import Table
 
-from pipeline.config import load_config
 from pipeline.console.command import console, errors, run_command, say
+from pipeline.console.configuration import place_of, read_configuration
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 if TYPE_CHECKING:
     from pipeline.engine.benchmark.result import Benchmark
@@ -29,14 +30,14 @@ _PARTS = {
 
 
 def benchmark(
-    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    config: Annotated[str, typer.Argument(help="A YAML configuration, or a run of it.")],
     seconds: Annotated[
         float,
         typer.Option(min=1, help="About how long to measure; starting and slow models add to it."),
     ] = 120,
     output: Annotated[
         Path | None,
-        typer.Option(help="Where the result goes; CONFIG with .benchmark.json if not given."),
+        typer.Option(help="Where the result goes; by default beside CONFIG, as .benchmark.json."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
@@ -44,8 +45,10 @@ def benchmark(
     from pipeline.engine.benchmark.result import place_beside
     from pipeline.engine.benchmark.run import benchmark as measure
 
-    settings = load_config(config)
-    place = output or place_beside(config)
+    settings, beside = read_configuration(config), place_of(config)
+    place = output or (None if beside is None else place_beside(beside))
+    if place is None:
+        raise ConfigError(f"{config} is in a store; give --output, a local file for the result")
     if not place.parent.is_dir():
         raise ConfigError(f"there is no folder {place.parent} for the result; give --output")
 
@@ -70,10 +73,10 @@ def _show(found: "Benchmark") -> None:
     """Print the tables and the recommended settings."""
     machine = found.machine
     gpus = f"{machine.gpus} × {machine.gpu}" if machine.gpus else "no GPU"
-    say(f"{machine.processor}, {machine.cpus} CPUs, {gpus}; {machine.versions}")
+    say(f"{machine.processor}, {counted(machine.cpus, 'CPU')}, {gpus}; {machine.versions}")
     say(
         f"{found.model}, {found.method}, {found.precision}, batch {found.batch_size}, "
-        f"{found.threads} thread{'s' * (found.threads != 1)} an actor\n"
+        f"{counted(found.threads, 'thread')} an actor\n"
     )
     console.print(_alone(found))
     say(f"matmul of large matrices: {found.matmul / 1e9:,.0f} GFLOP/s\n")
@@ -126,7 +129,7 @@ def _together(found: "Benchmark") -> Table:
         waited = spent.get("wait", 0.0) + spent.get("store", 0.0)
         whole = waited + sum(spent.get(stage, 0.0) for stage in ("compute", "measure", "assemble"))
         table.add_row(
-            f"{one.actors} actor{'s' * (one.actors != 1)}",
+            counted(one.actors, "actor"),
             f"{one.cpus_per_actor}",
             f"{one.gpus_per_actor:g}",
             one.readers,

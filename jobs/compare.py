@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.console.command import run_command, say, usage
+from pipeline.nouns import agreeing, counted
 
 if TYPE_CHECKING:
     from pipeline.store import Run
@@ -45,7 +46,7 @@ def compare(
     for sentence in headlines["sentence"].to_pylist()[:_SHOWN]:
         say(f"- {sentence}")
     classes = len(headlines) - headlines["class"].null_count
-    summary = f"{classes} class{'es' if classes != 1 else ''} differ{'' if classes != 1 else 's'}"
+    summary = f"{counted(classes, 'class')} {agreeing(classes, 'differs', 'differ')}"
     say(f"{summary}; all that was compared: {one.uri.rstrip('/')}/{path}")
     say(_shown_in(one, path))
     gate.check(headlines)

@@ -13,6 +13,7 @@ from jobs.run import explain
 from pipeline.config import load_config
 from pipeline.console.command import console, run_command, say
 from pipeline.console.engines import Local
+from pipeline.nouns import counted
 
 if TYPE_CHECKING:
     from pipeline.synthetic import Epoch, Recipe, ShapesSet, Tag, Trained
@@ -55,7 +56,7 @@ def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesS
     planted = "no tag"
     if tag:
         planted = f"a tag on {tag.share:.0%} of class “{shapes.classes[tag.label]}”"
-    say(f"{images:,} images in {len(shapes.classes)} classes, {planted}; {data}")
+    say(f"{counted(images, 'image')} in {counted(len(shapes.classes), 'class')}, {planted}; {data}")
     return shapes
 
 

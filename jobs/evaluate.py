@@ -7,6 +7,7 @@ import typer
 
 from pipeline.console.command import run_command, say, usage
 from pipeline.console.engines import Actors, Address, Local, chosen_engine
+from pipeline.nouns import part_of
 
 
 class Format(StrEnum):
@@ -84,7 +85,7 @@ def evaluate(
         typer.echo(sentence, err=True)
 
     def progress(done: int, units: int) -> None:
-        show(f"{done} of {units} units")
+        show(part_of(done, units, "unit"))
 
     with chosen_engine(address, actors, local) as engine:
         table = score(opened, engine, options, show, progress)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console.command import run_command, say
+from pipeline.nouns import counted
 
 
 class Tool(StrEnum):
@@ -35,7 +36,7 @@ def export(
             written, entry = export_virelay(opened, out, images, show), out / PROJECT
         else:
             written, entry = export_fiftyone(opened, out, images, show), out / SAMPLES
-    say(f"{written:,} images; {entry}")
+    say(f"{counted(written, 'image')}; {entry}")
 
 
 if __name__ == "__main__":

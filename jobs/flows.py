@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.config import RunConfig, load_config
+from pipeline.config import RunConfig
 from pipeline.console.command import console, run_command, say, terminable
-from pipeline.images.reasons import counted
+from pipeline.console.configuration import read_configuration
+from pipeline.images.reasons import listed
 
 if TYPE_CHECKING:
     from pipeline.engine import Failure, Started
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def flows(
-    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    config: Annotated[str, typer.Argument(help="A YAML configuration, or a run of it.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per event and nothing else.")
     ] = False,
 ) -> None:
     """Compute the attention flows of a whole dataset; run it again to resume."""
-    settings = load_config(config)
+    settings = read_configuration(config)
     if as_json:
         compute_as_json(settings)
     else:
@@ -72,7 +72,7 @@ def compute(config: RunConfig) -> None:
         finally:
             if progress.summary:
                 say(progress.summary)
-    reasons = counted(totals.reasons)
+    reasons = listed(totals.reasons)
     say(
         f"done: {totals.ok:,} {progress.noun} ok, {totals.quarantined:,} quarantined"
         f"{f' ({reasons})' if reasons else ''}; {config.run}"

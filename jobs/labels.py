@@ -8,7 +8,9 @@ import typer
 
 from pipeline.config import load_config
 from pipeline.console.command import run_command, say
+from pipeline.console.configuration import is_configuration
 from pipeline.errors import ConfigError
+from pipeline.nouns import part_of
 
 
 class By(StrEnum):
@@ -20,7 +22,7 @@ class By(StrEnum):
 
 
 def labels(
-    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    config: Annotated[str, typer.Argument(help="The run's YAML configuration.")],
     output: Annotated[
         Path | None, typer.Option(help="The file; CONFIG with .labels.json if not given.")
     ] = None,
@@ -36,8 +38,13 @@ def labels(
     """Write a mapping from the dataset's classes to the model's outputs, to edit and use."""
     from pipeline.engine import suggest_labels
 
+    if not is_configuration(config):
+        raise ConfigError(
+            f"{config} is not a .yaml file: labels are written for a configuration, before its "
+            "run, which keeps those that it began with"
+        )
     settings = load_config(config)
-    place = output or config.with_suffix(".labels.json")
+    place = output or Path(config).with_suffix(".labels.json")
     if place.exists() and not force:
         raise ConfigError(
             f"{place} exists; overwrite it with --force, or choose another with --output"
@@ -48,7 +55,7 @@ def labels(
     except OSError as error:
         raise ConfigError(f"cannot write {place}: {error.strerror}; give --output") from error
     left = len(suggested.labels) - suggested.filled
-    say(f"{place}: {suggested.filled:,} of {len(suggested.labels):,} classes filled in")
+    say(f"{place}: {part_of(suggested.filled, len(suggested.labels), 'class')} filled in")
     if left:
         say(f"{left:,} are null: set their output (close names are listed), or leave them out")
     say(f"then set dataset.labels: {place.name} in {config}")

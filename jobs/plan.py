@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from pipeline.config import RunConfig, load_config
+from pipeline.config import RunConfig
 from pipeline.console.command import console, run_command, say
+from pipeline.console.configuration import place_of, read_configuration
 from pipeline.errors import FlowatlasError
+from pipeline.nouns import counted
 
 if TYPE_CHECKING:
     from pipeline.engine import Measured, Plan
@@ -23,7 +24,7 @@ _QUICK = 16
 
 
 def plan(
-    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    config: Annotated[str, typer.Argument(help="A YAML configuration, or a run of it.")],
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that work in parallel.")] = None,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Actors that work in parallel, instead of --gpus.")
@@ -51,7 +52,7 @@ def plan(
     from pipeline.engine import check_fit, measure_run, measure_sample, plan_run, prepare
     from pipeline.files.places import free_bytes
 
-    settings = load_config(config)
+    settings = read_configuration(config)
     prepared = prepare(settings)
     measured = None
     if measure or like:
@@ -110,13 +111,14 @@ def plan(
 
 
 def _benchmarked(
-    path: Path, config: RunConfig, prepared: "Prepared"
+    given: str, config: RunConfig, prepared: "Prepared"
 ) -> tuple["Measured | None", str | None]:
     """Return what ``flowatlas benchmark`` measured with these settings, and where."""
     from pipeline.engine.benchmark.result import load_benchmark, place_beside
 
-    found = load_benchmark(path)
-    if found is None:
+    path = place_of(given)
+    found = None if path is None else load_benchmark(path)
+    if path is None or found is None:
         return None, None
     name, machine = place_beside(path).name, found.machine
     together = found.of(config, prepared.spec)
@@ -124,7 +126,8 @@ def _benchmarked(
         return None, f"{name} is of other settings: run flowatlas benchmark again to use it"
     gpus = f", {machine.gpus} × {machine.gpu}" if machine.gpus else ""
     return together.measured, (
-        f"from {name} of {found.made[:10]} ({machine.processor}, {machine.cpus} CPUs{gpus}); "
+        f"from {name} of {found.made[:10]} ({machine.processor}, "
+        f"{counted(machine.cpus, 'CPU')}{gpus}); "
         "--measure N measures here and now, --rate and --gpus are for another machine"
     )
 
@@ -140,7 +143,8 @@ def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, 
     except FlowatlasError as error:
         return None, f"unknown, for no image could be computed here: {error}; give --rate"
     return measured.images_per_second, (
-        f"of one worker on this machine, measured on {measured.rows:,} images; --measure N "
+        f"of one worker on this machine, measured on {counted(measured.rows, 'image')}; "
+        "--measure N "
         "measures more of them, --rate and --gpus are for another machine"
     )
 
@@ -171,7 +175,8 @@ def _screening(prepared: "Prepared", plan: "Plan") -> dict[str, Any] | None:
 
 
 def _screening_words(screening: dict[str, Any]) -> str:
-    words = f"at most {screening['passes']:,} forward passes for {screening['classes']:,} classes"
+    passes = counted(screening["passes"], "forward pass")
+    words = f"at most {passes} for {counted(screening['classes'], 'class')}"
     if screening["seconds"] is not None:
         words += f", {_time(screening['seconds'])} or less"
     return words if screening["cost"] is None else f"{words}, cost {screening['cost']:,.2f}"
@@ -189,11 +194,13 @@ def _workers(config: RunConfig, measured: "Measured | None") -> int:
 
 def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
     table = Table(show_header=False, box=None)
-    how = f"from {measured.rows:,} measured images" if measured else "estimated"
+    how = f"from {counted(measured.rows, 'measured image')}" if measured else "estimated"
     each = plan.total_bytes / plan.rows
     table.add_row("images", spec.counted.replace(" images", "", 1))
-    table.add_row("units", f"{plan.units:,} of {plan.unit_rows:,} rows")
-    table.add_row("maps", f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells")
+    table.add_row("units", f"{plan.units:,} of {counted(plan.unit_rows, 'row')}")
+    table.add_row(
+        "maps", f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells"
+    )
     table.add_row(
         "bytes",
         f"{_bytes(plan.total_bytes)} stored, {each:,.0f} per image ({_bytes(plan.map_bytes)} of "
@@ -206,7 +213,7 @@ def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
     if plan.seconds is not None:
         table.add_row(
             "time",
-            f"{_time(plan.seconds)} with {plan.workers} actor{'s' * (plan.workers != 1)} at "
+            f"{_time(plan.seconds)} with {counted(plan.workers, 'actor')} at "
             f"{plan.images_per_second:.3g} images/s each",
         )
     if plan.cost is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console.command import run_command, say, usage
+from pipeline.nouns import agreeing, part_of
 
 
 class Format(StrEnum):
@@ -79,7 +80,8 @@ def probe(
     with open_context(run, threads=threads) as context:
         found = test(change, images, context)
     table = found.table()
-    typer.echo(f"{change.description}: {found.moved} of {found.images} images move", err=True)
+    moved = part_of(found.moved, found.images, "image")
+    typer.echo(f"{change.description}: {moved} {agreeing(found.moved, 'moves', 'move')}", err=True)
     if output is Format.TEXT:
         lines = sentences(table)
         for line in lines:

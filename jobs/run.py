@@ -11,12 +11,17 @@ import yaml
 from jobs.flows import compute
 from pipeline.config import RunConfig, load_config
 from pipeline.console.command import console, run_command, say
+from pipeline.console.configuration import is_configuration, read_configuration
 from pipeline.errors import ConfigError
+from pipeline.store.objects import is_run
 
 
 def run(
     config: Annotated[
-        str, typer.Argument(help="A YAML configuration, or images: a folder, table, archive, URL.")
+        str,
+        typer.Argument(
+            help="A YAML configuration, a run of it, or images: a folder, table, archive, URL."
+        ),
     ],
     model: Annotated[
         str | None, typer.Option(help="The model's name in timm, if images are given.")
@@ -33,7 +38,7 @@ def run(
     Steps that are done are skipped. Given images instead of a configuration, a configuration is
     written next to the run, to be edited and used again.
     """
-    settings = load_config(_configuration(config, model, weights, output))
+    settings = _settings(config, model, weights, output)
     compute(settings)
     explain(settings)
 
@@ -67,16 +72,23 @@ def explain(settings: RunConfig) -> None:
     say(f"open {opened.uri.rstrip('/')}/report/index.html")
 
 
-def _configuration(given: str, model: str | None, weights: str | None, output: Path | None) -> Path:
-    """Return the given configuration file, or one written for the given images."""
-    if given.lower().endswith((".yaml", ".yml")):
+def _settings(given: str, model: str | None, weights: str | None, output: Path | None) -> RunConfig:
+    """Return the settings of a configuration or a run, or those written for given images."""
+    if is_configuration(given) or (model is None and is_run(given)):
         if model or weights or output:
             raise typer.BadParameter(
                 "--model, --weights and --output are for images; a configuration sets its own"
             )
-        return Path(given)
+        return read_configuration(given)
     if model is None:
-        raise typer.BadParameter(f"{given} is not a .yaml file; for images, add --model NAME")
+        raise typer.BadParameter(
+            f"{given} is neither a .yaml file nor a run; for images, add --model NAME"
+        )
+    return load_config(_write_configuration(given, model, weights, output))
+
+
+def _write_configuration(given: str, model: str, weights: str | None, output: Path | None) -> Path:
+    """Write a configuration for images, beside its run; return its path."""
     parts = [part for part in PurePosixPath(given).parts if part.strip("./\\:")]
     stem = "-".join(re.sub(r"[^\w.]+", "_", part) for part in [*parts[-2:], model])
     place = output or Path("runs") / stem

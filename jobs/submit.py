@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from pipeline.config import RunConfig, load_config
+from pipeline.config import RunConfig
 from pipeline.console.command import run_command, say
+from pipeline.console.configuration import read_configuration
 from pipeline.console.debug import debug
 from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.files.urls import is_url
@@ -35,7 +36,7 @@ _LOST_SECONDS = 300.0
 
 
 def submit(
-    config: Annotated[Path, typer.Argument(help="The run's YAML configuration.")],
+    config: Annotated[str, typer.Argument(help="A YAML configuration, or a run of it.")],
     address: Annotated[
         str,
         typer.Option(
@@ -51,7 +52,7 @@ def submit(
     ] = False,
 ) -> None:
     """Do what ``run`` does, on a Ray cluster as one job; submit it again to resume."""
-    settings = _for_the_cluster(load_config(config))
+    settings = _for_the_cluster(read_configuration(config))
     client = _connect(address)
     with tempfile.TemporaryDirectory() as folder:
         entrypoint = _stage(settings, Path(folder), code=not installed)

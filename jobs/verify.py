@@ -6,6 +6,7 @@ import typer
 
 from pipeline.console.command import run_command, say
 from pipeline.errors import RunIncomplete
+from pipeline.nouns import agreeing, part_of
 
 
 def verify(
@@ -22,11 +23,12 @@ def verify(
         say(f"unit {problem.unit}: {problem.what}")
     if result.problems:
         raise RunIncomplete(
-            f"{len(result.problems)} of {result.units} units are missing or damaged; "
+            f"{part_of(len(result.problems), result.units, 'unit')} "
+            f"{agreeing(len(result.problems), 'is', 'are')} missing or damaged; "
             "recompute exactly these with: flowatlas flows CONFIG"
         )
     how = "sizes and hashes" if deep else "sizes"
-    say(f"all {result.units} units are present with the right {how}")
+    say(f"{part_of(result.units, result.units, 'unit')} present with the right {how}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pipeline.audit.findings_table import CONFIRMATIONS, SANITY, SCREENING
 from pipeline.config import content_hash
 from pipeline.engine import Engine
 from pipeline.errors import FlowatlasError
+from pipeline.nouns import counted
 from pipeline.progress import Show, unseen
 from pipeline.store import Run
 from pipeline.store.layout import MANIFEST
@@ -71,7 +72,7 @@ def _audit(run: Run, _: OpenEngine, show: Show) -> str:
 
     audit(run, on_progress=show)
     findings = add_screened(run, with_verdicts=False)
-    return f"{findings.num_rows} finding{'s' * (findings.num_rows != 1)}"
+    return counted(findings.num_rows, "finding")
 
 
 def _baselines(run: Run, _: OpenEngine, show: Show) -> str:
@@ -90,7 +91,7 @@ def _screen(run: Run, open_engine: OpenEngine, show: Show) -> str:
     with open_engine() as engine:
         parts = screen(run, engine, on_progress=show)
     findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
-    return f"{parts.num_rows} parts tested to the end, {findings} of them shortcuts"
+    return f"{counted(parts.num_rows, 'part')} tested to the end, {findings} of them shortcuts"
 
 
 def _confirm(run: Run, open_engine: OpenEngine, show: Show) -> str:
@@ -101,7 +102,7 @@ def _confirm(run: Run, open_engine: OpenEngine, show: Show) -> str:
         verdicts = confirm(run, engine, on_progress=show)
     add_screened(run)
     tested = verdicts.num_rows
-    return f"{tested} place{'s' * (tested != 1)} tested" if tested else "no place to test"
+    return f"{counted(tested, 'place')} tested" if tested else "no place to test"
 
 
 def _report(run: Run, _: OpenEngine, show: Show) -> str:

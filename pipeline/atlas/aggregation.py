@@ -21,6 +21,7 @@ from pipeline.atlas.storage import checkpoint, layout, parquet
 from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
 from pipeline.atlas.storage.writer import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.nouns import counted
 from pipeline.progress import Progress, Show
 from pipeline.store import Run, Unit, valid_receipts
 
@@ -90,8 +91,9 @@ def aggregate(
     _check(tables, workers, k, where, by, per, name)
     if by is None and (lacking := [table for table in tables if table not in complete]):
         raise ConfigError(
-            f"{run.uri} explains {run.config.flow.target} outputs of images with several labels, "
-            f"and has no complete rows by {', '.join(lacking)}; choose {', '.join(complete)}"
+            f"{run.uri} explains, of images with several labels, outputs by "
+            f"{run.config.flow.target}, and has no complete rows by {', '.join(lacking)}; "
+            f"choose {', '.join(complete)}"
         )
     if target == "label":
         if name is None:
@@ -198,8 +200,9 @@ def _order(
     grouped = Tables((by,), run.spec.classes, by, tuple(sorted(values)), per)
     if grouped.cells > tasks.MOST_VALUES:
         raise ConfigError(
-            f"{len(values):,} values of {by} times {len(run.spec.classes):,} classes are more than "
-            f"{tasks.MOST_VALUES:,} groups; leave out per, or select images with where"
+            f"{counted(len(values), 'value')} of {by} times "
+            f"{counted(len(run.spec.classes), 'class')} are more than "
+            f"{counted(tasks.MOST_VALUES, 'group')}; leave out per, or select images with where"
         )
     return replace(order, tables=grouped)
 

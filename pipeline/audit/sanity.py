@@ -21,6 +21,7 @@ from pipeline.audit.sample import Sample, draw
 from pipeline.audit.text.numbers import figure
 from pipeline.engine.context import Context, load_configured, open_context, open_method
 from pipeline.errors import FlowatlasError
+from pipeline.nouns import counted
 from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
@@ -103,7 +104,7 @@ def _row(name: str, maps: Float, sample: Sample, flow_lift: float | None) -> dic
         "flow_box_lift": flow_lift,
         "passed": passed,
         "sentence": f"{BASELINES[name]}: rank correlation with the flow {shown}"
-        f"{verdict}{boxes} ({len(maps)} images).",
+        f"{verdict}{boxes} ({counted(len(maps), 'image')}).",
     }
 
 

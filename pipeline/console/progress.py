@@ -10,6 +10,7 @@ from rich.text import Text
 from pipeline.console.command import say
 from pipeline.console.rate import Rate, clock
 from pipeline.engine import Failure, Pace, Started
+from pipeline.nouns import counted, part_of
 from pipeline.store import Receipt
 
 LINE_SECONDS = 15.0
@@ -64,9 +65,9 @@ class FlowProgress:
         self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
         self._console.print(
-            f"{spec.counted} in {len(spec.units)} units{earlier}; "
-            f"{len(spec.layers)} layers of {spec.grid[0]}×{spec.grid[1]} cells; "
-            f"{started.workers} worker{'s' * (started.workers != 1)}",
+            f"{spec.counted} in {counted(len(spec.units), 'unit')}{earlier}; "
+            f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells; "
+            f"{counted(started.workers, 'worker')}",
             highlight=False,
         )
         for note in started.notes:
@@ -76,7 +77,8 @@ class FlowProgress:
             say(f"not used: {leftover}", self._console)
         if started.workers < started.wanted:
             self._console.print(
-                f"[yellow]the cluster has room for {started.workers} of {started.wanted} workers; "
+                "[yellow]the cluster has room for "
+                f"{part_of(started.workers, started.wanted, 'worker')}; "
                 "more nodes were requested and will be used when they join",
                 highlight=False,
             )

@@ -7,6 +7,7 @@ from pipeline.errors import ConfigError
 from pipeline.files.node_cache import local_copy
 from pipeline.models import Outputs, class_names
 from pipeline.models.outputs.output_names import IMAGENET_1K
+from pipeline.nouns import counted
 from pipeline.store import Run
 
 
@@ -60,7 +61,8 @@ def class_names_of(
         owner = "dataset.classes"
     if highest is not None and highest >= len(names):
         raise ConfigError(
-            f"the dataset has the label {highest}, but {owner} has only {len(names)} classes; "
+            f"the dataset has the label {highest}, but {owner} has only "
+            f"{counted(len(names), 'class')}; "
             "map the dataset's classes to the model's with dataset.labels"
         )
     if config.dataset.classes is not None or compared is not None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pipeline.errors import ConfigError
 from pipeline.images import Index
 from pipeline.models import Matching, Outputs, Vocabulary, order_is_clear
+from pipeline.nouns import agreeing, counted, part_of
 
 By = Literal["name", "number", "position", "mapping", "index", "dataset", "earlier"]
 
@@ -45,17 +46,18 @@ class Labelling:
         """Return in one line how many images have labels, and how these were assigned."""
         if not index.labelled:
             return "no labels"
-        images = f"{index.labelled:,} of {index.rows:,} images labelled"
+        images = f"{part_of(index.labelled, index.rows, 'image')} labelled"
         if index.images is not None:
             unknown = index.images - index.labelled
-            images = f"{index.images:,} images with {index.labels:,} labels"
+            images = f"{counted(index.images, 'image')} with {counted(index.labels or 0, 'label')}"
             images += f" ({unknown:,} unlabelled)" if unknown else ""
         matched = sum(output is not None for output in self.classes.values())
-        count = f"{matched:,} of {len(self.classes):,} classes"
+        count = part_of(matched, len(self.classes), "class")
         if self.by == "index" and not self.outputs.count:
             return f"{images} by index, 0 … {index.highest_label}: the model has no outputs"
         if self.by == "index":
-            return f"{images} by index, 0 … {index.highest_label} of {self.outputs.count:,} outputs"
+            outputs = counted(self.outputs.count, "output")
+            return f"{images} by index, 0 … {index.highest_label} of {outputs}"
         if self.by == "dataset":
             return f"{images}, in the dataset's own classes: the model has no outputs"
         if self.by == "earlier":
@@ -145,8 +147,9 @@ _WRITE = (
 
 def _unmatched(names: Sequence[str], outputs: Outputs, matching: Matching) -> str:
     parts = [
-        f"{len(matching.matched):,} of the dataset's {len(names):,} classes match an output of "
-        f"{outputs.owner} by name"
+        f"{len(matching.matched):,} of the dataset's {counted(len(names), 'class')} "
+        f"{agreeing(len(matching.matched), 'matches', 'match')} an output of {outputs.owner} by "
+        "name"
     ]
     if matching.matched:
         name, output = next(iter(matching.matched.items()))
@@ -179,7 +182,8 @@ def _joined(unknown: Sequence[str], outputs: Outputs) -> list[str]:
         for separator in _SEPARATORS:
             parts = [part.strip() for part in name.split(separator)]
             if len(parts) > 1 and all(len(vocabulary.candidates(part)) == 1 for part in parts):
-                return [f"if {name[:_LONGEST]!r} are {len(parts)} labels of one image, set "
+                return [f"if {name[:_LONGEST]!r} are {counted(len(parts), 'label')} of one "
+                        "image, set "
                         f"dataset.label_separator: {separator!r}"]  # fmt: skip
     return []
 
@@ -188,10 +192,11 @@ def _nameless(names: Sequence[str], outputs: Outputs) -> str:
     counts = (
         f"as many as {outputs.owner} has outputs, but the order of these names is in doubt"
         if len(names) == outputs.count
-        else f"but {outputs.owner} has {outputs.count:,} outputs"
+        else f"but {outputs.owner} has {counted(outputs.count, 'output')}"
     )
     return (
-        f"the dataset has {len(names):,} classes ({few(names)}), {counts}, and the outputs have "
+        f"the dataset has {counted(len(names), 'class')} ({few(names)}), {counts}, and the "
+        "outputs have "
         "no names: which class is which output? Name the outputs in their order with "
         f"dataset.classes, a text file of one name per line; or {_WRITE}"
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 _MOST = 1_000_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -29,7 +30,9 @@ def expand(pattern: str) -> list[str]:
     for choice in choices:
         count *= len(choice)
     if count > _MOST:
-        raise ConfigError(f"{pattern} names {count:,} files; give a prefix or a table instead")
+        raise ConfigError(
+            f"{pattern} names {counted(count, 'file')}; give a prefix or a table instead"
+        )
     return [_joined(pieces[::2], chosen) for chosen in product(*choices)]
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError, DatasetError, first_line
 from pipeline.files.braces import expand
 from pipeline.files.object_store import open_url
 from pipeline.files.urls import absolute, is_remote, local
+from pipeline.nouns import agreeing, part_of
 
 _PATTERN = re.compile(r"[*?\[{]")
 
@@ -52,8 +53,9 @@ def find_files(
         names = [name[len(root) + 1 :] for name in expand(source)]
         if absent := [name for name in names if name not in there]:
             raise DatasetError(
-                f"{len(absent)} of the {len(names)} files of {source} are missing, first "
-                f"{absent[0][:200]!r}; check the numbers in braces"
+                f"{part_of(len(absent), len(names), 'file')} of {source} "
+                f"{agreeing(len(absent), 'is', 'are')} missing, first {absent[0][:200]!r}; "
+                "check the numbers in braces"
             )
         return root, [there[name] for name in names]
     if pattern:

@@ -18,6 +18,7 @@ from pipeline.models import Anatomy, Layer
 from pipeline.models.sharing import of_this_thread
 from pipeline.models.structure.anatomy import Rows
 from pipeline.models.structure.attention_calls import AttentionCalls, Call
+from pipeline.nouns import counted
 
 SLAB = 2**23  # elements of attention in memory at a time on a CPU: 32 MiB of float32
 
@@ -150,7 +151,8 @@ def record(
     tokens = recorder.tokens
     if len(recorder.attentions) != len(anatomy.layers) or (anatomy.last and tokens is None):
         raise UnsupportedModel(
-            f"{anatomy.name} ran {len(recorder.attentions)} of its {len(anatomy.layers)} layers; "
+            f"{anatomy.name} ran {len(recorder.attentions)} of its "
+            f"{counted(len(anatomy.layers), 'layer')}; "
             "use a model that runs every block once"
         )
     for layer, attention in zip(anatomy.layers, recorder.attentions, strict=True):
@@ -166,7 +168,8 @@ def check_tokens(name: str, layer: Layer, attention: Attention, grid: tuple[int,
     """Refuse an attention whose keys are not all patches of the image."""
     if attention.key.shape[2] != layer.prefix + grid[0] * grid[1]:
         raise UnsupportedModel(
-            f"{name} attends to {attention.key.shape[2]} tokens in {layer.name} where its image "
+            f"{name} attends to {counted(attention.key.shape[2], 'token')} in {layer.name} "
+            "where its image "
             f"has {grid[0]} × {grid[1]} patches, so its keys are not the patches (windows, "
             "pooled or merged tokens); use flow.method input_gradient or activation"
         )

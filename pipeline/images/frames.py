@@ -8,6 +8,7 @@ from pipeline.images.fetch import Fetcher
 from pipeline.images.reasons import Unusable
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Box, Entry
+from pipeline.nouns import agreeing, counted
 
 LOOKED_AT = 16
 """Images: enough to see a mistake in the whole table, few enough for a plan."""
@@ -55,14 +56,16 @@ def check_frames(root: str, entries: Sequence[Entry], leftovers: Leftovers) -> N
                 example = example or f"{box} in {size[0]}×{size[1]} pixels of {entry.uri[:80]!r}"
     if len(seen) >= _ENOUGH and min(sides) > _MANY_PIXELS and _percentages(seen):
         raise DatasetError(
-            f"no corner of the first {boxes} boxes exceeds 100, though the images have at least "
-            f"{min(sides)} pixels a side, so these look like percentages; multiply x by the width "
-            "and y by the height of each image, divided by 100: boxes must be in pixels"
+            f"no corner of the first {counted(boxes, 'box')} exceeds 100, though the images have "
+            f"at least {counted(min(sides), 'pixel')} a side, so these look like percentages; "
+            "multiply x by the width and y by the height of each image, divided by 100: boxes "
+            "must be in pixels"
         )
     if 2 * far > boxes:
         raise DatasetError(
-            f"{far} of the first {boxes} boxes reach far beyond their images, e.g. {example}; "
-            "dataset.boxes must be two corners in pixels of the upright image"
+            f"{far} of the first {counted(boxes, 'box')} {agreeing(far, 'reaches', 'reach')} far "
+            f"beyond the image, e.g. {example}; dataset.boxes must be two corners in pixels of "
+            "the upright image"
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import ConfigError
 from pipeline.images.sources.source import Entry
+from pipeline.nouns import counted
 
 _SHOWN = 5
 
@@ -37,7 +38,8 @@ def one_label(entry: Entry) -> Entry:
     if len(labels) > 1:
         shown = ", ".join(map(str, labels[:_SHOWN])) + (", …" if len(labels) > _SHOWN else "")
         raise ConfigError(
-            f"{entry.uri[:200]!r} has {len(labels)} labels (outputs {shown}): if the model's "
+            f"{entry.uri[:200]!r} has {counted(len(labels), 'label')} (outputs {shown}): if the "
+            "model's "
             "outputs are independent, a sigmoid each, set model.output: sigmoid, and images are "
             "explained for each of their labels (see pipeline/images/README.md); if they are "
             "classes of one softmax, give every image one label"

@@ -47,7 +47,7 @@ def explain(reason: str) -> str:
     return known.sentence if isinstance(known, Reason) else ""
 
 
-def counted(reasons: Mapping[str, int]) -> str:
+def listed(reasons: Mapping[str, int]) -> str:
     """Return how often each reason was given, with the advice where an option helps."""
     counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
     advised = (Reason.UNSUPPORTED, Reason.BIT_DEPTH, Reason.BOMB)

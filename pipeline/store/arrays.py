@@ -15,6 +15,7 @@ from zarr.storage import WrapperStore
 
 from pipeline.files.object_store import repeated
 from pipeline.measures.heads import HEAD_STATISTICS
+from pipeline.nouns import counted
 from pipeline.store.layout import (
     DIMENSIONS,
     FEATURES,
@@ -117,7 +118,9 @@ def write_shards(
         merge a part into a shard without a word, and two writers of one shard lose rows.
     """
     if unit.lo % spec.unit_rows or len(unit) != min(spec.unit_rows, spec.rows - unit.lo):
-        raise ValueError(f"rows [{unit.lo}, {unit.hi}) are not one shard of {spec.unit_rows} rows")
+        raise ValueError(
+            f"rows [{unit.lo}, {unit.hi}) are not one shard of {counted(spec.unit_rows, 'row')}"
+        )
     contents = dict(arrays)
     for name in _SCALED.keys() & arrays.keys():
         maps = np.asarray(arrays[name], np.float32)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from pipeline.errors import QuarantineExceeded, RunConflict, RunIncomplete
-from pipeline.images.reasons import counted
+from pipeline.images.reasons import listed
+from pipeline.nouns import part_of
 from pipeline.store.changes import what_changed
 from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
@@ -242,7 +243,7 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
     missing = [unit.id for unit in spec.units if unit.id not in receipts]
     if missing:
         raise RunIncomplete(
-            f"{len(missing)} of {len(spec.units)} units are not done (first: {missing[0]}); "
+            f"{part_of(len(missing), len(spec.units), 'unit')} not done (first: {missing[0]}); "
             "run the same flowatlas flows command again"
         )
     ordered = [receipts[unit.id] for unit in spec.units]
@@ -259,7 +260,7 @@ def finalize(store: ObjectStore, spec: RunSpec, *, quarantine_limit: float) -> T
         raise QuarantineExceeded(
             f"{totals.quarantined} of {totals.rows} "
             f"{'rows' if spec.multi_label else 'images'} were quarantined "
-            f"({counted(totals.reasons)}), more than "
+            f"({listed(totals.reasons)}), more than "
             f"limits.quarantine = {quarantine_limit:g}; look at summary/*.parquet, then fix the "
             "dataset or raise the limit and run again"
         )

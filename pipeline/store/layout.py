@@ -29,6 +29,7 @@ import pyarrow as pa
 from pipeline.config import content_hash
 from pipeline.images import Leftover
 from pipeline.measures.heads import HEAD_STATISTICS
+from pipeline.nouns import counted
 
 FORMAT = 1
 
@@ -170,8 +171,8 @@ class RunSpec:
     def counted(self) -> str:
         """The number of images, and of rows where these differ, in words."""
         if self.images is None:
-            return f"{self.rows:,} images"
-        return f"{self.images:,} images in {self.rows:,} rows"
+            return counted(self.rows, "image")
+        return f"{counted(self.images, 'image')} in {counted(self.rows, 'row')}"
 
     @property
     def units(self) -> tuple[Unit, ...]:

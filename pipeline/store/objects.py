@@ -32,7 +32,7 @@ def open_store(uri: str, *, create: bool = False) -> ObjectStore:
         return open_prefix(uri, create=create)
     except FileNotFoundError as error:
         raise FlowatlasError(
-            f"there is no run at {plain(uri)}; compute it with: flowatlas flows CONFIG"
+            f"there is no run at {plain(uri)}; compute it with: flowatlas run CONFIG"
         ) from error
 
 

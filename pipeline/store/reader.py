@@ -14,6 +14,7 @@ from pipeline.config import RunConfig, load_config
 from pipeline.errors import RunIncomplete
 from pipeline.files.object_store import arrow_files
 from pipeline.files.urls import absolute
+from pipeline.nouns import counted
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
@@ -69,7 +70,7 @@ class Run:
         self.spec: RunSpec = load_spec(store)
 
     def __repr__(self) -> str:
-        return f"Run({self.uri!r}, {self.spec.counted}, {len(self.spec.layers)} layers)"
+        return f"Run({self.uri!r}, {self.spec.counted}, {counted(len(self.spec.layers), 'layer')})"
 
     @property
     def config(self) -> RunConfig:

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 from pipeline.synthetic.artefacts import plain
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -74,7 +75,9 @@ def choose_photographs(
             order = default_rng([len(found), len(chosen)]).permutation(len(found))
             chosen[place.name] = [found[number] for number in order[: training + held_out]]
     if len(chosen) < 2:
-        raise ConfigError(f"{folder} needs two folders with at least {training + 2} images each")
+        raise ConfigError(
+            f"{folder} needs two folders with at least {counted(training + 2, 'image')} each"
+        )
     names = tuple(chosen)
     return Photographs(
         classes=names,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.images.reasons import Reason, counted, explain
+from pipeline.images.reasons import Reason, explain, listed
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -31,8 +31,8 @@ def test_a_reason_of_another_version_is_shown_without_a_sentence() -> None:
 
 
 def test_a_count_names_the_option_that_a_reason_asks_for() -> None:
-    text = counted({"empty": 1200, "bit_depth": 3, "bomb": 1})
+    text = listed({"empty": 1200, "bit_depth": 3, "bomb": 1})
     assert text.startswith("1,200 empty, 3 bit_depth, 1 bomb; bit_depth: ")
     assert "dataset.bit_depth" in text
     assert "limits.max_pixels" in text
-    assert counted({}) == ""
+    assert listed({}) == ""

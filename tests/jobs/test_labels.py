@@ -32,7 +32,7 @@ def test_matches_are_filled_in_and_the_rest_is_left_to_choose(
     (tmp_path / "images/class_0").rename(tmp_path / "images/crane")
     with pytest.raises(ConfigError, match="flowatlas labels"):
         prepare(load_config(config))
-    labels(config)
+    labels(str(config))
     printed = capsys.readouterr().out
     assert "1 of 3 classes filled in" in printed
     assert "dataset.labels: run.labels.json" in printed
@@ -44,14 +44,14 @@ def test_matches_are_filled_in_and_the_rest_is_left_to_choose(
         "crane": {"output": None, "close": {"1": "crane", "2": "crane"}},
     }
     with pytest.raises(ConfigError, match="--force"):
-        labels(config)
+        labels(str(config))
     place.write_text(json.dumps(written | {"class_1": 1, "crane": {"output": 2}}))
     content = yaml.safe_load(config.read_text())
     content["dataset"]["labels"] = "run.labels.json"
     config.write_text(yaml.safe_dump(content))
     found = prepare(load_config(config))
     assert found.labelling.classes == {"class_1": 1, "class_2": 0, "crane": 2}
-    labels(config, force=True)
+    labels(str(config), force=True)
     assert json.loads(place.read_text()) == written
 
 
@@ -60,7 +60,7 @@ def test_classes_by_number_or_position(tmp_path: Path, by: By, ten: int | None) 
     config = _configured(tmp_path, None)
     for before, after in (("0", "1"), ("1", "10"), ("2", "2")):
         (tmp_path / f"images/class_{before}").rename(tmp_path / f"images/{after}")
-    labels(config, by=by, output=tmp_path / "l.json")
+    labels(str(config), by=by, output=tmp_path / "l.json")
     written = json.loads((tmp_path / "l.json").read_text())
     assert written["10"]["output"] == ten
     assert written["2"]["output"] == 2
@@ -70,7 +70,7 @@ def test_names_that_only_a_scan_finds(tmp_path: Path) -> None:
     config = _configured(tmp_path, "ant\nbee\ncat\n", "a.tar")
     members = [("1.png", b"x"), ("1.cls", b"bees"), ("2.png", b"x"), ("2.cls", b"Cat")]
     tar_of(tmp_path / "a.tar", members)
-    labels(config)
+    labels(str(config))
     written = json.loads((tmp_path / "run.labels.json").read_text())
     assert written == {
         "Cat": {"output": 2, "name": "cat"},
@@ -78,4 +78,9 @@ def test_names_that_only_a_scan_finds(tmp_path: Path) -> None:
     }
     tar_of(tmp_path / "a.tar", [("1.png", b"x"), ("1.cls", b"1")])
     with pytest.raises(ConfigError, match="class indices, not names"):
-        labels(config, force=True)
+        labels(str(config), force=True)
+
+
+def test_labels_of_a_run_are_fixed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="written for a configuration"):
+        labels(str(tmp_path))

@@ -27,7 +27,7 @@ def images(tmp_path: Path) -> Path:
     ("arguments", "message"),
     [
         (["audit.yaml", "--model", "vit"], "a configuration sets its own"),
-        (["shots"], "for images, add --model NAME"),
+        (["shots"], "neither a .yaml file nor a run; for images, add --model NAME"),
     ],
 )
 def test_images_and_configurations_are_not_mixed_up(arguments: list[str], message: str) -> None:

@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_an_intact_run_reports_what_was_checked(run: Path) -> None:
-    assert "all 5 units are present with the right sizes\n" in verify(str(run)).stdout
+    assert "5 of 5 units present with the right sizes\n" in verify(str(run)).stdout
     assert "the right sizes and hashes" in verify(str(run), "--deep").stdout
 
 

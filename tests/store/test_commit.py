@@ -124,7 +124,7 @@ def test_an_unfinished_run_is_not_finalised(tmp_path: Path) -> None:
     spec = spec_of()
     write_run(tmp_path, spec)
     (tmp_path / "receipts/00000003.json").unlink()
-    with pytest.raises(RunIncomplete, match=r"1 of 4 units are not done \(first: 3\)"):
+    with pytest.raises(RunIncomplete, match=r"1 of 4 units not done \(first: 3\)"):
         finalize(open_store(str(tmp_path)), spec, quarantine_limit=1)
     assert not (tmp_path / "_SUCCESS").exists()
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import DatasetError
+from pipeline.nouns import counted
 from pipeline.store.layout import Status
 
 TABLES: Mapping[str, str] = {"label": "label", "predicted": "pred", "outcome": "label"}
@@ -182,7 +183,7 @@ def _classes(part: pa.Table, name: str, classes: int) -> Integer:
     if len(values) and (values.max() >= classes or values.min() < -1):
         raise DatasetError(
             f"column {name} of the summary holds class {int(values.max())}, but the "
-            f"model has {classes} classes; map the labels with dataset.labels"
+            f"model has {counted(classes, 'class')}; map the labels with dataset.labels"
         )
     return values
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import FlowatlasError
+from pipeline.nouns import counted
 
 ONE = 1 << 32
 """Fixed-point unit: a value in [0, 1] is added as ``rint(value * ONE)``, so every sum is an
@@ -120,6 +121,6 @@ def _zeros(cells: int, shape: tuple[int, ...]) -> Integer:
 def _check(count: Integer) -> None:
     if count.size and int(count.max()) > COUNT_LIMIT:
         raise FlowatlasError(
-            f"a class has {int(count.max())} images, and exact sums hold {COUNT_LIMIT}; "
+            f"a class has {counted(int(count.max()), 'image')}, and exact sums hold {COUNT_LIMIT}; "
             "split the dataset into several runs"
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 
 def find_class(name: str | int, names: Sequence[str]) -> int:
@@ -24,5 +25,7 @@ def find_class(name: str | int, names: Sequence[str]) -> int:
         folded = {other.casefold(): other for other in names}
         close = get_close_matches(str(name).casefold(), folded, 3)
         hint = f"; did you mean {' or '.join(folded[key] for key in close)}?" if close else ""
-        raise ConfigError(f"there is no class {name!r}; the run has {len(names)} classes{hint}")
+        raise ConfigError(
+            f"there is no class {name!r}; the run has {counted(len(names), 'class')}{hint}"
+        )
     return number

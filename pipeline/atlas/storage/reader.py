@@ -18,6 +18,7 @@ from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.storage.class_names import find_class
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
 from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.nouns import counted
 from pipeline.store import Run
 
 Float = NDArray[np.float64]
@@ -61,7 +62,8 @@ class Atlas:
         self.rate = rate_of(run.spec, table)
 
     def __repr__(self) -> str:
-        return f"Atlas({self.table!r}, {len(self.names)} classes, {int(self.count.sum())} images)"
+        images = counted(int(self.count.sum()), "image")
+        return f"Atlas({self.table!r}, {counted(len(self.names), 'class')}, {images})"
 
     @property
     def classes(self) -> Integer:

@@ -10,6 +10,7 @@ from pipeline.audit.places import PLACES
 from pipeline.audit.stats.intervals import Rate
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import agreeing, counted
 
 _RATES = ("pasted", "rest", "mirrored", "random", "erased", "plain")
 _GAINS = ("paste_gain", "erase_gain")
@@ -80,7 +81,7 @@ def _pasting(confirmation: Confirmation, name: str) -> str:
     if not pasted.images:
         return "There was nothing to paste."
     cells = len(confirmation.suspect.cells)
-    patch = f"this patch ({cells} {'cell' if cells == 1 else 'cells'})"
+    patch = f"this patch ({counted(cells, 'cell')})"
     controls = [rate for rate in (confirmation.mirrored, confirmation.random) if rate.images]
     if not controls:
         control = "there was no control patch to compare with"
@@ -89,8 +90,8 @@ def _pasting(confirmation: Confirmation, name: str) -> str:
     else:
         control = f"control patches turned {' and '.join(percent(r.value) for r in controls)}"
     return (
-        f"Pasting {patch} onto {pasted.images:,} other images turned {_share(pasted)} of them "
-        f"into {name}; {control}."
+        f"Pasting {patch} onto {counted(pasted.images, 'other image')} turned "
+        f"{_share(pasted)} of them into {name}; {control}."
     )
 
 
@@ -100,9 +101,11 @@ def _erasing(confirmation: Confirmation) -> str:
         return "There was no image to erase it from."
     control = ""
     if plain.images:
-        control = f", and {_share(plain)} of {plain.images:,} images that do not look there"
+        others = f"{counted(plain.images, 'image')} that {agreeing(plain.images, 'does', 'do')} not"
+        control = f", and {_share(plain)} of {others} look there"
     return (
-        f"Erasing it changed the answer of {_share(erased)} of {erased.images:,} images that look "
+        f"Erasing it changed the answer of {_share(erased)} of "
+        f"{counted(erased.images, 'image')} that {agreeing(erased.images, 'looks', 'look')} "
         f"there{control}."
     )
 

@@ -20,6 +20,7 @@ from pipeline.audit.stats.beta_binomial import contrast_shares
 from pipeline.audit.stats.estimates import corner_statistics, estimate
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import agreeing, counted
 
 LEADS = 16
 """Most leads that are tested, the least likely by chance first; they share the error of one
@@ -66,7 +67,7 @@ def lead_finding(lead: Signal, tested: Confirmation, name: str, evidence: Eviden
 
     It is less severe than what counting proves: ``medium`` if its use is proven, else ``low``.
     """
-    place = lead.statistic.place
+    place, carriers = lead.statistic.place, round(lead.value * lead.images)
     return Finding(
         kind="lead",
         class_id=lead.class_id,
@@ -79,21 +80,22 @@ def lead_finding(lead: Signal, tested: Confirmation, name: str, evidence: Eviden
         effect=lead.effect,
         z=lead.z,
         images=lead.images,
-        carriers=round(lead.value * lead.images),
+        carriers=carriers,
         severity="medium" if tested.verdict == "used" else "low",
         sentence=_SENTENCE.format(
             name=quote(name),
             place=PLACES[place] if place else "",
-            carriers=round(lead.value * lead.images),
-            images=lead.images,
+            carriers=f"{carriers:,}",
+            images=counted(lead.images, "image"),
+            look=agreeing(carriers, "looks", "look"),
             expected=percent(lead.control),
         ),
-        evidence=evidence[: round(lead.value * lead.images)],
+        evidence=evidence[:carriers],
     )
 
 
 _SENTENCE = (
-    "{carriers} of {images} images of {name} look at the {place}: a quarter of their flow or more "
+    "{carriers} of {images} of {name} {look} at the {place}: a quarter of their flow or more "
     "is there, where {expected} would be expected. Too few to prove by counting, but pasting what "
     "several of them have there makes other images {name}; look at the images to see whether it is "
     "the object itself."

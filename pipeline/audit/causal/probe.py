@@ -18,6 +18,7 @@ from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
 from pipeline.engine.context import Context
 from pipeline.errors import ConfigError, FlowatlasError
+from pipeline.nouns import counted
 from pipeline.store import Run, Status
 
 LARGEST_Q = 0.05
@@ -147,10 +148,12 @@ def sentences(found: pa.Table) -> list[str]:
         name = quote(row["class_name"])
         if row["verdict"] == "gains":
             rate, of, q = _rate(row, "gained"), row["others"], row["q_gain"]
-            said.append(f"{rate} of {of} images of other classes become {name} (q = {q:.2g}).")
+            said.append(
+                f"{rate} of {counted(of, 'image')} of other classes become {name} (q = {q:.2g})."
+            )
         elif row["verdict"] == "loses":
             rate, of, q = _rate(row, "lost"), row["own"], row["q_loss"]
-            said.append(f"{rate} of {of} images of {name} stop being it (q = {q:.2g}).")
+            said.append(f"{rate} of {counted(of, 'image')} of {name} stop being it (q = {q:.2g}).")
     return said
 
 

@@ -24,6 +24,7 @@ from pipeline.audit.compare.shared_images import pair
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.text.quoting import quote
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 
@@ -153,4 +154,4 @@ def _contents(run: Run, name: str | None, atlas: Atlas) -> str:
     images, names = int(atlas.count.sum()), atlas.names
     of = f"the atlas {name} of {run.uri}" if name else run.uri
     classes = ", ".join(map(quote, names[:3])) + (", …" if len(names) > 3 else "")
-    return f"{of} has {images:,} image{'s' * (images != 1)} of {classes}"
+    return f"{of} has {counted(images, 'image')} of {classes}"

@@ -16,6 +16,7 @@ from pipeline.audit.stats.contrast import benjamini_hochberg
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.audit.text.numbers import figure, percent, rate
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import counted
 
 LEAST_PSI = 0.25
 """Population stability index from which a difference is reported."""
@@ -149,8 +150,8 @@ def _whole_row(
         "value": float(whole.means[0]),
         "control": float(whole.means[1]),
     }
-    plural = f"{whole.same.classes} {group}{'es' if group == 'class' else 's'}"
-    who = f"The whole, standardised to the same mix of {plural},"
+    mix = counted(whole.same.classes, group)
+    who = f"The whole, standardised to the same mix of {mix},"
     return _finish(row | _distances(item, whole.found, 0, q), whole.found.shift[0], who, names)
 
 
@@ -193,7 +194,8 @@ def _sentence(row: dict[str, Any], shift: float, who: str, names: tuple[str, str
         worth = f", the latter weighted and worth {row['other_effective']:.0f}"
     return (
         f"{who} differs in {what}: {change} (KS {rate(row['ks'])}, PSI {rate(row['psi'])}, "
-        f"q = {rate(row['q'])}, {row['images']} and {row['other_images']} images{worth})."
+        f"q = {rate(row['q'])}, {row['images']:,} and "
+        f"{counted(row['other_images'], 'image')}{worth})."
     )
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 from pipeline.atlas import Atlas
 from pipeline.atlas.filter import columns_of, parse
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 from pipeline.store import Run, Status
 
 
@@ -23,7 +24,8 @@ def require_disjoint(run: Run, one: Atlas, other: Atlas) -> None:
     """
     if one.facts["target"] == other.facts["target"] and (shared := _shared(run, one, other)):
         raise ConfigError(
-            f"the two atlases share {shared} images, so they are not two samples; aggregate "
+            f"the two atlases share {counted(shared, 'image')}, so they are not two samples; "
+            "aggregate "
             "one of the remaining images (--where 'not (…)') and compare with that"
         )
 

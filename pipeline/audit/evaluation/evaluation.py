@@ -18,6 +18,7 @@ from pipeline.engine import Engine, Job
 from pipeline.engine.context import Context, load_configured, open_context
 from pipeline.errors import FlowatlasError
 from pipeline.measures.boxes import TOLERANCE
+from pipeline.nouns import counted, part_of
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
@@ -77,7 +78,8 @@ def evaluate(
     tally = Tally.merged(Tally.of(run.table(plan.path(run, unit, TALLY))) for unit in plan.units)
     unread = tally.sums.pop(UNREAD, None)
     if unread is not None:
-        report(f"{int(unread[0])} of {len(plan.rows)} images cannot be read now and are left out")
+        gone = part_of(int(unread[0]), len(plan.rows), "image")
+        report(f"{gone} cannot be read now: left out")
     table = scores_table(tally)
     parts = [run.table(plan.path(run, unit, MAPS)) for unit in plan.units]
     run.write(IMAGES, parquet_bytes(images_table(pa.concat_tables(parts))))
@@ -103,9 +105,8 @@ def _plan(run: Run, options: Options, report: Report) -> Plan:
     hiding = len(rows) if options.hiding is None else min(options.hiding, len(rows))
     cells = run.spec.grid[0] * run.spec.grid[1]
     if hiding:
-        report(
-            f"occlusion: {hiding * cells * len(options.fills):,} forward passes for {hiding} images"
-        )
+        passes = counted(hiding * cells * len(options.fills), "forward pass")
+        report(f"occlusion: {passes} for {counted(hiding, 'image')}")
     return Plan(
         rows=tuple(rows),
         hiding=hiding,

@@ -14,6 +14,7 @@ from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
 from pipeline.audit.finding import Finding
 from pipeline.audit.multi_label.images import first_rows
 from pipeline.audit.text.numbers import percent
+from pipeline.nouns import agreeing, counted
 from pipeline.store import Run, Status
 
 ALIKE = {"brightness": 0.02, "contrast": 0.02, "sharpness": float(np.log(1.25))}
@@ -79,7 +80,7 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
             "medium",
             rows,
             groups,
-            "{images} images have a near duplicate in the dataset; they form {groups}.",
+            "{images} have a near duplicate in the dataset; they form {groups}.",
         )
     ]
     found += probable
@@ -91,7 +92,7 @@ def _of_hashes(table: pa.Table) -> list[Finding]:
                 "high",
                 rows,
                 mixed,
-                "{images} images in {groups} of near duplicates have different labels within "
+                "{images} in {groups} of near duplicates have different labels within "
                 "their group: a wrong label, or several things in view.",
             )
         )
@@ -115,7 +116,9 @@ def _of_groups(
         control=0.0,
         images=images,
         severity=severity,
-        sentence=sentence.format(images=images, groups=_groups(len(groups))),
+        sentence=sentence.format(
+            images=counted(images, "image"), groups=counted(len(groups), "group")
+        ),
         evidence=tuple((int(rows[i]), float(n)) for n, group in enumerate(groups) for i in group),
     )
 
@@ -147,7 +150,7 @@ def _probable(
             "low",
             rows,
             groups_of(np.asarray(left, np.int64)),
-            "{images} images are probably duplicates of another one that is softer or sharper; "
+            "{images} are probably duplicates of another one that is softer or sharper; "
             "they form {groups}.",
         )
     ]
@@ -228,7 +231,8 @@ def _quarantined(table: pa.Table) -> Finding | None:
         control=QUARANTINED,
         images=len(chosen),
         severity="medium",
-        sentence=f"{len(chosen)} images ({percent(share)}) could not be used and are quarantined.",
+        sentence=f"{counted(len(chosen), 'image')} ({percent(share)}) could not be used and "
+        f"{agreeing(len(chosen), 'is', 'are')} quarantined.",
         evidence=tuple((int(rows[i]), 1.0) for i in chosen),
     )
 
@@ -238,11 +242,7 @@ QUARANTINED = 0.05
 
 
 def _images(count: int) -> str:
-    return "1 image is" if count == 1 else f"{count} images are"
-
-
-def _groups(count: int) -> str:
-    return "1 group" if count == 1 else f"{count} groups"
+    return f"{counted(count, 'image')} {agreeing(count, 'is', 'are')}"
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:

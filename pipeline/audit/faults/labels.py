@@ -19,6 +19,7 @@ from scipy.stats import binom
 from pipeline.audit.finding import SHOWN, Finding
 from pipeline.audit.stats.intervals import Rate
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import counted
 from pipeline.store import Run, Status
 
 LEAST_IMAGES = 5
@@ -162,7 +163,7 @@ def find_label_faults(run: Run) -> list[Finding]:
 
 def label_sentence(fault: LabelFault, names: Sequence[str]) -> str:
     """Say what is wrong with the labels, with an example and the next step."""
-    accuracy = f"accuracy is {fault.accuracy:.1%} of {fault.images:,} images"
+    accuracy = f"accuracy is {fault.accuracy:.1%} of {counted(fault.images, 'image')}"
     chance = f"no better than chance ({fault.chance:.1%})" if fault.by_chance else ""
     step = "check which output each class is (dataset.labels, dataset.classes) before you read on"
     if not fault.moved:
@@ -175,13 +176,17 @@ def label_sentence(fault: LabelFault, names: Sequence[str]) -> str:
     example = f"{_all(one)} of {quote(names[one.label])} are predicted {quote(names[one.output])}"
     if other := by_label.get(one.output):
         example += f", and of {quote(names[other.label])} {quote(names[other.output])}"
-    more = f"; {len(fault.moved)} classes are affected" if len(fault.moved) > 2 else ""
+    more = f"; {counted(len(fault.moved), 'class')} are affected" if len(fault.moved) > 2 else ""
     rest = f"; {accuracy}, {chance}" if chance else f"; {accuracy}"
     return f"{looks}: {example}{more}{rest}; {step}."
 
 
 def _all(move: Moved) -> str:
-    return f"all {move.of} images" if move.images == move.of else f"{move.images} of {move.of}"
+    return (
+        f"all {counted(move.of, 'image')}"
+        if move.images == move.of
+        else f"{move.images} of {move.of}"
+    )
 
 
 def _pairs(batch: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

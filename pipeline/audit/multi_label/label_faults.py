@@ -17,6 +17,7 @@ from pipeline.audit.multi_label.images import labelled_images
 from pipeline.audit.multi_label.scores import LabelScores
 from pipeline.audit.text.numbers import figure
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import agreeing, counted
 from pipeline.store import Run
 
 LEAST_IMAGES = 5
@@ -120,7 +121,7 @@ def multi_label_sentence(
     fault: MultiLabelFault, scores: LabelScores, names: tuple[str, ...]
 ) -> str:
     """Say what is wrong with the labels, with an example and the next step."""
-    mean = f"the mean AUROC of {fault.labels} labels is {figure(fault.auroc)}"
+    mean = f"the mean AUROC of {counted(fault.labels, 'label')} is {figure(fault.auroc)}"
     chance = ", no better than chance (0.5)" if fault.by_chance else ""
     step = "check which output each class is (dataset.labels, dataset.classes) before you read on"
     if not fault.moved:
@@ -130,8 +131,8 @@ def multi_label_sentence(
     return (
         f"The label space looks permuted: images labelled {own} are separated by the output "
         f"{other} (AUROC {figure(scores.separation[label, output])}), not by their own "
-        f"({figure(scores.separation[label, label])}); {len(fault.moved)} labels are affected; "
-        f"{mean}{chance}; {step}."
+        f"({figure(scores.separation[label, label])}); {counted(len(fault.moved), 'label')} "
+        f"{agreeing(len(fault.moved), 'is', 'are')} affected; {mean}{chance}; {step}."
     )
 
 

@@ -10,6 +10,7 @@ from pipeline.audit.patterns.clustering import Cluster, ClusteredClass
 from pipeline.audit.shortcuts.detection import Q_LIMIT
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import part_of
 
 LEAST_IMAGES = 8
 LEAST_ERROR = 0.3
@@ -51,6 +52,7 @@ def _goes_wrong(own: ClusteredClass, cluster: Cluster) -> bool:
 
 def _finding(own: ClusteredClass, cluster: Cluster, name: str) -> Finding:
     inside, outside = own.rates(cluster)
+    wrong = round(inside * cluster.images)
     return Finding(
         kind="cluster",
         class_id=own.class_id,
@@ -62,7 +64,7 @@ def _finding(own: ClusteredClass, cluster: Cluster, name: str) -> Finding:
         q=cluster.q,
         images=cluster.images,
         severity="medium",
-        sentence=f"{round(inside * cluster.images)} of {cluster.images} images of {quote(name)} "
+        sentence=f"{part_of(wrong, cluster.images, 'image')} of {quote(name)} "
         f"that are looked at alike are wrong, {percent(outside)} of the other images of the "
         "class.",
         evidence=tuple((row, 1.0) for row in cluster.rows),

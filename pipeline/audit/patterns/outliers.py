@@ -10,6 +10,7 @@ from pipeline.audit.finding import SHOWN, Finding
 from pipeline.audit.patterns.clustering import ClusteredClass
 from pipeline.audit.text.numbers import figure
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import agreeing, counted
 
 FAR_OUT = 10.0
 """Robust z of an image's distance to its class from which it is an outlier."""
@@ -52,9 +53,10 @@ def _finding(own: ClusteredClass, far: NDArray[np.int64], name: str) -> Finding:
         z=z,
         images=len(far),
         severity="medium",
-        sentence=f"{len(far)} images of {quote(name)} are looked at unlike any other: their "
-        f"distance to the class is at least {figure(nearest)} (1 is the largest possible), its "
-        f"median {figure(middle)}.",
+        sentence=f"{counted(len(far), 'image')} of {quote(name)} "
+        f"{agreeing(len(far), 'is', 'are')} looked at unlike any other: the distance to the class "
+        f"is at least {figure(nearest)} (1 is the largest possible), its median "
+        f"{figure(middle)}.",
         evidence=tuple((int(own.rows[i]), float(own.distances[i])) for i in far),
     )
 

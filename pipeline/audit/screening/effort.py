@@ -6,6 +6,7 @@ from pipeline.audit.screening.examination import TRANSPLANTS
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.rounds import AGAIN, FIRST, SECOND
 from pipeline.audit.screening.selection import RECIPIENTS
+from pipeline.nouns import counted
 
 _LEAST_SECOND, _LEAST_LAST = 16, 8
 
@@ -36,10 +37,13 @@ class Effort:
     @property
     def sentence(self) -> str:
         """The same in words."""
-        left = f"; {self.too_small} have too few images that are right" if self.too_small else ""
+        left = ""
+        if self.too_small:
+            left = f"; {counted(self.too_small, 'class')} with too few images that are right"
         return (
-            f"{self.classes} classes × {len(PARTS)} parts{left}: at most {self.passes:,} forward "
-            f"passes; {self.second} parts of them in the second round, {self.last} in the last"
+            f"{counted(self.classes, 'class')} × {counted(len(PARTS), 'part')}{left}: at most "
+            f"{counted(self.passes, 'forward pass')}; {self.second:,} of the parts come to the "
+            f"second round, {self.last:,} to the last"
         )
 
 

@@ -11,6 +11,7 @@ from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.stats.intervals import Rate, difference
 from pipeline.audit.text.numbers import percent, rate
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import part_of
 
 RATES = ("pasted", "rest", "others", "mirrored", "random", "erased", "plain")
 _WHOLE = 0.8
@@ -112,7 +113,7 @@ def sentence(item: Judged, name: str) -> str:
     found = item.examined
     carriers, donors = len(found.carriers), len(found.carriers) + len(found.plain_rows)
     return (
-        f"The {PARTS[found.candidate.part].words} of {carriers} of {donors} images of "
+        f"The {PARTS[found.candidate.part].words} of {part_of(carriers, donors, 'image')} of "
         f"{quote(name)} turns {percent(found.pasted.value)} of images of other classes into "
         f"{quote(name)} when put onto them; that of its other images, which are recognised all the "
         f"same, {percent(found.others.value)}; that of images of other classes "

@@ -16,6 +16,7 @@ from pipeline.audit.shortcuts.detection import Q_LIMIT
 from pipeline.audit.stats.beta_binomial import LEAST_MEMBERS, Expected, expected_shares
 from pipeline.audit.stats.estimates import Estimates
 from pipeline.audit.text.numbers import percent
+from pipeline.nouns import counted
 
 REACH = "audit/reach.parquet"
 REACH_SCHEMA = pa.schema(
@@ -78,7 +79,7 @@ def sensitivity_sentence(table: pa.Table) -> str:
     known = np.isfinite(most)
     rest = f"in nine of ten {percent(most)}" if known else "in some, no number would be enough"
     return (
-        f"In half of the {table.num_rows:,} classes it would have been a finding if "
+        f"In half of the {counted(table.num_rows, 'class')} it would have been a finding if "
         f"{percent(half)} of their images had looked almost only at one corner"
         f"{f'; {rest}' if most > half else ', and in nine of ten'}."
     )

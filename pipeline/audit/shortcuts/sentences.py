@@ -12,15 +12,16 @@ from pipeline.audit.shortcuts.detection import Shortcut
 from pipeline.audit.stats.estimates import FAR, LOOKING
 from pipeline.audit.text.numbers import figure, percent
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import counted
 
 _COUNTED = {
-    FAR: "{carriers} of {of} images of {name} look almost only at the {place}: half of their flow "
+    FAR: "{carriers} of {of} of {name} look almost only at the {place}: half of their flow "
     "or more is there, as in {elsewhere} of all other images.",
-    LOOKING: "{carriers} of {of} images of {name} look at the {place}: a quarter of their flow or "
+    LOOKING: "{carriers} of {of} of {name} look at the {place}: a quarter of their flow or "
     "more is there, as in {elsewhere} of all other images.",
 }
 _AT_THE_BORDER = (
-    "{carriers} of {of} images of {name} look at the {place}: at least twice the flow of a uniform "
+    "{carriers} of {of} of {name} look at the {place}: at least twice the flow of a uniform "
     "map is there, as in {elsewhere} of all other images."
 )
 
@@ -54,12 +55,12 @@ def sentence(shortcut: Shortcut, names: Sequence[str], carriers: Carriers | None
     signal, place = shortcut.headline, shortcut.headline.statistic.place
     kind = "corner" if signal.statistic.kind == "border" else signal.statistic.kind
     template = _TEMPLATES[kind, signal.statistic.aspect]
-    counted = {}
+    numbers = {}
     if carriers is not None:
         template = _COUNTED.get(carriers.lift, _AT_THE_BORDER)
-        counted = {
+        numbers = {
             "carriers": f"{carriers.images:,}",
-            "of": f"{carriers.of:,}",
+            "of": counted(carriers.of, "image"),
             "elsewhere": percent(carriers.elsewhere),
         }
     text = template.format(
@@ -69,7 +70,7 @@ def sentence(shortcut: Shortcut, names: Sequence[str], carriers: Carriers | None
         control=figure(signal.control),
         share=percent(signal.value),
         expected=percent(signal.control),
-        **counted,
+        **numbers,
     )
     source = shortcut.source
     return text if source is None else text + _ECHO.format(source=quote(names[source]))

@@ -168,8 +168,9 @@ class Benchmark:
 
 
 def place_beside(config: Path) -> Path:
-    """Return where the result of a configuration's benchmark is."""
-    return config.with_suffix(SUFFIX)
+    """Return where the result of the benchmark of a configuration, or of a run, is."""
+    named = config.suffix.lower() in (".yaml", ".yml")
+    return config.with_suffix(SUFFIX) if named else config.with_name(config.name + SUFFIX)
 
 
 def load_benchmark(config: Path) -> Benchmark | None:

@@ -32,6 +32,7 @@ from pipeline.engine.preparation import prepare
 from pipeline.engine.reading.open import resolved
 from pipeline.engine.run import open_engine
 from pipeline.engine.scheduling.interface import Engine
+from pipeline.nouns import counted
 from pipeline.store import open_run
 
 _MOST_IMAGES = 512
@@ -231,7 +232,7 @@ class _Parts:
             batch = self._config.flow.batch_size
             least = 2 * batch * actors
             rows = max(least, round(seconds * guess * actors / batch) * batch)
-            shape = f"{actors} actor{'s' * (actors != 1)} of {threads} CPU{'s' * (threads != 1)}"
+            shape = f"{counted(actors, 'actor')} of {counted(threads, 'CPU')}"
             if found and least / (guess * actors) > _LATE * max(seconds, 1.0):
                 notes.append(f"{shape}: left out, a few batches take too long; raise --seconds")
                 continue

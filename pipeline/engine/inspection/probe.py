@@ -11,6 +11,7 @@ from pipeline.engine.references import References
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.heads import HEADS
 from pipeline.models import LoadedModel, check_logits
+from pipeline.nouns import counted
 
 _TRIED = ("daam", "naflow", "gradcam", "input_gradient")
 """Methods that explain a class, in order of preference."""
@@ -56,13 +57,15 @@ def probe(
     rows, cols = result.maps.shape[2:]
     if result.maps.shape[1] != len(result.layers):
         raise UnsupportedModel(
-            f"{config.flow.method} names {len(result.layers)} layers of {config.model.name} but "
-            f"returns {result.maps.shape[1]} maps; use another flow.method"
+            f"{config.flow.method} names {counted(len(result.layers), 'layer')} of "
+            f"{config.model.name} but "
+            f"returns {counted(result.maps.shape[1], 'map')}; use another flow.method"
         )
     outputs = result.logits.shape[1]
     if references is None and outputs not in (0, loaded.num_classes):
         raise UnsupportedModel(
-            f"{config.model.name} has {loaded.num_classes} classes but {outputs} outputs; "
+            f"{config.model.name} has {counted(loaded.num_classes, 'class')} but "
+            f"{counted(outputs, 'output')}; "
             "check model.options"
         )
     return Probe(

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 
+from pipeline.nouns import agreeing, part_of
 from pipeline.store import Receipt
 
 _READING = ("fetch", "decode", "transform")
@@ -85,7 +86,11 @@ class Pace:
     def _more_readers(self, busy: float) -> str:
         if self._threads < self._most:
             return f"raise cluster.cpus_per_actor to {self._enough(busy)}"
-        return f"all {self._threads} CPUs read already: a machine with more makes it faster"
+        return (
+            f"{part_of(self._threads, self._threads, 'CPU')} "
+            f"{agreeing(self._threads, 'reads', 'read')} already: a machine with more makes it "
+            "faster"
+        )
 
     def _enough(self, busy: float) -> int:
         """Return the threads that would read images as fast as they are computed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.engine.planning.measured import Measured
 from pipeline.engine.unit_size import bytes_per_image, head_bytes
 from pipeline.errors import ConfigError
+from pipeline.nouns import agreeing, counted
 from pipeline.store.layout import RunSpec
 
 PUTS_PER_SECOND = 3_500
@@ -151,7 +152,8 @@ def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None)
     """
     if plan.units < plan.workers:
         raise ConfigError(
-            f"{plan.units} units of {plan.unit_rows} rows cannot keep {plan.workers} actors busy; "
+            f"{counted(plan.units, 'unit')} of {counted(plan.unit_rows, 'row')} cannot keep "
+            f"{counted(plan.workers, 'actor')} busy; "
             f"set unit_rows to {max(1, plan.rows // (4 * plan.workers))} or use fewer actors"
         )
     if memory is not None and plan.worker_bytes > memory:
@@ -168,12 +170,13 @@ def check_fit(plan: Plan, *, memory: int | None = None, free: int | None = None)
     warnings = []
     if plan.units < 4 * plan.workers:
         warnings.append(
-            f"{plan.units} units keep {plan.workers} actors busy unevenly; set a smaller "
-            f"unit_rows, e.g. {max(1, plan.rows // (8 * plan.workers))}"
+            f"{counted(plan.units, 'unit')} {agreeing(plan.units, 'keeps', 'keep')} "
+            f"{counted(plan.workers, 'actor')} busy unevenly; set a smaller unit_rows, e.g. "
+            f"{max(1, plan.rows // (8 * plan.workers))}"
         )
     if plan.puts_per_second and plan.puts_per_second > PUTS_PER_SECOND:
         warnings.append(
-            f"{plan.puts_per_second:,.0f} objects are written per second, but S3 supports "
-            f"{PUTS_PER_SECOND:,} per prefix; set a larger unit_rows"
+            f"the rate of objects written is {plan.puts_per_second:,.0f} per second, but S3 "
+            f"supports {PUTS_PER_SECOND:,} per prefix; set a larger unit_rows"
         )
     return warnings

@@ -17,6 +17,7 @@ from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Job, R
 from pipeline.engine.scheduling.ledger import Ledger
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
+from pipeline.nouns import counted
 from pipeline.store import Unit
 
 _POLL_SECONDS = 1.0
@@ -115,8 +116,10 @@ class RayEngine:
             has, share = ray.cluster_resources(), self._share
             self._disconnect()
             raise ConfigError(
-                f"this machine has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, room "
-                f"for {room} actors of {share.cpus} CPUs and {share.gpus:g} GPUs, not {wanted}; "
+                f"this machine has {counted(has.get('CPU', 0), 'CPU')} and "
+                f"{counted(has.get('GPU', 0), 'GPU')}, room for {counted(room, 'actor')} of "
+                f"{counted(share.cpus, 'CPU')} and "
+                f"{counted(share.gpus, 'GPU')}, not {wanted}; "
                 "lower cluster.actors, cluster.cpus_per_actor or cluster.gpus_per_actor"
             )
 
@@ -188,7 +191,8 @@ class RayEngine:
         if waited > self._cluster.patience:
             raise UnitFailed(
                 f"for {waited:.0f} s there was no node with room for an actor of "
-                f"{self._share.cpus} CPUs and {self._share.gpus:g} GPUs; finished units are kept, "
+                f"{counted(self._share.cpus, 'CPU')} and {counted(self._share.gpus, 'GPU')}; "
+                "finished units are kept, "
                 "run the same command again when there is one"
             )
 
@@ -260,7 +264,8 @@ class RayEngine:
             slot.open(job)
         elif last:
             raise UnitFailed(
-                f"{slot.failures} workers in a row could not be started; the last error was "
+                f"{counted(slot.failures, 'worker')} in a row could not be started; the last "
+                "error was "
                 f"{type(cause).__name__}: {cause}"
             ) from cause
         else:

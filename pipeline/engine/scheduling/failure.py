@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipeline.errors import first_line
 from pipeline.files.urls import redacted
+from pipeline.nouns import counted
 from pipeline.store import Unit
 
 _log = logging.getLogger(__name__)
@@ -70,5 +71,5 @@ def _named(units: Sequence[Unit]) -> str:
     if len(units) == 1:
         return f"unit {units[0].id} (rows {units[0].lo} to {units[0].hi - 1})"
     if not units or len(units) > 3:
-        return f"{len(units)} units" if units else ""
+        return counted(len(units), "unit") if units else ""
     return f"units {', '.join(str(unit.id) for unit in units)}"

@@ -22,6 +22,7 @@ from pipeline.flows.flow import Flow, check_targets
 from pipeline.flows.transformer import TransformerMethod
 from pipeline.models.sharing import of_this_thread
 from pipeline.models.structure.logits import logits_of
+from pipeline.nouns import counted
 
 Value = Literal["rank", "logit"]
 
@@ -136,7 +137,8 @@ class Projection(TransformerMethod):
             logits = logits_of(self._model(images.detach()), self._model)
         if len(found) != len(self._anatomy.layers):
             raise UnsupportedModel(
-                f"{self._anatomy.name} ran {len(found)} of its {len(self._anatomy.layers)} layers; "
+                f"{self._anatomy.name} ran {len(found)} of its "
+                f"{counted(len(self._anatomy.layers), 'layer')}; "
                 "use a model that runs every block once"
             )
         return found, logits

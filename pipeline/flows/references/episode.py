@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from pipeline.nouns import counted
+
 
 def episode(
     labels: Tensor, n_way: int | None = None, k_shot: int | None = None, seed: int = 0
@@ -30,7 +32,7 @@ def episode(
     if n_way is not None:
         if not 1 <= n_way <= len(classes):
             raise ValueError(
-                f"n_way is {n_way}, but the references have {len(classes)} classes; "
+                f"n_way is {n_way}, but the references have {counted(len(classes), 'class')}; "
                 f"use 1 … {len(classes)}, or null for all"
             )
         order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(seed))
@@ -47,7 +49,8 @@ def _members(labels: Tensor, label: int, k_shot: int | None, seed: int) -> Tenso
         return members
     if k_shot > len(members):
         raise ValueError(
-            f"k_shot is {k_shot}, but class {label} has only {len(members)} reference images; "
+            f"k_shot is {k_shot}, but class {label} has only "
+            f"{counted(len(members), 'reference image')}; "
             "use a smaller k_shot, or more references"
         )
     # One seed per class, so that its images are the same whatever other classes are drawn.

@@ -12,6 +12,7 @@ from pipeline.files.urls import shown
 from pipeline.images.sources.labels import Labels, quoted, table_labels
 from pipeline.images.sources.leftovers import Leftovers
 from pipeline.images.sources.source import Box
+from pipeline.nouns import agreeing, counted
 
 _CORNERS = {
     "x0": ("x0", "xmin", "x_min", "left"),
@@ -93,7 +94,8 @@ class Boxes:
         if strangers:
             count = sum(hi - lo for lo, hi in map(self._range.__getitem__, strangers))
             raise DatasetError(
-                f"{count} boxes belong to {len(strangers)} files that are not in the dataset: "
+                f"{counted(count, 'box')} {agreeing(count, 'belongs', 'belong')} to "
+                f"{counted(len(strangers), 'file')} that the dataset does not have: "
                 f"{quoted(strangers)}; the URIs of dataset.boxes must be those of dataset.source"
             )
         if self._ignored:
@@ -148,7 +150,7 @@ def _placed(column: pa.ChunkedArray, root: Root, path: str) -> tuple[list[str], 
     """Return the distinct URIs as the index spells them, and which of them each row has."""
     encoded = column.combine_chunks().dictionary_encode()
     if encoded.null_count:
-        raise DatasetError(f"{path}: {encoded.null_count} boxes have no URI")
+        raise DatasetError(f"{path}: {counted(encoded.null_count, 'box')} without a URI")
     ids: dict[str, int] = {}
     codes = []
     for uri in encoded.dictionary.to_pylist():
@@ -169,11 +171,13 @@ def _numbers(column: pa.ChunkedArray, path: str) -> np.ndarray:
 def _check(corners: np.ndarray, path: str) -> None:
     unusable = int((~(np.abs(corners) < 1e9)).any(axis=1).sum())
     if unusable:
-        raise DatasetError(f"{path}: {unusable} boxes have corners that are missing or not finite")
+        raise DatasetError(
+            f"{path}: {counted(unusable, 'box')} with corners that are missing or not finite"
+        )
     reversed_ = int((corners[:, 2:] < corners[:, :2]).any(axis=1).sum())
     if reversed_:
         raise DatasetError(
-            f"{path}: {reversed_} boxes have x1 < x0 or y1 < y0; "
+            f"{path}: {counted(reversed_, 'box')} with x1 < x0 or y1 < y0; "
             "give two corners in pixels, not width and height"
         )
 

@@ -30,6 +30,7 @@ from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.splits import refuse_several_configs, split_of
 from pipeline.images.sources.webdataset import check_names
+from pipeline.nouns import counted
 
 SUFFIXES = (".parquet", ".pq")
 
@@ -145,7 +146,8 @@ class ParquetSource:
                 )
             if value >= len(names):
                 raise DatasetError(
-                    f"{file.uri} has the label {value}, but names only {len(names)} classes: "
+                    f"{file.uri} has the label {value}, but names only "
+                    f"{counted(len(names), 'class')}: "
                     f"{_few(names)}"
                 )
             if self.labels is None and names[value] not in first:

@@ -25,6 +25,7 @@ from pipeline.images.sources.labels import (
 from pipeline.images.sources.leftovers import Leftover, Leftovers
 from pipeline.images.sources.source import Entry
 from pipeline.images.sources.splits import split_of
+from pipeline.nouns import counted
 
 METADATA = "metadata"
 """Stem of the tables that Hugging Face's ImageFolder keeps next to its images."""
@@ -119,7 +120,7 @@ class TableSource:
                 "; some have backslashes, which are not path separators here" if backslashes else ""
             )
             raise DatasetError(
-                f"none of the {rows} files of {paths} exists below {self.root}{why}; "
+                f"none of the {counted(rows, 'file')} of {paths} exists below {self.root}{why}; "
                 "set dataset.root to the folder that its URIs are relative to"
             )
         self.boxes.finish(leftovers)

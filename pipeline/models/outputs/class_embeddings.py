@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 _SCALE = 100.0
 
@@ -70,7 +71,10 @@ def read_class_embeddings(path: Path) -> ClassEmbeddings:
             f"{where} must hold a float tensor embeddings (C, D) of at least two classes"
         )
     if classes and len(classes) != len(found):
-        raise ConfigError(f"{where} has {len(found)} embeddings but names {len(classes)} classes")
+        raise ConfigError(
+            f"{where} has {counted(len(found), 'embedding')} but names "
+            f"{counted(len(classes), 'class')}"
+        )
     if not found.isfinite().all() or not found.float().norm(dim=1).all():
         raise ConfigError(f"{where} holds embeddings that are zero or not finite")
     scale, bias = _number(tensors, "scale", where), _number(tensors, "bias", where)

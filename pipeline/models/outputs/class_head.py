@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.models.loading.load import LoadedModel
 from pipeline.models.outputs.class_embeddings import ClassEmbeddings, read_class_embeddings
 from pipeline.models.structure.logits import logits_of
+from pipeline.nouns import counted
 
 Output = Literal["auto", "softmax", "sigmoid", "embedding"]
 
@@ -82,7 +83,7 @@ def with_outputs(
     width = loaded.num_classes
     if output == "auto" and width > 1 and (loaded.embeds or _is_projection(name, width)):
         note = (
-            f"the {width} outputs of {name} are an image embedding (CLIP), not classes; "
+            f"the {counted(width, 'output')} of {name} are an image embedding (CLIP), not classes; "
             "model.class_embeddings names classes, model.output: softmax overrides"
         )
         return _embedding(replace(loaded, notes=(*loaded.notes, note)))

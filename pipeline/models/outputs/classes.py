@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 
 def class_names(spec: str | None, num_classes: int, more: bool = False) -> tuple[str, ...]:
@@ -37,13 +38,14 @@ def class_names(spec: str | None, num_classes: int, more: bool = False) -> tuple
         names = _read(Path(spec), num_classes, more)
     if len(names) < num_classes and more:
         raise ConfigError(
-            f"dataset.classes: {spec} names {len(names)} classes but the dataset has the label "
+            f"dataset.classes: {spec} names {counted(len(names), 'class')} but the dataset has "
+            "the label "
             f"{num_classes - 1}; give a file with more names, or null"
         )
     if len(names) != num_classes and not more:
         raise ConfigError(
-            f"dataset.classes: {spec} names {len(names)} classes but the model has "
-            f"{num_classes} outputs; give a file with {num_classes} names, or null"
+            f"dataset.classes: {spec} names {counted(len(names), 'class')} but the model has "
+            f"{counted(num_classes, 'output')}; give a file with {num_classes} names, or null"
         )
     return tuple(names)
 

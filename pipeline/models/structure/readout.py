@@ -16,6 +16,7 @@ from pipeline.models.structure.anatomy import Rows
 from pipeline.models.structure.attention_calls import AttentionCalls, Call, exploring
 from pipeline.models.structure.logits import gradients_of, logits_of
 from pipeline.models.structure.sight import Seen
+from pipeline.nouns import counted
 
 Spot = tuple[Seen, int, Any]
 """A call of attention, an image of the batch, and tokens."""
@@ -125,7 +126,7 @@ def _spoil(
         raise
     except Exception as error:  # of any model's own code
         raise UnsupportedModel(
-            f"{name} does not run on a batch of {len(noise)} images "
+            f"{name} does not run on a batch of {counted(len(noise), 'image')} "
             f"({_first_line(error)}); check the size of the images, or use another model"
         ) from error
     logits = logits_of(output, model)

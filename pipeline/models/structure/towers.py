@@ -18,6 +18,7 @@ from pipeline.models.structure.anatomy import Anatomy, Layer, Readout, Rows
 from pipeline.models.structure.layout import lies_on_image
 from pipeline.models.structure.readout import read_behind
 from pipeline.models.structure.sight import SAME, Seen, Sight, look
+from pipeline.nouns import counted
 
 
 def found_anatomy(model: nn.Module, images: Tensor) -> Anatomy:
@@ -114,7 +115,7 @@ def _check_patches(name: str, model: nn.Module, call: Seen, grid: tuple[int, int
     before = call.keys - grid[0] * grid[1]
     cells = None if call.places is None or before < 0 else call.places[:, before:]
     if cells is None or not lies_on_image(cells.view(2, 1, *grid)):
-        what = f"{call.keys} tokens" if call.places is not None else "parts of the image"
+        what = counted(call.keys, "token") if call.places is not None else "parts of the image"
         raise UnsupportedModel(
             f"{name} attends to {what} in {call.modules[-1]} where its image has "
             f"{grid[0]} × {grid[1]} patches, so its keys are not the patches (windows, pooled or "

@@ -128,7 +128,7 @@ async function list() {
   table.hidden = !lines.length;
   field("head").textContent = name === "confidence" ? "" : name;
   const last = Math.min(from + SHOWN, rows.length);
-  field("count").textContent = rows.length ? `${rows.length.toLocaleString("en")} images; ${from + 1} to ${last} are listed.` : "No image passes.";
+  field("count").textContent = rows.length ? `${rows.length.toLocaleString("en")} ${rows.length === 1 ? "image" : "images"}; ${from + 1} to ${last} are listed.` : "No image passes.";
   field("before").disabled = from === 0;
   field("after").disabled = last >= rows.length;
 }

@@ -10,6 +10,7 @@ from pipeline.atlas import Atlas
 from pipeline.audit.finding import SEVERITIES, Finding
 from pipeline.audit.text.numbers import percent
 from pipeline.audit.text.quoting import visible
+from pipeline.nouns import counted, part_of
 from pipeline.report.opening.confusions import Answers
 from pipeline.report.pages.labels import LabelLine
 from pipeline.report.pages.verdicts import Verdict, state_of
@@ -55,7 +56,8 @@ def works(answers: Answers, names: Sequence[str]) -> Statement:
     )
     parts = [
         Part(
-            f"The model {word}: {percent(accuracy)} of {answers.images:,} images are right; "
+            f"The model {word}: {percent(accuracy)} of {counted(answers.images, 'image')} are "
+            "right; "
             f"answers of the same frequencies, given at random, would be right in "
             f"{percent(chance)}. "
         )
@@ -67,7 +69,7 @@ def works(answers: Answers, names: Sequence[str]) -> Statement:
         start = "" if place else "Most often "
         end = "." if place == len(worst) - 1 else (" and " if place == len(worst) - 2 else ", ")
         parts += [
-            Part(f"{start}{item.images:,} of {item.of:,} images of "),
+            Part(f"{start}{part_of(item.images, item.of, 'image')} of "),
             Part(f"“{visible(names[item.label])}”", class_id=item.label),
             Part(f" are called “{visible(names[item.answer])}”{end}"),
         ]
@@ -84,7 +86,7 @@ def works_by_label(lines: Sequence[LabelLine]) -> Statement:
         return Statement("Does it work?", (Part("Unknown: no image has a label."),))
     mean = sum(line.average_precision or 0.0 for line in known) / len(known)
     chance = sum(line.labelled / line.images for line in known) / len(known)
-    many = f"{len(known):,} label{'s' * (len(known) != 1)}"
+    many = counted(len(known), "label")
     parts = [
         Part(
             f"The mean average precision of {many} is {percent(mean)}; scores given at random "
@@ -141,7 +143,7 @@ def suspicion(findings: Sequence[Finding], verdicts: Mapping[int, Verdict]) -> S
     severities = Counter(found.severity for found in findings)
     shares = [f"{severities[name]:,} {name}" for name in SEVERITIES if severities[name]]
     first = findings[0]
-    many = f"{len(findings):,} finding{'s' * (len(findings) != 1)} ({', '.join(shares)}"
+    many = f"{counted(len(findings), 'finding')} ({', '.join(shares)}"
     states = Counter(state_of(found, verdicts.get(found.number)) for found in findings)
     tested = [
         f"{states[key]:,} {words}"

@@ -6,6 +6,7 @@ from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import SANITY
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
+from pipeline.nouns import part_of
 from pipeline.report.pages.classes import ClassFacts
 from pipeline.report.pages.facts import RunFacts
 from pipeline.report.pages.verdicts import Verdict, state_of
@@ -25,12 +26,12 @@ def find_gaps(
     small = sum(fact.images - fact.no_mass < LEAST_IMAGES for fact in classes)
     if len(classes) - small < LEAST_CLASSES:
         yield (
-            f"Shortcuts: {len(classes) - small:,} of {len(classes):,} classes have "
+            f"Shortcuts: {part_of(len(classes) - small, len(classes), 'class')} have "
             f"{LEAST_IMAGES} images, and it takes {LEAST_CLASSES} to compare."
         )
     elif small:
         yield (
-            f"Shortcuts in {small:,} of {len(classes):,} classes: they have fewer than "
+            f"Shortcuts in {part_of(small, len(classes), 'class')}: they have fewer than "
             f"{LEAST_IMAGES} images."
         )
     if not any(column.startswith("box_") for column in run.summary().schema.names):

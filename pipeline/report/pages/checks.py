@@ -10,6 +10,7 @@ from pipeline.audit.sanity import BASELINES
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
+from pipeline.nouns import part_of
 from pipeline.report.pages.classes import ClassFacts
 from pipeline.report.pages.facts import RunFacts
 from pipeline.store import Run
@@ -36,7 +37,7 @@ def read_checks(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> t
     checks = [
         Check(
             "Quarantine",
-            f"{facts.quarantined:,} of {rows:,} images could not be used.",
+            f"{part_of(facts.quarantined, rows, 'image')} could not be used.",
             share <= MOST_QUARANTINED,
         ),
         Check(
@@ -47,7 +48,7 @@ def read_checks(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> t
         ),
         Check(
             "Comparison",
-            f"{judged:,} of {len(classes):,} classes have the {LEAST_IMAGES} images that a "
+            f"{part_of(judged, len(classes), 'class')} have the {LEAST_IMAGES} images that a "
             f"class needs to be compared; at least {LEAST_CLASSES} such classes are needed.",
             judged >= LEAST_CLASSES,
         ),

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.audit.multi_label.images import first_rows
 from pipeline.config import FlowConfig
+from pipeline.nouns import counted
 from pipeline.store import Run, Status
 
 _VAGUE = {"images", "data", "train", "val", "valid", "validation", "test", "labels", "index"}
@@ -81,7 +82,7 @@ def read_facts(run: Run) -> RunFacts:
             ("Method", f"{config.flow.method}, target {config.flow.target}"),
             (
                 "Stored as",
-                f"{config.flow.store}, {len(spec.layers)} layers × "
+                f"{config.flow.store}, {counted(len(spec.layers), 'layer')} × "
                 f"{spec.grid[0]} × {spec.grid[1]} cells",
             ),
             ("Configuration", spec.config_hash),

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.audit.text import numbers
+from pipeline.nouns import counted
 from pipeline.report.pages.verdicts import LEAD_RULE, RULE, SCREENED_RULE, STATES, state_of
 
 TABLE_ASSETS = ("images.css", "images.js")
@@ -85,6 +86,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "bound": bound,
+        "counted": counted,
         "integer": integer,
         "percent": percent,
         "figure": figure,

@@ -41,7 +41,7 @@ def test_the_shared_images_are_counted(run):
     expected = shared(run, 60, 128)
     with pytest.raises(ConfigError, match=f"share {expected} images"):
         require_disjoint(run, run.atlas("late"), run.atlas())
-    with pytest.raises(ConfigError, match="share 1 images"):
+    with pytest.raises(ConfigError, match="share 1 image"):
         require_disjoint(run, run.atlas("named"), run.atlas())
 
 

@@ -68,7 +68,7 @@ def test_no_more_cpus_are_proposed_than_there_are() -> None:
     assert sentence(2, cpus=64, **reading).endswith("raise cluster.cpus_per_actor to 40")
     assert sentence(2, cpus=8, **reading).endswith("raise cluster.cpus_per_actor to 8")
     full = sentence(8, cpus=8, **reading)
-    assert "all 8 CPUs read already" in full
+    assert "8 of 8 CPUs read already" in full
     assert "cpus_per_actor" not in full
 
 
@@ -135,7 +135,7 @@ def test_few_readers_and_a_model_that_is_faster_than_they(tmp_path: Path) -> Non
     large_images(tmp_path / "images")
     few, all_of_them = sentences(small_config(tmp_path), 1, cpus=(64, 1))
     assert re.match(r"decode-bound: \d+% of time waiting for images; raise cluster.cpus", few)
-    assert re.match(r"decode-bound: \d+% of time waiting .* all 1 CPUs read", all_of_them)
+    assert re.match(r"decode-bound: \d+% of time waiting .* 1 of 1 CPU reads already", all_of_them)
 
 
 def test_a_slow_store_of_results(tmp_path: Path, store: FaultyProxy) -> None:

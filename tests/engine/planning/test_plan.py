@@ -76,4 +76,4 @@ def test_uneven_or_tiny_units_give_warnings() -> None:
     plan = plan_run(spec_of(rows=50, unit_rows=16), batch_size=8, workers=2, images_per_second=1e4)
     uneven, many = check_fit(plan)
     assert "4 units keep 2 actors busy unevenly" in uneven
-    assert "6,250 objects are written per second" in many
+    assert "objects written is 6,250 per second" in many

@@ -62,9 +62,9 @@ def test_boxes_of_unknown_files_are_counted(tmp_path: Path) -> None:
     [
         ("a,1,2,x,4", "must be numbers"),
         ("a,1,2,,4", "must be numbers|missing or not finite"),
-        ("a,1,2,nan,4", "1 boxes have corners that are missing or not finite"),
-        ("a,1,2,inf,4", "1 boxes have corners that are missing or not finite"),
-        ("a,5,2,3,4", "1 boxes have x1 < x0"),
+        ("a,1,2,nan,4", "1 box with corners that are missing or not finite"),
+        ("a,1,2,inf,4", "1 box with corners that are missing or not finite"),
+        ("a,5,2,3,4", "1 box with x1 < x0"),
         ("../a,1,2,3,4", "'../a' is refused: it is outside"),
         (",1,2,3,4", "'' is refused: it is empty"),
     ],

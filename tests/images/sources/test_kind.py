@@ -56,7 +56,7 @@ def test_labels_and_boxes_come_along(images: Path, tmp_path: Path) -> None:
 def test_boxes_of_files_that_are_not_there_fail_the_index(images: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").write_text("path,x0,y0,x1,y1\n1.jpg,1,2,3,4\n")
     source = open_source(DatasetConfig(source=str(images), boxes=str(tmp_path / "boxes.csv")))
-    with pytest.raises(DatasetError, match=r"1 boxes belong to 1 files .*'1\.jpg'"):
+    with pytest.raises(DatasetError, match=r"1 box belongs to 1 file .*'1\.jpg'"):
         indexed(source)
 
 

@@ -71,7 +71,7 @@ def test_files_that_number_their_classes_otherwise_are_read_by_name(tmp_path: Pa
     [
         (("cat", "fox"), r"1\.parquet has the class 'fox'.*'cat', 'fox' instead of 'cat', 'dog'"),
         ((), r"'cat', 'dog', but 1\.parquet by numbers only"),
-        (("cat",), r"1\.parquet has the label 1, but names only 1 classes: 'cat'"),
+        (("cat",), r"1\.parquet has the label 1, but names only 1 class: 'cat'"),
     ],
 )
 def test_files_whose_classes_cannot_be_joined_are_refused(

@@ -44,7 +44,7 @@ def test_one_archive_is_a_dataset(archives: Path) -> None:
 
 
 def test_a_missing_archive_is_named(archives: Path) -> None:
-    with pytest.raises(DatasetError, match=r"1 of the 4 files .*val-000003\.tar"):
+    with pytest.raises(DatasetError, match=r"1 of 4 files .*val-000003\.tar"):
         open_source(DatasetConfig(source=f"{archives}/val-{{000000..000003}}.tar"))
     with pytest.raises(DatasetError, match=r"no \.tar file"):
         open_source(DatasetConfig(source=f"{archives}/train-*.tar"))

@@ -18,7 +18,7 @@ def test_imagenet():
 
 
 def test_imagenet_names_on_another_head_are_refused():
-    with pytest.raises(ConfigError, match="names 1000 classes but the model has 10 outputs"):
+    with pytest.raises(ConfigError, match="names 1,000 classes but the model has 10 outputs"):
         class_names("imagenet-1k", 10)
 
 
@@ -43,7 +43,7 @@ def test_files(tmp_path, file, content, wanted):
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("names.json", ["cat"], "names 1 classes but the model has 2"),
+        ("names.json", ["cat"], "names 1 class but the model has 2"),
         ("names.json", {"2": "cow"}, "has the key '2'"),
         ("names.json", {"cat": 0}, "has the key 'cat'"),
         ("names.json", "{", "cannot read"),
