@@ -127,7 +127,7 @@ def _together(found: "Benchmark") -> Table:
     for one in found.together:
         spent = one.measured.stages
         waited = spent.get("wait", 0.0) + spent.get("store", 0.0)
-        whole = waited + sum(spent.get(stage, 0.0) for stage in ("compute", "measure", "assemble"))
+        whole = waited + sum(spent.get(stage, 0.0) for stage in ("compute", "measure"))
         table.add_row(
             counted(one.actors, "actor"),
             f"{one.cpus_per_actor}",

@@ -1,31 +1,19 @@
-"""A batch of loaded images through flow and measures, and batches into a unit's data."""
+"""What the host makes of a computed batch, and of batches a unit's data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage
+from pipeline.engine.batch import IndexedImage, LoadedImage
 from pipeline.engine.context import Context
-from pipeline.engine.explain import Explained, explain
-from pipeline.engine.to_host import to_host
-from pipeline.engine.usage.clock import Clock
 from pipeline.images import Reason
-from pipeline.measures import (
-    judged,
-    measure,
-    measure_pixels,
-    perceptual_hash,
-    predictions,
-)
 from pipeline.store import RunSpec, Status, UnitData
-from pipeline.store.layout import HEADS, summary_schema
+from pipeline.store.layout import summary_schema
 
 Integers = NDArray[np.generic]
 Number = TypeVar("Number", bound=np.generic)
@@ -63,117 +51,34 @@ class ComputedBatch:
         )
 
 
-def compute_batch(batch: Sequence[LoadedImage], context: Context, clock: Clock) -> ComputedBatch:
-    """Run the model, its flow and the measures on one batch.
-
-    An image that could not be used stays in its place as zeros, so that the results of the other
-    images in the batch do not depend on it. An image with non-finite maps or logits is quarantined.
-    The time of the flow is added to ``clock`` as ``compute``.
-    """
-    shown = shown_on_device(batch, context.run.spec.input["size"], context.device)
-    inputs = context.transform.normalise(shown)
-    with clock("compute"):
-        explained = explain(batch, inputs, context)
-    return measure_batch(batch, shown, explained, context)
+_PER_IMAGE = ("maps", "label_maps", "features", "logits", "heads")
+"""What is stored of each image; zeros for quarantined ones."""
 
 
-def measure_batch(
-    batch: Sequence[LoadedImage], shown: Tensor, explained: Explained, context: Context
+def computed_batch(
+    batch: Sequence[LoadedImage],
+    found: Mapping[str, NDArray[Any]],
+    measures: Sequence[str],
+    context: Context,
 ) -> ComputedBatch:
-    """Measure the explained images of a batch and bring all of it to the host.
+    """Return a batch's results as they are stored, of what the host got from its device.
 
-    ``shown`` are the pixels (B, 3, H, W) uint8 on the device.
+    ``found`` and ``measures`` are those of :class:`pipeline.engine.step.program.Results`. An image
+    with non-finite maps or logits is quarantined.
     """
-    spec = context.run.spec
-    flow, label_maps = explained.flow, explained.label_maps
-    columns = {column.name for column in spec.columns}
-    boxes = _padded(batch, flow.target, context.device) if "box_area" in columns else None
-    measured = measure(flow, boxes, label_maps)
-    if spec.multi_label:  # rows that explain nothing
-        measured = {name: v.masked_fill(flow.target < 0, torch.nan) for name, v in measured.items()}
-    measured |= measure_pixels(shown)
-    found = to_host(_results(explained, measured, shown, context))
     reasons = _reasons(batch, found["finite"], context)
     bad = np.array([reason is not None for reason in reasons])
-    for name in _PER_IMAGE & found.keys():
-        found[name][bad] = 0
-    values = dict(zip(["confidence", "margin", *measured], found["floats"], strict=True))
+    stored = {name: found[name] for name in _PER_IMAGE if name in found}
+    for values in stored.values():
+        values[bad] = 0
+    columns = dict(zip(["confidence", "margin", *measures], found["floats"], strict=True))
     pred, target = found["integers"]
     return ComputedBatch(
         images=batch,
         reasons=reasons,
-        maps=found["maps"],
-        values=values | {"pred": pred, "target": target, "phash": found["phash"]},
-        label_maps=found.get("label_maps"),
-        features=found.get("features"),
-        logits=found.get("logits"),
-        heads=found.get("heads"),
+        values=columns | {"pred": pred, "target": target, "phash": found["phash"]},
+        **stored,
     )
-
-
-_PER_IMAGE = {"maps", "label_maps", "features", "logits", "heads"}
-"""What is stored of each image; zeros for quarantined ones."""
-
-
-def _results(
-    explained: Explained, measured: dict[str, Tensor], shown: Tensor, context: Context
-) -> dict[str, Tensor]:
-    """Return what the host gets of a batch; class -1 means none.
-
-    ``floats`` (2 + measures, B) begin with confidence and margin, ``integers`` (2, B) are
-    prediction and target, ``finite`` (B,) says whose maps and logits are.
-    """
-    flow = explained.flow
-    if context.run.spec.multi_label:
-        predicted = judged(flow.logits, flow.target, context.run.config.model.threshold)
-    else:
-        predicted = predictions(flow.logits, context.independent)
-    arrays = {
-        "maps": flow.maps,
-        "label_maps": explained.label_maps,
-        "features": explained.features,
-        "logits": flow.logits,
-    }
-    present = {name: values for name, values in arrays.items() if values is not None}
-    finite = [values.isfinite().flatten(1).all(1) for values in present.values()]
-    if not context.run.spec.multi_label:
-        del present["logits"]
-    if context.run.spec.heads:  # NaN where a layer has no such statistic, so not among the finite
-        present["heads"] = flow.extras[HEADS].half()
-    return present | {
-        "floats": torch.stack([predicted.confidence, predicted.margin, *measured.values()]),
-        "integers": torch.stack([predicted.pred, flow.target]).to(torch.int32),
-        "phash": perceptual_hash(shown),
-        "finite": torch.stack(finite).all(0),
-    }
-
-
-def shown_on_device(
-    batch: Sequence[LoadedImage], size: tuple[int, int], device: torch.device
-) -> Tensor:
-    """Return the pixels (B, 3, H, W) uint8, zeros for images that could not be used."""
-    if isinstance(batch, LoadedBatch) and batch.pixels is not None:
-        return torch.from_numpy(batch.pixels).to(device, non_blocking=True)
-    # From pinned memory a GPU copies them while the host continues.
-    pixels = torch.zeros(len(batch), 3, *size, dtype=torch.uint8, pin_memory=device.type == "cuda")
-    host = pixels.numpy()
-    for place, loaded in enumerate(batch):
-        if loaded.pixels is not None:
-            host[place] = loaded.pixels
-    return pixels.to(device, non_blocking=True)
-
-
-def _padded(batch: Sequence[LoadedImage], targets: Tensor, device: torch.device) -> Tensor:
-    """Return the boxes of a batch as (B, K, 4), padded with NaN."""
-    # A GPU would be waited for: its targets matter only where boxes have labels.
-    labelled = any(loaded.box_labels for loaded in batch)
-    outputs = targets.tolist() if labelled else [0] * len(batch)
-    shown = [loaded.boxes_of(output) for loaded, output in zip(batch, outputs, strict=True)]
-    most = max(1, *map(len, shown))
-    boxes = np.full((len(batch), most, 4), np.nan, np.float32)
-    for place, own in enumerate(shown):
-        boxes[place, : len(own)] = own
-    return torch.from_numpy(boxes).to(device)
 
 
 def _reasons(

@@ -1,6 +1,7 @@
 """What a worker keeps open: the model with its hooks, the input transform, the store."""
 
 import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pipeline.images import ImageReader, InputTransform
 from pipeline.models import (
     EmbeddingRecorder,
     LoadedModel,
+    half_weights,
     load_factory,
     load_model,
     recorded_embeddings,
@@ -32,6 +34,8 @@ from pipeline.models import (
 from pipeline.store import Run
 from pipeline.store.crops import image_reader
 from pipeline.store.reader import open_run
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Context:
     def transform(self) -> InputTransform:
         """The model's input transform."""
         return self.images.transform
+
+    @property
+    def measures_boxes(self) -> bool:
+        """Whether the run has measures of boxes."""
+        return any(column.name == "box_area" for column in self.run.spec.columns)
 
     @property
     def autocast(self) -> torch.autocast:
@@ -115,6 +124,29 @@ def open_context(uri: str, *, threads: int, heads: bool = False) -> Iterator[Con
             independent=loaded.independent and references is None,
             launches=launches_of(place),
         )
+
+
+def round_weights(context: Context) -> None:
+    """Round weights once that autocast would round for every batch, where that gives the same.
+
+    The model can then only be used under the context's autocast.
+    """
+    precision = context.run.config.flow.precision
+    if precision == "float32":
+        return
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, *context.transform.size, generator=random).to(context.device)
+
+    def call() -> tuple[torch.Tensor, torch.Tensor]:
+        with context.autocast:
+            flow = context.flow(images)
+        return flow.maps, flow.logits
+
+    try:
+        rounded = half_weights(context.model, getattr(torch, precision), call)
+    except ValueError:  # a method that needs more than images
+        rounded = False
+    _log.info("weights are rounded to %s: %s", precision, "once" if rounded else "by autocast")
 
 
 def _weights(model: ModelConfig) -> str:

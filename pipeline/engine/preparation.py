@@ -71,7 +71,11 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
     image_bytes = bytes_per_image(
         len(model.layers), model.grid, config.flow.store, flows=1 + both, channels=floats
     ) + head_bytes(len(model.head_layers), model.heads)
-    unit_rows = config.unit_rows or choose_unit_rows(index.rows, image_bytes)
+    unit_rows = config.unit_rows or (
+        choose_unit_rows(index.rows, image_bytes, config.flow.batch_size)
+        if begun is None
+        else begun.unit_rows
+    )
     spec = RunSpec(
         config=config.identity(),
         config_hash=config.hash(),

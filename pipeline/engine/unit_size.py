@@ -22,13 +22,15 @@ def head_bytes(layers: int, heads: int) -> int:
     return 2 * layers * heads * len(HEAD_STATISTICS)
 
 
-def choose_unit_rows(rows: int, image_bytes: int) -> int:
+def choose_unit_rows(rows: int, image_bytes: int, batch: int = 1) -> int:
     """Return the rows of a unit: a power of two near 128 MiB of maps.
 
     Halved until the run has at least 512 units, so that many actors share the work evenly and
-    little is lost when one dies, but never below 64 rows. Depends only on the data.
+    little is lost when one dies, but never below 64 rows, nor below a batch, which would be cut.
+    Depends only on data and batch size.
     """
+    least = max(MIN_UNIT_ROWS, 1 << (batch - 1).bit_length())
     unit_rows = 1 << max(0, math.floor(math.log2(SHARD_BYTES / image_bytes)))
-    while unit_rows > MIN_UNIT_ROWS and math.ceil(rows / unit_rows) < MIN_UNITS:
+    while unit_rows > least and math.ceil(rows / unit_rows) < MIN_UNITS:
         unit_rows //= 2
-    return max(unit_rows, MIN_UNIT_ROWS)
+    return max(unit_rows, least)

@@ -1,22 +1,24 @@
 """One unit: fetch, decode, transform; flow, measure; commit. Independent of Ray."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.config import ReadersKind
 from pipeline.engine.batch import indexed_images
 from pipeline.engine.compute import assemble
-from pipeline.engine.context import Context, open_context
-from pipeline.engine.micro_batches import MicroBatches
+from pipeline.engine.context import Context, open_context, round_weights
 from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead, Readers
 from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
+from pipeline.engine.step.micro_batches import MicroBatches
+from pipeline.engine.step.step import Pending
 from pipeline.engine.usage.clock import Clock, Spans
+from pipeline.engine.usage.launches import Settle
 from pipeline.engine.usage.peak_memory import peak_resident
-from pipeline.store import Receipt, UnitData, commit_unit
+from pipeline.store import Receipt, commit_unit
 from pipeline.store.reader import open_run
 
 
@@ -31,10 +33,14 @@ class PendingUnit:
 
 @dataclass(frozen=True)
 class Computed:
-    """A unit that has waited for its commit since ``since`` (``time.perf_counter``)."""
+    """A unit whose batches have begun, and which has waited for its commit since ``since``.
+
+    ``since`` is of ``time.perf_counter``. On a GPU some batches may still be computed.
+    """
 
     attempt: Attempt
-    data: UnitData
+    batches: Sequence[Pending]
+    launches: Settle
     clock: Clock
     since: float
 
@@ -43,19 +49,20 @@ class FlowWorker:
     """Turns units of a run into receipts; see :class:`pipeline.engine.scheduling.interface.Worker`.
 
     A unit gives the same bytes on any worker, in any attempt, whatever other units are computed.
-    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all readers;
-    ``store`` (the computing thread waits for an earlier unit's commit), ``wait`` (for images),
-    ``compute``, ``measure``, ``memory`` (batches that did not fit, where there were some) and
-    ``assemble`` in sequence; then ``queue`` (waiting for the previous commit) and ``commit``, while
-    the next unit is computed. On a GPU also ``launch`` and ``device``: see
-    :mod:`pipeline.engine.usage.launches`.
+    Seconds in its receipt: ``fetch``, ``decode`` and ``transform`` summed over all readers; in
+    sequence ``store`` (the computing thread waits for an earlier unit's commit), ``wait`` (for
+    images), ``compute``, ``measure``, ``memory`` (batches that did not fit, where there were some);
+    then, while the next unit is computed, ``queue`` (waiting for the previous commit), ``assemble``
+    and ``commit``. A GPU goes on with the next unit meanwhile, so that ``compute`` is the time in
+    which it was called or waited for; see also :mod:`pipeline.engine.usage.launches`, and
+    :class:`pipeline.engine.step.step.Step` for ``capture``, ``replay`` and ``eager``.
     """
 
     def __init__(self, context: Context, readers: Readers) -> None:
         self._context, self._readers = context, readers
         self._config = context.run.config
         self._micro_batches = MicroBatches(context)
-        self._commits = Spans()
+        self._commits, self._results = Spans(), Spans()
         self._free_since: float | None = None
 
     def read(self, attempt: Attempt) -> PendingUnit:
@@ -69,24 +76,27 @@ class FlowWorker:
 
     def compute(self, pending: PendingUnit) -> Computed:
         """Run model, flow and measures over the batches as they arrive."""
-        clock, computed, done = pending.clock, [], 0
+        clock, done = pending.clock, 0
+        begun: list[Pending] = []
         now = time.perf_counter()
-        clock.add("store", self._commits.within(self._free_since or now, now))
+        before = self._free_since or now
+        clock.add("store", self._commits.within(before, now))
+        clock.add("compute", self._results.within(before, now))
         try:
             while True:
                 with clock("wait"):
                     batch = next(pending.batches, None)
                 if batch is None:
                     break
-                computed += self._micro_batches.compute(batch, clock, self._full(done))
+                begun += self._micro_batches.begin(batch, clock, self._full(done))
                 done += len(batch)
+                with clock("compute"):  # the pixels' memory is given back
+                    self._micro_batches.uploaded()
         finally:
             pending.batches.close()
-        with clock("assemble"):
-            data = assemble(computed, self._context.run.spec)
-        self._context.launches.settle(clock)
         self._free_since = time.perf_counter()
-        return Computed(pending.attempt, data, clock, self._free_since)
+        launches = self._context.launches.taken()
+        return Computed(pending.attempt, begun, launches, clock, self._free_since)
 
     def _full(self, done: int) -> int:
         """Return how many images a batch has that begins behind ``done`` of them in a full unit."""
@@ -94,15 +104,20 @@ class FlowWorker:
         return min(self._config.flow.batch_size, min(spec.unit_rows, spec.rows) - done)
 
     def commit(self, computed: Computed) -> Receipt:
-        """Store the unit, its receipt last."""
+        """Store the unit once its results are there, its receipt last."""
         clock, attempt, run = computed.clock, computed.attempt, self._context.run
         clock.add("queue", time.perf_counter() - computed.since)
+        with self._results():
+            batches = [batch.result() for batch in computed.batches]
+            computed.launches(clock)
         with self._commits():
+            with clock("assemble"):
+                data = assemble(batches, run.spec)
             return commit_unit(
                 run.store,
                 run.spec,
                 attempt.unit,
-                computed.data,
+                data,
                 attempt=attempt.number,
                 seconds=clock.seconds,
                 memory=peak_resident() + self._readers.memory,
@@ -119,4 +134,5 @@ def open_flows(uri: str, threads: int, readers: ReadersKind = "auto") -> Iterato
         open_readers(open_run(uri), threads, readers) as reading,  # they start meanwhile
         open_context(uri, threads=threads, heads=True) as context,
     ):
+        round_weights(context)
         yield FlowWorker(context, reading)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,10 +143,7 @@ class InputTransform:
         """Return (x / 255 − mean) / std of uint8 (B, 3, H, W) as float32 on the same device."""
         import torch  # here, as reading a run does not need it (half a gigabyte)
 
-        mean, std = (
-            torch.tensor(value, dtype=torch.float32, device=images.device).view(3, 1, 1)
-            for value in (self.mean, self.std)
-        )
+        mean, std = (_per_channel(value, images.device) for value in (self.mean, self.std))
         return images.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     def boxes(self, boxes: Any, width: int, height: int) -> np.ndarray:
@@ -187,6 +185,15 @@ class InputTransform:
             _corner(have, need) for have, need in zip(resized, self.size[::-1], strict=True)
         )
         return _Geometry(*resized, left, top)
+
+
+@cache
+def _per_channel(value: tuple[float, float, float], device: "torch.device") -> "torch.Tensor":
+    """Return a number for each channel (3, 1, 1), once: a GPU would wait for every copy of it."""
+    import torch
+
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
 def _corner(have: int, need: int) -> int:

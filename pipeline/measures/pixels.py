@@ -5,6 +5,7 @@ values in any batch and on any device.
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ def perceptual_hash(pixels: Tensor) -> Tensor:
     image of one colour.
     """
     small = functional.adaptive_avg_pool2d(_luma(pixels), _SIDE).round()
-    waves = _cosines().to(pixels.device)
+    waves = _cosines(pixels.device)
     frequencies = (waves @ small @ waves.T).flatten(1)[:, 1:]
     bits = frequencies > frequencies.median(1, keepdim=True).values
     powers = 2 ** torch.arange(bits.shape[1], device=pixels.device)
@@ -68,8 +69,7 @@ def perceptual_hash(pixels: Tensor) -> Tensor:
 
 def _luma(pixels: Tensor) -> Tensor:
     """Return 1000 × luma (B, H, W), whole numbers in float64."""
-    weights = torch.tensor(_LUMA, dtype=torch.int32, device=pixels.device)
-    return (pixels.to(torch.int32) * weights[:, None, None]).sum(1).double()
+    return (pixels.to(torch.int32) * _weights(pixels.device)).sum(1).double()
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,8 +79,21 @@ def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((flat * flat).sum(1) / flat.shape[1] - mean * mean).clamp_min(0)
 
 
-def _cosines() -> Tensor:
+# Constants are made once for a device: a GPU would wait for every copy of them.
+
+
+@cache
+def _weights(device: torch.device) -> Tensor:
+    """Return the weights of the channels, (3, 1, 1)."""
+    with torch.inference_mode(False):
+        return torch.tensor(_LUMA, dtype=torch.int32, device=device)[:, None, None]
+
+
+@cache
+def _cosines(device: torch.device) -> Tensor:
     """Return the lowest frequencies of the cosine transform, (8, 32), as whole numbers."""
     place = torch.arange(_SIDE, dtype=torch.float64) + 0.5
     number = torch.arange(_KEPT, dtype=torch.float64)
-    return (4096 * torch.cos(math.pi / _SIDE * number[:, None] * place)).round()
+    waves = (4096 * torch.cos(math.pi / _SIDE * number[:, None] * place)).round()
+    with torch.inference_mode(False):
+        return waves.to(device)

@@ -9,6 +9,7 @@ from pipeline.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from pipeline.models.loading.factory import load_factory
+    from pipeline.models.loading.half_weights import half_weights
     from pipeline.models.loading.load import LoadedModel, load_model
     from pipeline.models.loading.preconditions import check_images, check_ready, unwrapped
     from pipeline.models.loading.transforms import transformed
@@ -29,6 +30,7 @@ else:
         __name__,
         {
             "loading.factory": ("load_factory",),
+            "loading.half_weights": ("half_weights",),
             "loading.load": (
                 "LoadedModel",
                 "load_model",
@@ -80,6 +82,7 @@ __all__ = [
     "check_ready",
     "class_names",
     "embed",
+    "half_weights",
     "imagenet_outputs",
     "load_factory",
     "load_model",

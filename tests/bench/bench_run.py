@@ -18,15 +18,15 @@ import torch
 from pipeline.config import RunConfig, load_config
 from pipeline.engine import Pace, run_flows
 from pipeline.engine.batch import IndexedImage, LoadedImage
-from pipeline.engine.compute import compute_batch
 from pipeline.engine.context import open_context
+from pipeline.engine.step.micro_batches import MicroBatches
 from pipeline.engine.usage.clock import Clock
 from pipeline.models import load_model
 from pipeline.store import Receipt, open_run
 
 _SECONDS = 20.0
 
-_LANE = ("wait", "compute", "measure", "assemble", "queue")
+_LANE = ("wait", "store", "compute", "measure")
 """Stages that follow one another in an actor; reading and committing are beside them."""
 
 
@@ -60,7 +60,8 @@ def alone(config: RunConfig, threads: int) -> float:
             )
             for row in range(config.flow.batch_size)
         ]
-        return _rate(lambda: compute_batch(batch, context, Clock()), len(batch))
+        step = MicroBatches(context)
+        return _rate(lambda: step.compute(batch, Clock()), len(batch))
 
 
 def _rate(step: Callable[[], object], images: int) -> float:

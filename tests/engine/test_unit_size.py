@@ -11,6 +11,9 @@ def test_unit_sizes_of_large_datasets() -> None:
     assert choose_unit_rows(10**9, vit) == 16_384
     assert choose_unit_rows(1_281_167, vit) == 2_048
     assert choose_unit_rows(2_000, vit) == MIN_UNIT_ROWS
+    assert choose_unit_rows(2_000, vit, batch=256) == 256
+    assert choose_unit_rows(2_000, vit, batch=65) == 128
+    assert choose_unit_rows(1_281_167, vit, batch=256) == 2_048
 
 
 @given(st.integers(1, 10**9), st.integers(8, 2**26))

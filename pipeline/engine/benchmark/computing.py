@@ -12,12 +12,15 @@ from pipeline.config import RunConfig
 from pipeline.engine.batch import IndexedImage, LoadedBatch, indexed_images
 from pipeline.engine.benchmark.operations import counted
 from pipeline.engine.benchmark.timing import Timer
-from pipeline.engine.compute import ComputedBatch, measure_batch, shown_on_device
-from pipeline.engine.context import Context, load_configured, open_context
-from pipeline.engine.explain import explain
-from pipeline.engine.micro_batches import MicroBatches
+from pipeline.engine.compute import ComputedBatch
+from pipeline.engine.context import Context, load_configured, open_context, round_weights
 from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead
+from pipeline.engine.step.copies import copies_of
+from pipeline.engine.step.explain import Explained, explain
+from pipeline.engine.step.inputs import Inputs, host_inputs, on_device
+from pipeline.engine.step.micro_batches import MicroBatches
+from pipeline.engine.step.program import results_of
 from pipeline.engine.usage.clock import Clock
 from pipeline.models.structure.logits import tensor_of
 
@@ -34,14 +37,22 @@ class Steps:
     timer: Timer
 
     def rates(self) -> dict[str, float]:
-        """Return the images per second of ``compute``, of ``measure``, and of both: ``step``."""
-        shown, micro = self._shown(self.batch), MicroBatches(self.context)
-        inputs = self.context.transform.normalise(shown)
-        explained = explain(self.batch, inputs, self.context)
+        """Return the images per second of ``compute``, of ``measure``, and of both: ``step``.
+
+        On a GPU the first two are called one by one, the step is as a worker takes it.
+        """
+        context, micro = self.context, MicroBatches(self.context)
+        given, copies = self._given(self.batch), copies_of(context.device)
+        inputs = context.transform.normalise(given["shown"])
+        explained = explain(self.batch, inputs, given, context)
+
+        def measured() -> None:
+            copies.begin(results_of(self.batch, given, explained, context).tensors).result()
+
         return self.timer.rates(
             {
-                "compute": lambda: explain(self.batch, inputs, self.context),
-                "measure": lambda: measure_batch(self.batch, shown, explained, self.context),
+                "compute": lambda: explain(self.batch, inputs, given, context),
+                "measure": measured,
                 "step": lambda: micro.compute(self.batch, Clock()),
             },
             self.images,
@@ -64,13 +75,11 @@ class Steps:
     def operations(self) -> float:
         """Return the floating-point operations of ``compute`` for an image."""
         one = self.batch[:1]
-        inputs = self.inputs(one)
-        return counted(lambda: explain(one, inputs, self.context))
+        return counted(lambda: self._explained(one))
 
     def flows(self, images: int) -> Tensor:
         """Return the accumulated flows (B, h, w) of at most ``images`` images, float32."""
-        some = self.batch[:images]
-        return explain(some, self.inputs(some), self.context).flow.maps.sum(dim=1).cpu()
+        return self._explained(self.batch[:images]).flow.maps.sum(dim=1).cpu()
 
     def peak(self) -> int:
         """Return the peak of the GPU's memory during a step, in bytes; 0 without one."""
@@ -82,17 +91,21 @@ class Steps:
 
     def inputs(self, batch: LoadedBatch | None = None) -> Tensor:
         """Return a batch, by default its own, as the model gets it: (B, 3, H, W), normalised."""
-        shown = self._shown(self.batch if batch is None else batch)
-        return self.context.transform.normalise(shown)
+        given = self._given(self.batch if batch is None else batch)
+        return self.context.transform.normalise(given["shown"])
 
-    def _shown(self, batch: LoadedBatch) -> Tensor:
-        return shown_on_device(batch, self.context.transform.size, self.context.device)
+    def _given(self, batch: LoadedBatch) -> Inputs:
+        return on_device(host_inputs(batch, self.context), self.context.device)
+
+    def _explained(self, batch: LoadedBatch) -> Explained:
+        return explain(batch, self.inputs(batch), self._given(batch), self.context)
 
 
 @contextmanager
 def open_steps(uri: str, threads: int, config: RunConfig, seconds: float) -> Iterator[Steps]:
     """Open a sample as its worker does, and read its first batch."""
     with open_context(uri, threads=threads, heads=True) as context:
+        round_weights(context)
         run, size = context.run, config.flow.batch_size
         images = indexed_images(run.index_rows(0, size), run.box_rows(0, size))
         with first_batch(context, images, threads, config) as batch:

@@ -7,7 +7,7 @@ from pipeline.nouns import agreeing, part_of
 from pipeline.store import Receipt
 
 _READING = ("fetch", "decode", "transform")
-_COMPUTING = ("compute", "measure", "assemble")
+_COMPUTING = ("compute", "measure")
 
 _LAUNCHED = 0.9
 """Share of a step that the host needs to call the GPU, from which the GPU waits for the calls."""

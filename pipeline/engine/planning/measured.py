@@ -22,8 +22,8 @@ from pipeline.store.parquet import parquet_bytes
 from pipeline.store.reader import open_run
 
 _OVERLAPPED = (
-    *("fetch", "decode", "transform", "queue", "commit"),
-    *("store", "launch", "device"),
+    *("fetch", "decode", "transform", "queue", "assemble", "commit"),
+    *("store", "launch", "device", "replay", "eager"),
 )
 """Stages that run in parallel with computing, or that say the same time again."""
 
@@ -195,7 +195,8 @@ def _seconds(receipt: Receipt) -> float:
     Computing or committing limits the rate; the overlapped stages run meanwhile.
     """
     ahead = sum(spent for stage, spent in receipt.seconds.items() if stage not in _OVERLAPPED)
-    return max(ahead, receipt.seconds.get("commit", 0.0))
+    behind = sum(receipt.seconds.get(stage, 0.0) for stage in ("assemble", "commit"))
+    return max(ahead, behind)
 
 
 def _rows(receipt: Receipt) -> int:

@@ -24,7 +24,7 @@ METRICS: dict[str, tuple[type[Metric], str, tuple[str, ...]]] = {
 }
 """Name → kind, description, tags; all have the tag ``run``."""
 
-_BUSY = ("compute", "measure", "assemble")
+_BUSY = ("compute", "measure")
 
 
 class ActorMetrics:

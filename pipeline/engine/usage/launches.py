@@ -7,13 +7,16 @@ clock how long calling took. What the GPU does after the last call, it does with
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
 
 from pipeline.engine.usage.clock import Clock
+
+Settle = Callable[[Clock], None]
+"""Counts what was measured."""
 
 
 class Launches(Protocol):
@@ -22,8 +25,8 @@ class Launches(Protocol):
     def step(self) -> AbstractContextManager[None]:
         """Measure what the block starts on the device; does not wait for it."""
 
-    def settle(self, clock: Clock) -> None:
-        """Count what was measured; waits for the device.
+    def taken(self) -> Settle:
+        """Return what counts the steps measured so far, once; it waits for the device.
 
         ``device``: seconds from when the device began a step to when it ended it; ``launch``:
         seconds that the host needed to call it. The device was busy for at least their difference.
@@ -38,8 +41,9 @@ class HostLaunches:
         """Measure nothing."""
         yield
 
-    def settle(self, clock: Clock) -> None:
+    def taken(self) -> Settle:
         """Count nothing."""
+        return lambda clock: None
 
 
 class CudaLaunches:
@@ -62,13 +66,17 @@ class CudaLaunches:
         end.record()
         self._steps.append((start, end, time.perf_counter() - begin))
 
-    def settle(self, clock: Clock) -> None:
-        """Count the steps whose events were recorded."""
-        for start, end, host in self._steps:
-            end.synchronize()
-            clock.add("device", start.elapsed_time(end) / 1e3)
-            clock.add("launch", host)
-        self._steps.clear()
+    def taken(self) -> Settle:
+        """Count the steps whose events were recorded; another thread may."""
+        steps, self._steps = self._steps, []
+
+        def settle(clock: Clock) -> None:
+            for start, end, host in steps:
+                end.synchronize()
+                clock.add("device", start.elapsed_time(end) / 1e3)
+                clock.add("launch", host)
+
+        return settle
 
 
 def launches_of(device: torch.device) -> Launches:

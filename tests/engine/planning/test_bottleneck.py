@@ -14,7 +14,7 @@ from pipeline.files.object_store import open_url
 from pipeline.store import Receipt
 from pipeline.store.objects import write
 from tests.engine.datasets import created_run, small_config
-from tests.engine.test_micro_batches import memory_for
+from tests.engine.step.test_micro_batches import memory_for
 from tests.object_store.server import BUCKET, FaultyProxy, environment, s3_server
 
 

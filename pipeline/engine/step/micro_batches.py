@@ -1,12 +1,15 @@
 """Micro-batches that fit the device's memory."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from pipeline.engine.batch import LoadedImage, padded
-from pipeline.engine.compute import ComputedBatch, compute_batch
+from pipeline.engine.compute import ComputedBatch
 from pipeline.engine.context import Context
+from pipeline.engine.step.graphs import Graphs
+from pipeline.engine.step.step import Pending, Step
 from pipeline.engine.usage.clock import Clock
 
 
@@ -18,14 +21,23 @@ class MicroBatches:
     which depends on the batch size.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, graphs: Graphs | None = None) -> None:
+        self._padded = context.run.spec.padded
+        self._step = Step(context, graphs)
         self._most: int | None = None
 
     def compute(
         self, batch: Sequence[LoadedImage], clock: Clock, full: int = 0
     ) -> list[ComputedBatch]:
-        """Return the results of a batch, in order, in one or more parts.
+        """Return the results of a batch; see :meth:`begin`."""
+        return [part.result() for part in self.begin(batch, clock, full)]
+
+    def uploaded(self) -> None:
+        """Wait until the device has the pixels of every batch that has begun."""
+        self._step.uploaded()
+
+    def begin(self, batch: Sequence[LoadedImage], clock: Clock, full: int = 0) -> list[Pending]:
+        """Start to compute a batch, in one or more parts, in order.
 
         A batch with fewer than ``full`` images is computed with as many as that: others fill it up.
 
@@ -42,7 +54,7 @@ class MicroBatches:
             tried = Clock()
             try:
                 with tried("measure"):  # all but the flow, which counts its own time
-                    computed = [
+                    begun = [
                         self._part(batch[start : start + count], count, tried)
                         for start, count in cuts
                     ]
@@ -51,13 +63,24 @@ class MicroBatches:
                     raise
             else:
                 clock.add_all(tried)
-                return computed
+                return begun
             clock.add("memory", sum(tried.seconds.values()))
             # Not in the handler, where the exception still references the tensors of its frames.
             self._most = (size + 1) // 2
             torch.cuda.empty_cache()
 
-    def _part(self, part: Sequence[LoadedImage], size: int, clock: Clock) -> ComputedBatch:
-        if len(part) == size or not self._context.run.spec.padded:
-            return compute_batch(part, self._context, clock)
-        return compute_batch(padded(part, size), self._context, clock).first(len(part))
+    def _part(self, part: Sequence[LoadedImage], size: int, clock: Clock) -> Pending:
+        if len(part) == size or not self._padded:
+            return self._step.begin(part, clock)
+        return _First(self._step.begin(padded(part, size), clock), len(part))
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first ``images`` of a batch, others having filled it up."""
+
+    whole: Pending
+    images: int
+
+    def result(self) -> ComputedBatch:
+        return self.whole.result().first(self.images)

@@ -11,7 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.engine import prepare, run_flows
 from pipeline.engine.batch import IndexedImage
 from pipeline.engine.context import load_configured
-from pipeline.engine.pairs import explain_pairs
+from pipeline.engine.step.pairs import explain_pairs
 from pipeline.errors import ConfigError
 from pipeline.flows import Flow, create_flow
 from pipeline.images import InputTransform, Place

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline.engine.batch import LoadedImage
 from pipeline.engine.context import Context
-from pipeline.engine.inspection.target import WORDS, explained_class
-from pipeline.engine.pairs import explain_pairs
+from pipeline.engine.step.inputs import Inputs
+from pipeline.engine.step.pairs import explain_pairs
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import Flow
 from pipeline.flows.flow import Comparison
@@ -29,32 +29,18 @@ class Explained:
     features: Tensor | None
 
 
-def explain(batch: Sequence[LoadedImage], inputs: Tensor, context: Context) -> Explained:
+def explain(
+    batch: Sequence[LoadedImage], normalised: Tensor, inputs: Inputs, context: Context
+) -> Explained:
     """Run model and method on the normalised images (B, 3, H, W) of a batch."""
-    labels = torch.tensor(
-        [-1 if item.image.label is None else item.image.label for item in batch],
-        device=inputs.device,
-    )
-    target, references = context.run.config.flow.target, context.references
-    targets = None
-    if references is not None and references.pairs is not None:
-        targets = references.listed([item.image.place.uri for item in batch]).to(inputs.device)
-    elif target == "label" and not context.run.spec.multi_label:
-        targets = labels.clamp(min=0)
-    elif target not in WORDS:
-        targets = torch.full_like(labels, explained_class(target, context.run.spec.classes))
-    own = None
-    if references is not None:
-        places = [(item.image.place.uri, item.image.place.offset) for item in batch]
-        own = references.own(places).to(inputs.device)
+    targets, own = inputs.get("targets"), inputs.get("own")
     with context.autocast, context.launches.step():
-        if context.run.spec.multi_label:
-            return _explained_pairs(batch, inputs, context, labels if targets is None else targets)
-        flow, features = _embedded(context, inputs, targets, own)
+        if targets is not None and context.run.spec.multi_label:
+            return _explained_pairs(batch, normalised, context, targets)
+        flow, features = _embedded(context, normalised, targets, own)
         label_maps = None
-        if target == "both":
-            usable = torch.tensor([item.reason is None for item in batch], device=inputs.device)
-            label_maps = _label_maps(context, flow, inputs, labels.where(usable, -1), own)
+        if "labels" in inputs:
+            label_maps = _label_maps(context, flow, normalised, inputs["labels"], own)
     return Explained(flow, label_maps, features)
 
 

@@ -1,0 +1,1 @@
+"""What is done with a batch on a device: inputs there, one program, results back."""
