@@ -5,9 +5,9 @@
 The parts: ``equality`` (every method on the GPU against the CPU, half precision against float32),
 ``ratios`` (DAAM beside the plain model), ``stages`` (``flowatlas benchmark``: every part of a run
 alone and together), ``run`` (a whole run with the settings that ``stages`` recommends) and
-``capture`` (methods as CUDA graphs). Each writes a table of Markdown to FOLDER as soon as it is
-done. ``--quick`` takes models and pictures so small that a CPU needs seconds: it shows that the
-check works, its figures mean nothing.
+``steps`` (a worker's steps as CUDA graphs and call by call). Each writes a table of Markdown to
+FOLDER as soon as it is done. ``--quick`` takes models and pictures so small that a CPU needs
+seconds: it shows that the check works, its figures mean nothing.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def main(given: list[str] | None = None) -> int:
     if lacking := missing(("ray",) if arguments.quick else ()):
         print(f"missing packages: {' '.join(lacking)}; see tests/gpu/README.md", file=sys.stderr)
         return 1
-    from tests.gpu import capture, equality, ratios, runs
+    from tests.gpu import equality, ratios, runs, steps
 
     begin, failed = time.perf_counter(), 0
     parts = {
@@ -80,7 +80,7 @@ def main(given: list[str] | None = None) -> int:
         "ratios": ratios.table,
         "stages": runs.stages,
         "run": runs.whole,
-        "capture": capture.table,  # last: a failed capture may leave the GPU unusable
+        "steps": steps.table,  # last: a failed graph may leave the GPU unusable
     }
     unknown = set(arguments.parts) - parts.keys()
     if unknown:

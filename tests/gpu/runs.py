@@ -40,7 +40,7 @@ def write_picture(folder: Path, size: tuple[int, int], number: int) -> None:
 @contextmanager
 def configured(name: str, quick: bool, device: str, rows: int = _ROWS) -> Iterator[RunConfig]:
     """Write pictures and random weights; yield the configuration of a run of them."""
-    count, size = (12, (48, 40)) if quick else (_PICTURES, (500, 375))
+    count, size = (12, (48, 40)) if quick else (min(_PICTURES, rows), (500, 375))
     with TemporaryDirectory(prefix="flowatlas-gpu-") as place:
         folder = Path(place)
         (folder / "images").mkdir()

@@ -11,12 +11,13 @@ def test_the_check_runs_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[s
     failed = check.main(given)
     assert failed == 0, capsys.readouterr().out
     text = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
-    assert text.keys() == {"equality", "ratios", "stages", "run", "capture"}
+    assert text.keys() == {"equality", "ratios", "stages", "run", "steps"}
     for case in equality.cases():
         assert f"| {case.name} |" in text["equality"]
     assert "daam ÷ fwd+bwd" in text["ratios"]
     assert "| commit |" in text["stages"]
     assert "vit_small_patch16_224, recommended" in text["run"]
+    assert "| daam, vit_tiny_patch16_224, 4 | float32 | graph |" in text["steps"]
     for part in text.values():
         assert "--device cpu --quick" in part
         assert "nan" not in part

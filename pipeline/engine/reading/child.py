@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engine.reading.messages import Answer, Found, Request, Settings
+from pipeline.engine.reading.messages import STARTED, Answer, Found, Request, Settings
 from pipeline.engine.reading.ring import NOTHING, Ring
 from pipeline.engine.usage.clock import Clock
 from pipeline.engine.usage.peak_memory import peak_resident
@@ -48,7 +48,7 @@ def read(settings: Settings, number: int, connection: Any) -> None:
                 ring.held[number] = NOTHING
             seconds = clock.seconds
             since = {stage: spent - reported.get(stage, 0.0) for stage, spent in seconds.items()}
-            connection.send(Answer(tuple(found), since, peak_resident()))
+            connection.send_bytes(Answer(tuple(found), since, peak_resident()).to_bytes())
             reported = seconds
 
 
@@ -59,7 +59,7 @@ def _requests(
     waiting: deque[tuple[Request, list[Fetched]]] = deque()
 
     def receive() -> None:
-        request: Request = connection.recv()
+        request = Request.from_bytes(connection.recv_bytes())
         waiting.append((request, [_fetch(reader, p, fetchers, clock) for p in request.places]))
 
     def images(fetched: list[Fetched]) -> Iterator[Fetched]:
@@ -132,7 +132,7 @@ def _serve(settings: Settings, commands: socket.socket) -> None:
             commands.close()
             _end_with(parent)
             connection: Any = Connection(received[0])
-            connection.send("started")
+            connection.send_bytes(STARTED)
             read(settings, int(number), connection)
         except BaseException:
             sys.excepthook(*sys.exc_info())

@@ -1,20 +1,20 @@
 """``ProcessReaders``: processes read the images, so that the worker's only computes."""
 
 import logging
+import selectors
 import socket
 import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from multiprocessing import connection
 from typing import Any
 
 import torch
 
 from pipeline.engine.batch import IndexedImage
 from pipeline.engine.reading.fork_server import ForkServer
-from pipeline.engine.reading.messages import Answer, Settings
+from pipeline.engine.reading.messages import STARTED, Answer, Settings
 from pipeline.engine.reading.pending import Piece, SharedBatch
 from pipeline.engine.reading.reader_process import ReaderProcess, blame_of
 from pipeline.engine.reading.ring import NOTHING, Ring
@@ -45,7 +45,7 @@ class ProcessReaders:
         self._transform = InputTransform.from_dict(settings.transform)
         self._ring = Ring(self._shape)
         self._settings = replace(settings, ring=self._ring.descriptor)
-        self._pieces = max(1, min(_MOST_IMAGES, self._shape.images // (2 * count)))
+        self._pieces = max(1, min(_MOST_IMAGES, self._shape.images // count))
         self._fork_server: ForkServer | None = None
         self._readers: list[ReaderProcess | None] = [None] * count
         self._begun: deque[SharedBatch] = deque()
@@ -58,6 +58,8 @@ class ProcessReaders:
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_sender.setblocking(False)
         self._closing = False
+        # Kept, as building one for every message costs more than the message.
+        self._watched = selectors.DefaultSelector()
         pin(self._ring)
         self._thread = threading.Thread(target=self._serve, name="readers", daemon=True)
         self._thread.start()
@@ -104,18 +106,16 @@ class ProcessReaders:
 
     def _serve(self) -> None:
         try:
+            self._watched.register(self._wake_receiver, selectors.EVENT_READ)
             self._fill()
             while not self._closing:
                 self._place()
                 self._hand_out()
-                watched: dict[Any, ReaderProcess | None] = {self._wake_receiver: None}
-                watched |= {one.connection: one for one in self._readers if one is not None}
-                for ready in connection.wait(list(watched)):
-                    reader = watched[ready]
-                    if reader is None:
+                for key, _ in self._watched.select():
+                    if key.data is None:
                         self._wake_receiver.recv(4096)
-                    else:
-                        self._receive(reader)
+                    elif key.data in self._readers:  # no other message has shown its death
+                        self._receive(key.data)
         except Exception as error:  # never leave a worker waiting
             _log.exception("the thread of the reader processes failed")
             self._fail(RuntimeError(f"reading failed: {error}"))
@@ -125,6 +125,7 @@ class ProcessReaders:
             for reader in self._readers:
                 if reader is not None:
                     reader.connection.close()
+            self._watched.close()
 
     def _place(self) -> None:
         """Take back slots, and give them to the batches that have waited longest."""
@@ -179,7 +180,7 @@ class ProcessReaders:
         if self._fork_server is None:
             self._fork_server = ForkServer(self._settings)
         try:
-            return ReaderProcess(self._fork_server, number)
+            reader = ReaderProcess(self._fork_server, number)
         except OSError:
             end = self._fork_server.end
             self._fork_server.close()
@@ -190,16 +191,19 @@ class ProcessReaders:
                 self._fail(RuntimeError(f"reader processes do not start: their fork server {end}"))
             self._wake()
             return None
+        self._watched.register(reader.connection, selectors.EVENT_READ, reader)
+        return reader
 
     def _receive(self, reader: ReaderProcess) -> None:
         try:
-            answer = reader.connection.recv()
+            content = reader.connection.recv_bytes()
         except (EOFError, OSError):
             self._died(reader)
             return
-        if not isinstance(answer, Answer):  # its first word
+        if content == STARTED:
             self._failed_starts = 0
             return
+        answer = Answer.from_bytes(content)
         piece = reader.in_progress.popleft()
         self._memory[reader.number] = max(self._memory[reader.number], answer.memory)
         for stage, seconds in answer.seconds.items():
@@ -210,6 +214,7 @@ class ProcessReaders:
 
     def _died(self, reader: ReaderProcess) -> None:
         """Put what a dead reader had back in front, and what it was reading in a piece alone."""
+        self._watched.unregister(reader.connection)
         code = reader.status()
         held = int(self._ring.held[reader.number])
         self._readers[reader.number] = None

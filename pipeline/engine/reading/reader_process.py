@@ -36,7 +36,7 @@ class ReaderProcess:
     def take(self, piece: Piece) -> None:
         """Send a piece; OSError if the reader is dead."""
         self.in_progress.append(piece)
-        self.connection.send(piece.request)
+        self.connection.send_bytes(piece.request.to_bytes())
 
     def status(self) -> int:
         """Wait for the end of a dead process; return its exit code, or minus a signal."""
