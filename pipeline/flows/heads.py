@@ -19,6 +19,7 @@ averaged.
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from pipeline.flows.transformer import TransformerMethod
 from pipeline.measures.sinks import sinks
 from pipeline.models import Anatomy, Layer
 from pipeline.models.sharing import of_this_thread
+from pipeline.models.structure.anatomy import Rows
 from pipeline.models.structure.attention_calls import AttentionCalls, Call, is_exploring
 
 HEADS = "heads"
@@ -117,6 +119,19 @@ def _without(error: UnsupportedModel) -> UnsupportedModel:
     return UnsupportedModel(f"flow.heads: {error}; or leave flow.heads out")
 
 
+@cache
+def _distances(grid: tuple[int, int], size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return the distances of patches, once for a device: a GPU would wait for every copy."""
+    with torch.inference_mode(False):
+        return patch_distances(grid, size).to(device)
+
+
+def _without_gap(rows: list[int]) -> Rows:
+    """Return ascending rows as a slice where they follow one another: a list is copied to a GPU."""
+    first, last = rows[0], rows[-1] + 1
+    return slice(first, last) if rows == list(range(first, last)) else rows
+
+
 class _HeadWatch(AttentionCalls):
     """Sums up the attention of the first pass on a batch, layer by layer, as it is computed."""
 
@@ -188,13 +203,13 @@ class _HeadWatch(AttentionCalls):
         before = range(layer.prefix) if asking else range(queries)
         rows = range(queries)[layer.rows] if isinstance(layer.rows, slice) else layer.rows
         read = [row for row in rows if row in before]
-        far = patch_distances(self._grid, self._size).to(attention.key.device)
+        far = _distances(self._grid, self._size, attention.key.device)
         patches, token = None, None
         if asking:
             patches = means(attention, slice(layer.prefix, None), layer.prefix, far=far)
         if read:
             among = asking or self._anatomy.readout == "class attention"
-            token = means(attention, read, layer.prefix, among=among)
+            token = means(attention, _without_gap(read), layer.prefix, among=among)
         return Sums(patches, token)
 
     def statistics(self) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 
 from pipeline.engine.batch import NO_BOXES, LoadedBatch, LoadedImage, indexed_images
 from pipeline.engine.compute import ComputedBatch
-from pipeline.engine.context import Context, open_context
+from pipeline.engine.context import Context, open_context, round_weights
 from pipeline.engine.preparation import prepare
 from pipeline.engine.step.step import Step
 from pipeline.engine.usage.clock import Clock
@@ -124,7 +124,8 @@ def opened(name: str, method: str, batch: int, quick: bool, device: str) -> Iter
         config = config.model_copy(update={"flow": flow})
         prepared = prepare(config)
         create_run(open_store(config.run, create=True), prepared.spec, prepared.parts)
-        with open_context(config.run, threads=1) as context:
+        with open_context(config.run, threads=1, heads=True) as context:
+            round_weights(context)
             yield context
 
 

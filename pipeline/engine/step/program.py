@@ -26,9 +26,9 @@ class Results:
     """What the host gets of a batch: ``tensors`` by name, and the names of the measures.
 
     ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w), ``features`` (B, C),
-    ``logits`` (B, K) float32 and ``heads`` (B, L, H, S) float16; ``floats`` (2 + measures, B), which begin with confidence and margin;
-    ``integers`` (2, B) are prediction and target, -1 for none; ``phash`` (B,); ``finite`` (B,) says
-    whose maps and logits are.
+    ``logits`` (B, K) float32 and ``heads`` (B, L, H, S) float16; ``floats`` (2 + measures, B),
+    which begin with confidence and margin; ``integers`` (2, B) are prediction and target, -1 for
+    none; ``phash`` (B,); ``finite`` (B,) says whose maps and logits are.
     """
 
     tensors: dict[str, Tensor]

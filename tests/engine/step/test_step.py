@@ -26,7 +26,7 @@ from tests.engine.trees import tree
 _STATIC = [
     *((method, "predicted") for method in ("daam", "attention", "rollout", "relevance")),
     *((method, "predicted") for method in ("activation", "input_gradient", "gradcam")),
-    *(("daam", "label"), ("daam", "class_1"), ("gradcam", "label")),
+    *(("daam", "label"), ("daam", "class_1"), ("gradcam", "label"), ("heads", "predicted")),
 ]
 
 
@@ -50,13 +50,14 @@ def opened(folder: Path, **changes: Any) -> Iterator[Context]:
     """Open a small run as a worker does."""
     config = small_config(folder, **changes)
     created_run(config)
-    with open_context(config.run, threads=1) as context:
+    with open_context(config.run, threads=1, heads=True) as context:
         yield context
 
 
 def same(found: ComputedBatch, wanted: ComputedBatch) -> None:
     assert found.reasons == wanted.reasons
-    np.testing.assert_array_equal(found.maps, wanted.maps)
+    for one, other in ((found.maps, wanted.maps), (found.heads, wanted.heads)):
+        np.testing.assert_array_equal(one, other)
     assert found.values.keys() == wanted.values.keys()
     for name, values in wanted.values.items():
         np.testing.assert_array_equal(found.values[name], values, name)
@@ -66,7 +67,9 @@ def same(found: ComputedBatch, wanted: ComputedBatch) -> None:
 def test_a_recorded_step_gives_what_its_calls_give(
     tmp_path: Path, method: str, target: str
 ) -> None:
-    flow = {"method": method, "target": target, "batch_size": 4}
+    heads = method == "heads"
+    named = "daam" if heads else method
+    flow = {"method": named, "target": target, "batch_size": 4, "heads": heads}
     with opened(tmp_path, flow=flow) as context:
         graphs = RecordedGraphs()
         recorded, plain = Step(context, graphs), Step(context)
