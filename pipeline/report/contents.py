@@ -16,6 +16,7 @@ from pipeline.report.pages.classes import ClassFacts, rank_classes, with_folders
 from pipeline.report.pages.clusters import ClassClusters, read_clusters
 from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
+from pipeline.report.pages.evaluation import EvaluationPage, read_evaluation
 from pipeline.report.pages.facts import RunFacts, read_facts
 from pipeline.report.pages.labels import rate_word, read_rates, words_of
 from pipeline.report.pages.lightbox import row_details
@@ -62,6 +63,7 @@ class Volume:
     verdicts: dict[int, Verdict]
     """By finding."""
     comparisons: tuple[ComparisonPage, ...]
+    evaluation: EvaluationPage | None
     clusters: dict[int, ClassClusters]
     """By class id."""
     outcomes: Atlas | None
@@ -140,6 +142,8 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
     rows |= {row for confusion in answers.confusions for row in confusion.rows}
     comparisons = read_comparisons(run)
     rows |= {row for comparison in comparisons for row in comparison.rows}
+    evaluation = read_evaluation(run)
+    rows |= evaluation.rows if evaluation else frozenset()
     own = read_rows(run, atlas, quantiles, findings[:FINDINGS], rows)
     captions = read_captions(run, rows)
     failed = {row for row, caption in captions.items() if caption.correct is False}
@@ -163,6 +167,7 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
         neighbours=find_neighbours(own, pictures),
         verdicts=read_verdicts(run),
         comparisons=comparisons,
+        evaluation=evaluation,
         clusters=read_clusters(run),
         outcomes=open_outcomes(run, atlas.table),
         exact=quantiles.exact,

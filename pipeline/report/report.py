@@ -19,6 +19,7 @@ from pipeline.report.pages.outcomes import CHANCE, read_outcome
 from pipeline.report.pages.quarantine import read_quarantine
 from pipeline.report.pages.templates import (
     ASSETS,
+    EVALUATION,
     IMAGES,
     INDEX,
     TABLE_ASSETS,
@@ -83,6 +84,7 @@ def write_report(run: Run, on_progress: Show = unseen) -> str:
     _write_images(volume, progress)
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
+    _write_evaluation(volume)
     _sweep(volume, suspects)
     return f"report/{INDEX.path}"
 
@@ -115,6 +117,7 @@ def _write_index(volume: Volume) -> None:
         "scatter": class_scatter(atlas, volume.classes, rate_word(run, atlas.table)),
         "confusions": volume.answers.confusions,
         "sure": volume.sure,
+        "evaluation": volume.evaluation,
         "checks": read_checks(run, volume.facts, volume.classes),
         "lines": read_labels(run) if run.spec.multi_label else (),
     }
@@ -215,6 +218,19 @@ def _write_comparison(volume: Volume, number: int) -> None:
         "sprites": {name: _comparison_asset(number, name) for name in ("flow", "change", "images")},
     }
     _write(volume.run, comparison_page(number), contents)
+
+
+def _write_evaluation(volume: Volume) -> None:
+    """Write the page of the evaluation; remove that of an earlier report if there is none now."""
+    run, evaluation = volume.run, volume.evaluation
+    if evaluation is None:
+        run.delete(f"report/{EVALUATION.path}")
+        return
+    sprite = "assets/evaluation.webp"
+    if evaluation.maps:
+        run.write(f"report/{sprite}", evaluation.maps.film.content)
+    contents = volume.common() | {"evaluation": evaluation, "sprite": sprite}
+    _write(run, EVALUATION, contents)
 
 
 def _comparison_asset(number: int, name: str) -> str:

@@ -41,6 +41,7 @@ class Page:
 
 INDEX = Page("index.html", "index.html")
 IMAGES = Page("images.html", "images.html")
+EVALUATION = Page("evaluation.html", "evaluation.html")
 
 
 def class_page(class_id: int) -> Page:
