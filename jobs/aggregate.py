@@ -32,6 +32,10 @@ def aggregate(
         Literal["predicted", "label"],
         typer.Option(help="Whose maps: the run's own, or the label's (flow.target: both)."),
     ] = "predicted",
+    weights: Annotated[
+        Literal["commonness"] | None,
+        typer.Option(help="commonness: an image with n near duplicates counts 1/n."),
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask cluster, e.g. tcp://head:8786.")
     ] = None,
@@ -42,6 +46,7 @@ def aggregate(
     """Fold a run into exact class statistics."""
     from pipeline.atlas import aggregate as fold
     from pipeline.atlas import cluster, open_atlas
+    from pipeline.audit.weighting import weights_sentence
     from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
@@ -55,6 +60,7 @@ def aggregate(
             per=per,
             name=name,
             target=target,
+            weights=weights,
             partial_run=partial,
             on_progress=show,
         )
@@ -66,6 +72,8 @@ def aggregate(
         f"{atlas.table}; "
         f"{opened.uri.rstrip('/')}/{place}"
     )
+    if sentence := weights_sentence(atlas):
+        say(sentence)
 
 
 if __name__ == "__main__":

@@ -45,11 +45,13 @@ def audit(
     ] = 32,
 ) -> None:
     """Turn a run's atlas into findings, the most severe first."""
+    from pipeline.atlas import choose_atlas
     from pipeline.audit import audit as find
     from pipeline.audit.formats import FORMATS
     from pipeline.audit.gate import AUDITED, Gate
     from pipeline.audit.screening.findings import add_screened
     from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
+    from pipeline.audit.weighting import weights_sentence
     from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
 
@@ -60,6 +62,8 @@ def audit(
         find(opened, properties, show)
     findings = add_screened(opened, with_verdicts=False)
     say(FORMATS[output](findings))
+    if sentence := weights_sentence(choose_atlas(opened)):
+        typer.echo(f"atlas: {sentence}", err=True)
     typer.echo(f"detection sensitivity: {sensitivity_sentence(opened.table(REACH))}", err=True)
     if sanity:
         _print_sanity(opened, sanity)

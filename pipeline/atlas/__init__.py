@@ -6,6 +6,9 @@ from pipeline.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from pipeline.atlas.aggregation import aggregate
+    from pipeline.atlas.commonness.hashes import BITS
+    from pipeline.atlas.commonness.near_duplicates import ALIKE
+    from pipeline.atlas.commonness.weights import distinct_rows
     from pipeline.atlas.fold import cluster
     from pipeline.atlas.statistics.membership import CONFIDENT, CONFIDENT_MASS, TABLES
     from pipeline.atlas.storage.catalogue import choose_atlas, open_atlas
@@ -15,6 +18,9 @@ else:
         __name__,
         {
             "aggregation": ("aggregate",),
+            "commonness.hashes": ("BITS",),
+            "commonness.near_duplicates": ("ALIKE",),
+            "commonness.weights": ("distinct_rows",),
             "fold": ("cluster",),
             "statistics.membership": ("CONFIDENT", "CONFIDENT_MASS", "TABLES"),
             "storage.catalogue": ("choose_atlas", "open_atlas"),
@@ -23,6 +29,8 @@ else:
     )
 
 __all__ = [
+    "ALIKE",
+    "BITS",
     "CONFIDENT",
     "CONFIDENT_MASS",
     "TABLES",
@@ -30,5 +38,6 @@ __all__ = [
     "aggregate",
     "choose_atlas",
     "cluster",
+    "distinct_rows",
     "open_atlas",
 ]

@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from pipeline.atlas import state, tasks
+from pipeline.atlas.commonness.weights import COMMONNESS, write_commonness
 from pipeline.atlas.filter import columns_of, near, parse
 from pipeline.atlas.fold import fold, is_distributed
 from pipeline.atlas.request import Order, Target
@@ -37,6 +38,7 @@ def aggregate(
     per: Literal["label", "predicted"] | None = None,
     name: str | None = None,
     target: Target = "predicted",
+    weights: Literal["commonness"] | None = None,
     partial_run: bool = False,
     on_progress: Show | None = None,
 ) -> None:
@@ -69,6 +71,9 @@ def aggregate(
     target
         Which maps to use: the run's own, or those of the ``label`` that a run with
         ``flow.target: both`` has in addition. Columns of the summary are the same.
+    weights
+        ``commonness``: an image with n near duplicates, itself included, counts 1/n everywhere
+        (see :mod:`pipeline.atlas.commonness`).
     partial_run
         Fold the finished units of an unfinished run. Their sums are kept, so that a later call
         reads only the units added since.
@@ -78,11 +83,12 @@ def aggregate(
     Raises
     ------
     RunIncomplete
-        The run is not finished (or, with ``partial_run``, has no unit at all), or it has no maps
-        of the label.
+        The run is not finished (or, with ``partial_run``, has no unit at all), it has no maps of
+        the label, or nothing that shows which images are near duplicates.
     ConfigError
         A table or a column is unknown, the filter is not valid or no image passes it, there would
-        be too many groups, ``per`` has no ``by``, or ``k`` or ``workers`` is below 1.
+        be too many groups, ``per`` has no ``by``, ``weights`` are asked of an unfinished run, or
+        ``k`` or ``workers`` is below 1.
     FlowatlasError
         A class has too many images for exact sums, or a label is not a class of the model.
     """
@@ -101,12 +107,17 @@ def aggregate(
                 "an atlas of the label's maps needs a name (--name), to keep the run's own atlas"
             )
         run.flow_arrays(target)  # raises where there are none
+    if weights is not None and partial_run:
+        raise ConfigError(
+            "weights depend on every image of a run; finish the run first, or leave out --weights"
+        )
     if not partial_run:
         run.require_finished()
     folder = layout.folder_of(name or by)
     done, hashes = _units_done(run, folder)
     order = _order(run, folder, tables, where, by, per, done, workers)
-    order = replace(order, target=target)
+    path = f"{folder}/{COMMONNESS}" if weights else None
+    order = replace(order, target=target, weights=path)
     progress = on_progress and Progress(on_progress)
     total = _fold_images(run, folder, order, done, hashes, workers, progress)
     if order.where and not total["maps"].present.any():
@@ -115,7 +126,7 @@ def aggregate(
             f"no image passes the filter {order.where.text!r}, so no atlas was written"
         )
     _write_atlas(run, folder, order, total, done, k, workers, progress)
-    facts = {
+    facts: dict[str, object] = {
         "name": name or by,
         "tables": list(order.tables.names),
         "where": order.where.text if order.where else None,
@@ -126,6 +137,8 @@ def aggregate(
         "units": len(done),
         "complete": len(done) == len(run.units),
     }
+    if weights:
+        facts["weights"] = weights
     layout.write_facts(run, folder, facts)
 
 
@@ -219,6 +232,8 @@ def _fold_images(
     """Return the sums of all finished units, reading those that no stored state covers."""
     kept = checkpoint.load(run, f"{folder}/{STATE}", order, hashes) if hashes is not None else None
     layout.clear(run, folder, keep=(POOLED, STATE) if kept else ())
+    if order.weights is not None:
+        write_commonness(run, order.weights)
     if kept is None:
         pooled.create_pooled(run, order.pooled)
     known = kept[1] if kept else frozenset()
@@ -264,5 +279,8 @@ def _write_atlas(
     with ThreadPoolExecutor(1) as background:
         merge = partial(tasks.merge_projections, k)
         projections = background.submit(fold, done, [(leaf, 1)], merge, workers)
-        write_tables(run, folder, order.tables, total, axes, projections, workers)
+        weighted = order.weights is not None
+        write_tables(
+            run, folder, order.tables, total, axes, projections, workers, weighted=weighted
+        )
     run.write(f"{folder}/{TYPICAL}", parquet.typical_bytes(projections.result()))

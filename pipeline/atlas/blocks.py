@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow.dataset import FileSystemDataset, ParquetFileFormat
 from zarr.buffer.cpu import NDBuffer
 
+from pipeline.atlas.commonness.weights import read_commonness
 from pipeline.atlas.request import Order
 from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import HEAD, Members, members_of
@@ -62,12 +64,16 @@ def _read_flows(
 def read_members(
     run: Run, order: Order, block: Sequence[Unit], names: Sequence[str] = ()
 ) -> tuple[pa.Table, Members]:
-    """Read columns of some units, and the cells of their images."""
+    """Read columns of some units, and the cells and weights of their images."""
     by = (order.tables.by,) if order.tables.by else ()
     needed = dict.fromkeys([*HEAD, *by, *names, *(order.where.columns if order.where else ())])
     part = read_columns(run, block, list(needed)).combine_chunks()
     chosen = order.where.chosen(part) if order.where else None
-    return part, members_of(part, order.tables, chosen)
+    members = members_of(part, order.tables, chosen)
+    if order.weights is not None:
+        weights, first = read_commonness(run, order.weights, block)
+        members = replace(members, weights=weights, first=first)
+    return part, members
 
 
 def read_columns(run: Run, block: Sequence[Unit], names: Sequence[str]) -> pa.Table:

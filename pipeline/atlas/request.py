@@ -14,7 +14,8 @@ class Order:
     """Where a run is, where to write its pooled maps, and which tables of which images to compute.
 
     ``uri`` is absolute, because a worker may have another working directory; ``target`` selects
-    the maps of a run that has two sets.
+    the maps of a run that has two sets; ``weights`` is where the numbers are that weights are made
+    of, None where every image counts the same.
     """
 
     uri: str
@@ -22,3 +23,4 @@ class Order:
     tables: Tables
     where: Where | None
     target: Target = "predicted"
+    weights: str | None = None

@@ -118,7 +118,7 @@ def _write_index(volume: Volume) -> None:
         "confusions": volume.answers.confusions,
         "sure": volume.sure,
         "evaluation": volume.evaluation,
-        "checks": read_checks(run, volume.facts, volume.classes),
+        "checks": read_checks(run, atlas, volume.facts, volume.classes),
         "lines": read_labels(run) if run.spec.multi_label else (),
     }
     _write(run, INDEX, contents)

@@ -62,16 +62,27 @@ def synthetic_run(
     variety: float = 0.1,
     dtype: str = "float16",
     label_maps: bool = False,
+    hashes: bool = False,
+    copied: tuple[int, int] | None = None,
 ) -> Run:
     """Write a finished run and open it.
 
     Labels go round the classes. Maps are blobs near the centre over a faint floor; a tagged image
     (``tag_share`` of ``tag_class``) has a bright top-left corner, a weaker object and a sure
     model. ``variety`` is how much the classes differ by nature (standard deviation of the log
-    mass, and of the blob's place in tenths of the frame). A few images are quarantined, some have
+    mass, and of the blob's place in tenths of the frame). With ``hashes`` every image has a hash of
+    its own; ``copied`` (class, n) makes the first n usable images of a class copies of one image
+    that is looked at only in the top-left corner. A few images are quarantined, some have
     no mass, a tenth is predicted wrongly. ``label_maps`` are the maps seen in a mirror.
     """
     drawn = draw(images, classes, seed, layers, grid, tag_class, tag_share, variety)
+    own = np.random.default_rng(seed).integers(1, 1 << 62, images) if hashes else None
+    if copied is not None:
+        rows = copies(drawn, copied[0])[: copied[1]]
+        drawn.maps[rows] = 0
+        drawn.maps[rows, :, 0, 0] = 0.05
+        drawn.pred[rows], drawn.confidence[rows] = copied[0], 0.95
+        own[rows] = own[rows[0]]
     kinds = columns(layers, boxes=False, extras=())
     config = RunConfig(
         run=str(folder),
@@ -113,9 +124,14 @@ def synthetic_run(
     store = open_store(str(folder), create=True)
     create_run(store, spec, spooled(_table(index, INDEX_SCHEMA)))
     for unit in spec.units:
-        commit_unit(store, spec, unit, _unit_data(drawn, unit, spec))
+        commit_unit(store, spec, unit, _unit_data(drawn, unit, spec, own))
     finalize(store, spec, quarantine_limit=1)
     return open_run(str(folder))
+
+
+def copies(drawn: Drawn, label: int) -> NDArray[np.int64]:
+    """Return the usable images of a class, the first of which ``copied`` makes copies."""
+    return np.flatnonzero((drawn.label == label) & (drawn.status == Status.OK))
 
 
 def draw(
@@ -175,7 +191,9 @@ def _blobs(
     return y[..., :, None] * x[..., None, :]
 
 
-def _unit_data(drawn: Drawn, unit: Unit, spec: RunSpec) -> UnitData:
+def _unit_data(
+    drawn: Drawn, unit: Unit, spec: RunSpec, hashes: NDArray[np.int64] | None
+) -> UnitData:
     part = Drawn(*(values[unit.lo : unit.hi] for values in drawn))
     ok = part.status == Status.OK
     measured = measure(_Flow(torch.from_numpy(part.maps), {}))
@@ -191,7 +209,9 @@ def _unit_data(drawn: Drawn, unit: Unit, spec: RunSpec) -> UnitData:
         "correct": _where(ok, part.pred == part.label),
         "width": _where(ok, np.full(len(unit), 320)),
         "height": _where(ok, np.full(len(unit), 240)),
-        "phash": pa.nulls(len(unit), pa.int64()),
+        "phash": pa.nulls(len(unit), pa.int64())
+        if hashes is None
+        else _where(ok, hashes[unit.lo : unit.hi]),
         **{name: _where(ok, column.numpy()) for name, column in measured.items()},
     }
     mirrored = np.flip(part.maps, axis=3).copy() if spec.label_maps else None

@@ -267,3 +267,108 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
         aggregate(run, workers=0)
     with pytest.raises(ConfigError, match="--name"):
         aggregate(run, where="correct")
+
+
+def weighted(folder, unit_rows=32, workers=2, copied=(2, 30)):
+    run = synthetic_run(
+        folder,
+        300,
+        4,
+        seed=5,
+        layers=2,
+        grid=(4, 5),
+        unit_rows=unit_rows,
+        hashes=True,
+        copied=copied,
+    )
+    aggregate(run, workers=workers, weights="commonness")
+    return run
+
+
+def test_weights_give_the_same_bytes_for_any_workers_and_units(tmp_path, monkeypatch):
+    run = weighted(tmp_path / "one", workers=1)
+    expected = atlas_bytes(run)
+    assert atlas_bytes(weighted(tmp_path / "four", workers=4)) == expected
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(histograms, "KEPT_IMAGES", 3)
+    assert atlas_bytes(weighted(tmp_path / "blocks")) == expected
+    found = atlas_bytes(weighted(tmp_path / "units", unit_rows=37))
+    for path in found.keys() & expected.keys():
+        if ".zarr/" not in path.removeprefix("atlas/label.zarr/") and "atlas.json" not in path:
+            assert found[path] == expected[path], path
+
+
+def test_thirty_copies_count_as_one_image_in_every_statistic(tmp_path):
+    """Against a plain definition from the summary and the maps, with weights 1 and 1/30."""
+    run = weighted(tmp_path)
+    atlas, drawn = run.atlas("label"), draw(300, 4, 5, 2, (4, 5), None, 0.25, 0.1)
+    own = (drawn.label == 2) & (drawn.status == 1)
+    rows = np.flatnonzero(own)
+    weight = np.ones(len(rows))
+    weight[:30] = 1 / 30
+    assert atlas.count[2] == len(rows)
+    assert atlas.weight[2] == pytest.approx(len(rows) - 29, abs=1e-3)
+    assert atlas.kish[2] == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-4)
+    assert atlas.weight[[0, 1, 3]].tolist() == atlas.count[[0, 1, 3]].tolist()
+    assert atlas.kish[0] == atlas.count[0]
+
+    flow = run.read_maps(0, 300)[rows].astype(np.float64).cumsum(1)
+    mass = flow.sum((2, 3), keepdims=True)
+    known = mass[:, -1, 0, 0] > 0
+    p = flow[known, -1] / mass[known, -1]
+    mean = np.average(p, axis=0, weights=weight[known])
+    np.testing.assert_allclose(atlas.flow_mean[2, -1], mean, atol=1e-5)
+    variance = np.average((p - mean) ** 2, axis=0, weights=weight[known])
+    np.testing.assert_allclose(atlas.flow_variance[2, -1], variance, atol=1e-5)
+    assert atlas.weight_with_mass[2] == pytest.approx(weight[known].sum(), abs=0.5)
+
+    images = run.summary().to_table().to_pandas().set_index("row").loc[rows]
+    corner = images["corner_tl_flow"].to_numpy()
+    fine = ~np.isnan(corner)
+    expected = np.average(corner[fine], weights=weight[fine])
+    assert atlas.column_mean("corner_tl_flow")[2] == pytest.approx(expected, abs=1e-4)
+    assert atlas.accuracy[2] == pytest.approx(
+        np.average(images["correct"].astype(float), weights=weight), abs=1e-5
+    )
+    histogram = atlas.histogram("corner_tl_flow")[2]
+    assert histogram.sum() == pytest.approx(weight[fine].sum(), abs=1e-3)
+    assert histogram[np.searchsorted(atlas.edges("corner_tl_flow"), 15) :].sum() == (
+        pytest.approx(1, abs=1e-3)
+    )
+    assert atlas.quantile("corner_tl_flow", 0.5)[2] < 4  # without weights the copies are the median
+    low, high = atlas.interval("border_flow")
+    assert low[2] < atlas.column_mean("border_flow")[2] < high[2]
+    assert atlas.scores[2].sum() == pytest.approx(weight[known].sum(), abs=1e-3)
+
+
+def test_copies_are_shown_and_drawn_once(tmp_path):
+    run = weighted(tmp_path)
+    rows = np.flatnonzero(np.asarray(run.index()["label"]) == 2)
+    same = run.summary().to_table(columns=["row", "phash"]).to_pandas().set_index("row")["phash"]
+    atlas = run.atlas("label")
+    shown, _ = atlas.atypical(2, 16)
+    assert same[shown].duplicated().sum() == 0
+    drawn, _ = atlas.sample(2)
+    assert set(drawn) <= set(rows)  # as many as there are, for the class is small
+
+
+def test_without_copies_weights_change_nothing(tmp_path):
+    run = weighted(tmp_path / "weighted", copied=None)
+    plain = synthetic_run(
+        tmp_path / "plain", 300, 4, seed=5, layers=2, grid=(4, 5), unit_rows=32, hashes=True
+    )
+    aggregate(plain, workers=2)
+    one, other = run.atlas("label"), plain.atlas("label")
+    for name in ("mean", "flow_variance", "pooled_mean", "axes", "scores", "accuracy", "weight"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    for name in ("corner_tl_flow", "gini_flow", "mass_flow"):
+        np.testing.assert_array_equal(one.histogram(name), other.histogram(name))
+        np.testing.assert_array_equal(one.column_mean(name), other.column_mean(name))
+    np.testing.assert_array_equal(one.replicates("accuracy"), other.replicates("accuracy"))
+
+
+def test_weights_of_an_unfinished_run_or_without_hashes_are_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="every image"):
+        aggregate(run, weights="commonness", partial_run=True, name="some")
+    with pytest.raises(RunIncomplete, match="neither perceptual hashes"):
+        aggregate(run, weights="commonness", name="some")

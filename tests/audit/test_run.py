@@ -114,3 +114,19 @@ def test_a_class_whose_images_are_more_compressed_is_found_if_images_are_read(tr
     assert {Path(uri).name for uri in uris} <= {file.name for file in before}
     assert "down to 85, in other classes lossless" in finding.sentence
     assert "property" not in unread["kind"].to_pylist()
+
+
+@pytest.mark.parametrize("tagged", [None, 5])
+def test_copies_of_one_image_are_no_finding_where_images_have_weights(tmp_path, tagged):
+    """A real tag in another class is still found, from the same sums."""
+    run = synthetic_run(
+        tmp_path, 1600, 8, seed=3, layers=2, tag_class=tagged, hashes=True, copied=(2, 30)
+    )
+    aggregate(run, tables=("label",), workers=1, k=1)
+    unweighted = {(f["kind"], f["class"]) for f in audit(run).to_pylist()}
+    assert unweighted & {("shortcut", 2), ("rare", 2)}
+    aggregate(run, tables=("label",), workers=1, k=1, weights="commonness")
+    found = [f for f in audit(run).to_pylist() if f["kind"] != "fault"]
+    assert [(f["kind"], f["class"]) for f in found] == ([("shortcut", 5)] if tagged else [])
+    faults = [f for f in audit(run).to_pylist() if f["kind"] == "fault"]
+    assert [f["statistic"] for f in faults] == ["near_duplicates"]  # they are named, as they are

@@ -81,22 +81,23 @@ def fixed_value(values: NDArray[np.float32], kind: str) -> tuple[Float, Float]:
     return fixed, square
 
 
-def quantile(histogram: NDArray[np.integer[Any]], kind: str, q: float | Float) -> Float:
+def quantile(histogram: NDArray[Any], kind: str, q: float | Float) -> Float:
     """Return a quantile of every class from its histogram, (K, bins) → (K,); q may be (K,).
 
     Linear within a bin (in the logarithm for ``ratio`` and ``mass``, whole numbers for ``count``
     and ``flag``), so it is off by at most one bin; NaN for an empty histogram.
     """
     scale = np.asarray(edges(kind))
-    total = histogram.sum(axis=1, dtype=np.int64)
-    below = np.cumsum(histogram, axis=1, dtype=np.int64)
+    sums = np.float64 if histogram.dtype.kind == "f" else np.int64
+    total = histogram.sum(axis=1, dtype=sums)
+    below = np.cumsum(histogram, axis=1, dtype=sums)
     wanted = np.asarray(q * total, dtype=np.float64)
     index = np.minimum((below < wanted[:, None]).sum(axis=1), histogram.shape[1] - 1)
     index = np.maximum(index, (histogram > 0).argmax(axis=1))
     rows = np.arange(len(histogram))
     inside = histogram[rows, index]
     before = below[rows, index] - inside
-    step = np.clip((wanted - before) / np.maximum(inside, 1), 0, 1)
+    step = np.clip((wanted - before) / np.where(inside > 0, inside, 1), 0, 1)
     low, high = scale[index], scale[index + 1]
     if kind in ("ratio", "mass"):
         value = low * (high / low) ** step

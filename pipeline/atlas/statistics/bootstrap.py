@@ -19,7 +19,14 @@ from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import segments
 from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
-from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.sums import (
+    ONE,
+    WEIGHT_ONE,
+    ClassSums,
+    Integer,
+    Shapes,
+    weigh,
+)
 from pipeline.atlas.statistics.table import Table
 from pipeline.store.layout import Column
 
@@ -116,16 +123,17 @@ def add_replicates(total: ClassSums, block: SummaryBlock, columns: Sequence[Colu
     members = block.members
     known = np.empty((len(members.rows), 1 + len(columns)))
     values = np.empty_like(known)
-    known[:, 0] = members.correct >= 0
-    values[:, 0] = members.correct == 1
+    known[:, 0] = (members.correct >= 0) * members.worth
+    values[:, 0] = (members.correct == 1) * members.worth
     for j, column in enumerate(columns, 1):
         value = block.values(column.name)
-        known[:, j] = ~np.isnan(value)
-        values[:, j] = np.rint(fixed_value(value, column.kind)[0] / (ONE >> _BITS))
+        known[:, j] = ~np.isnan(value) * members.worth
+        fixed = np.rint(fixed_value(value, column.kind)[0] / (ONE >> _BITS))
+        values[:, j] = weigh(fixed, members.weights)
     images, cells, bounds = segments(members, members.ok)
     total.admit(np.repeat(cells, np.diff(bounds)))
     both = np.concatenate([known, values], axis=1)
-    times = weights(members.rows)
+    times = weights(members.draws)
     for cell, lo, hi in zip(cells, bounds[:-1], bounds[1:], strict=True):
         own = images[lo:hi]
         found = times[own].T.astype(np.float64) @ both[own]
@@ -154,6 +162,7 @@ def finish_replicates(total: ClassSums, parts: Integer, columns: Sequence[Column
     """Turn sums into the replicates of the classes made of the cells ``parts``."""
     weight, value = total.composed("weight", parts), total.composed("value", parts)
     means = value / np.where(weight > 0, weight, np.nan)
+    means[:, :, 1:] *= WEIGHT_ONE
     for j, column in enumerate(columns, 1):
         means[:, :, j] *= SPAN[column.kind] / (1 << _BITS)
         if column.kind == "mass":

@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 from pipeline.atlas.statistics.binning import SPAN, Codes, bin_codes, fixed_value, quantile
 from pipeline.atlas.statistics.block import SummaryBlock
-from pipeline.atlas.statistics.histograms import Histograms
+from pipeline.atlas.statistics.histograms import Counts, Histograms
 from pipeline.atlas.statistics.membership import CONFIDENT_MASS, segments
 from pipeline.atlas.statistics.statistic import Finish, Sums
-from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.sums import (
+    ONE,
+    WEIGHT_ONE,
+    ClassSums,
+    Integer,
+    Shapes,
+    weigh,
+)
 from pipeline.atlas.statistics.table import WHOLE, Table
 from pipeline.measures import edges
 from pipeline.store.layout import Column
@@ -72,13 +79,14 @@ class Columns:
         moments: ClassSums = sums["moments"]
         totals = []
         for table in tables:
-            self._create(table, int(moments.composed("count", table.parts).max(initial=0)))
+            unit = WEIGHT_ONE if table.weighted else 1  # no weight is more than that of an image
+            self._create(table, unit * int(moments.composed("count", table.parts).max(initial=0)))
             totals.append([moments.composed(name, table.parts) for name in ("total", "square")])
 
         def write(first: int, some: Mapping[int, Column]) -> list[_Written]:
             counts = dict(zip(some, sums["histograms"].of_columns(some), strict=True))
             return [
-                _write(table, first, _finish(some, counts, table.parts, *total))
+                _write(table, first, _finish(some, counts, table, *total))
                 for table, total in zip(tables, totals, strict=True)
             ]
 
@@ -88,7 +96,7 @@ class Columns:
     def _create(self, table: Table, most: int) -> None:
         """Create a table's edges and its empty histograms.
 
-        ``most`` images are in a class at most: half the bytes do where that is below 2**16.
+        A bin holds ``most`` at most: where that is below 2**16, two bytes do.
         """
         for kind in sorted({column.kind for column in self.columns}):
             scale = np.asarray(edges(kind))
@@ -97,7 +105,7 @@ class Columns:
             table.create(
                 f"histogram_{kind}",
                 (len(own), len(table.parts), len(scale) - 1),
-                "uint16" if most < 1 << 16 else "uint32",
+                "uint16" if most < 1 << 16 else "uint32" if most < 1 << 32 else "uint64",
                 (f"{kind}_column", "class", f"{kind}_bin"),
                 together=TOGETHER,
                 attributes={"columns": own},
@@ -123,6 +131,7 @@ def add_columns(moments: ClassSums, block: SummaryBlock, columns: Sequence[Colum
     Nulls and NaN count nowhere. Sums of up to 2**20 images at a time are exact in float64.
     """
     images, cells, bounds = segments(block.members, block.members.ok)
+    weights = None if block.members.weights is None else block.members.weights[images]
     moments.admit(np.repeat(cells, np.diff(bounds)))
     codes = np.empty((len(columns), len(block.members.rows)), np.uint16)
     found = np.zeros((2, len(cells), len(columns)), np.int64)
@@ -131,7 +140,7 @@ def add_columns(moments: ClassSums, block: SummaryBlock, columns: Sequence[Colum
         codes[j] = bin_codes(values, column.kind)
         for sums, fixed in zip(found, fixed_value(values, column.kind), strict=True):
             if len(cells):
-                sums[:, j] = np.add.reduceat(fixed[images], bounds[:-1])
+                sums[:, j] = np.add.reduceat(weigh(fixed[images], weights), bounds[:-1])
     moments["total"][cells] += found[0]
     moments["square"][cells] += found[1]
     return codes
@@ -145,17 +154,20 @@ class ColumnStatistics:
     """
 
     column: Column
-    histogram: NDArray[np.uint32]
+    histogram: Counts
     mean: Float
     variance: Float
 
 
 def finish_column(
-    column: Column, histogram: NDArray[np.uint32], total: Integer, square: Integer
+    column: Column, histogram: Counts, total: Integer, square: Integer, unit: int = 1
 ) -> ColumnStatistics:
-    """Turn the sums of a column, one row per class, into its statistics."""
+    """Turn the sums of a column, one row per class, into its statistics.
+
+    An image of weight 1 is counted as ``unit`` in the histogram.
+    """
     count = histogram.sum(axis=1, dtype=np.int64)
-    weight = np.where(count > 0, count, np.nan) * float(ONE)
+    weight = np.where(count > 0, count / unit, np.nan) * float(ONE)
     mean = total / weight
     variance = np.maximum(square / weight - mean * mean, 0)
     span = SPAN[column.kind]
@@ -178,18 +190,19 @@ def flat_columns(statistics: ColumnStatistics) -> dict[str, Float]:
 
 def _finish(
     some: Mapping[int, Column],
-    counts: Mapping[int, NDArray[np.uint32]],
-    parts: Integer,
+    counts: Mapping[int, Counts],
+    table: Table,
     total: Integer,
     square: Integer,
 ) -> list[ColumnStatistics]:
-    """Finish columns by their place, of the classes made of the cells ``parts``."""
+    """Finish columns by their place, of the classes of a table."""
     return [
         finish_column(
             column,
-            reduce(np.add, (counts[j][cells] for cells in parts.T)),
+            reduce(np.add, (counts[j][cells] for cells in table.parts.T)),
             total[:, j],
             square[:, j],
+            WEIGHT_ONE if table.weighted else 1,
         )
         for j, column in some.items()
     ]

@@ -17,11 +17,12 @@ from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import Members, segments
 from pipeline.atlas.statistics.pooled import POOLED_ONE, pooled_grid
 from pipeline.atlas.statistics.statistic import Finish, Sums, no_columns
-from pipeline.atlas.statistics.sums import ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.sums import WEIGHT_ONE, ClassSums, Integer, Shapes, weigh
 from pipeline.atlas.statistics.table import Table
 
 _HALVES_SEED = 0x5B117
 _TOGETHER = 256  # classes whose covariances are in memory at once
+_PRODUCTS = 1024  # images whose weighted products are in memory at once
 
 
 class Covariance:
@@ -65,7 +66,10 @@ class Covariance:
 
 
 def shapes(cells: int) -> Shapes:
-    """Return the arrays: halves of the images apart, and the products' upper triangle."""
+    """Return the arrays: halves of the images apart, and the products' upper triangle.
+
+    The halves are sums of weights, and of weights times maps.
+    """
     return {"half_count": (2,), "half": (2, cells), "outer": (cells * (cells + 1) // 2,)}
 
 
@@ -74,22 +78,29 @@ def add_pooled(total: ClassSums, members: Members, pooled: NDArray[np.uint16]) -
     images, cells, bounds = segments(members, members.ok & pooled.any(axis=1))
     total.admit(np.repeat(cells, np.diff(bounds)))
     values = pooled[images].astype(np.float64)
-    first = (hash64(_HALVES_SEED, members.rows[images]) & np.uint64(1)).astype(np.float64)
-    halves = np.stack([first, 1 - first])
+    first = (hash64(_HALVES_SEED, members.draws[images]) & np.uint64(1)).astype(np.float64)
+    halves = np.stack([first, 1 - first]) * members.worth[images]
     triangle = np.triu_indices(pooled.shape[1])
     for cell, lo, hi in zip(cells, bounds[:-1], bounds[1:], strict=True):
         own, half = values[lo:hi], halves[:, lo:hi]
         total["half_count"][cell] += half.sum(axis=1).astype(np.int64)
         total["half"][cell] += (half @ own).astype(np.int64)
-        total["outer"][cell] += (own.T @ own)[triangle].astype(np.int64)
+        if members.weights is None:
+            total["outer"][cell] += (own.T @ own)[triangle].astype(np.int64)
+            continue
+        for start in range(lo, hi, _PRODUCTS):
+            some = slice(start, min(start + _PRODUCTS, hi))
+            products = values[some][:, triangle[0]] * values[some][:, triangle[1]]
+            weighed = weigh(products, members.weights[images[some]])
+            total["outer"][cell] += weighed.sum(axis=0).astype(np.int64)
 
 
 def finish_axes(total: ClassSums, parts: Integer) -> Axes:
     """Turn sums into the axes of the classes made of the cells ``parts``."""
     half, half_count = total.composed("half", parts), total.composed("half_count", parts)
-    count = half_count.sum(axis=1)
+    count = half_count.sum(axis=1) / WEIGHT_ONE
     weight = np.where(count > 0, count, np.nan)[:, None] * float(POOLED_ONE)
-    mean = half.sum(axis=1) / weight
+    mean = half.sum(axis=1) / WEIGHT_ONE / weight
     cells = half.shape[2]
     kept = min(AXES, cells)
     axes = np.full((len(parts), kept, cells), np.nan)

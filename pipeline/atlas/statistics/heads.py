@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import Members, segments
 from pipeline.atlas.statistics.statistic import Finish, Sums, no_columns
-from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums, Integer, weigh
 from pipeline.atlas.statistics.table import Table
 
 Float = NDArray[np.float64]
@@ -70,18 +70,24 @@ def add_heads(total: ClassSums, members: Members, heads: NDArray[np.float16]) ->
     total.admit(np.repeat(cells, np.diff(bounds)))
     for cell, lo, hi in zip(cells, bounds[:-1], bounds[1:], strict=True):
         for start in range(lo, hi, _BLOCK):
-            values = heads[images[start : min(start + _BLOCK, hi)]].astype(np.float64)
+            some = images[start : min(start + _BLOCK, hi)]
+            values, worth = heads[some].astype(np.float64), members.worth[some]
+            weights = None if members.weights is None else worth
             known = np.isfinite(values)
             values[~known] = 0
-            total["known"][cell] += known.sum(axis=0)
+            total["known"][cell] += np.tensordot(worth, known, 1)
             # Sums of 256 whole numbers up to 2**32 are exact in float64.
-            total["total"][cell] += (values * ONE).sum(axis=0).astype(np.int64)
-            total["square"][cell] += np.rint(values * values * ONE).sum(axis=0).astype(np.int64)
+            for name, fixed in (("total", values * ONE), ("square", values * values * ONE)):
+                total[name][cell] += weigh(np.rint(fixed), weights).sum(axis=0).astype(np.int64)
 
 
 def finish_heads(total: ClassSums, parts: Integer) -> tuple[Integer, Float, Float]:
-    """Return known, mean and variance (population) of classes, (K, L, H, S); NaN without value."""
+    """Return known, mean and variance (population) of classes, (K, L, H, S); NaN without value.
+
+    ``known`` is a number of images: the sum of their weights, rounded.
+    """
     known, sums, squares = (total.composed(name, parts) for name in ("known", "total", "square"))
-    weight = np.where(known > 0, known, np.nan) * float(ONE)
+    weight = np.where(known > 0, known / WEIGHT_ONE, np.nan) * float(ONE)
     mean = sums / weight
-    return known, mean, np.maximum(squares / weight - mean * mean, 0)
+    images = (known + WEIGHT_ONE // 2) // WEIGHT_ONE
+    return images, mean, np.maximum(squares / weight - mean * mean, 0)

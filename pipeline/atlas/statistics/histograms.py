@@ -1,12 +1,13 @@
 """``Histograms``: how many images of each cell have a column's value in each bin.
 
 Images' bins are kept as they come, two bytes per column, until counters of all cells would take
-less memory; from then on they are counted. A column's histogram is made when it is asked for, so
+less memory; from then on they are counted. Of a weighted atlas the bins hold sums of weights. A
+column's histogram is made when it is asked for, so
 all of them are never in memory together unless there are very many images.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,18 @@ from numpy.typing import NDArray
 from pipeline.atlas.statistics.binning import Codes
 from pipeline.atlas.statistics.membership import Members, segments
 
-Counts = NDArray[np.uint32]
+Counts = NDArray[np.uint32] | NDArray[np.uint64]
 
 KEPT_IMAGES = 512
 """Images kept per cell before counters (4 bytes of 256 bins) take less than bins (2 bytes)."""
+
+
+class _Kept(NamedTuple):
+    """Images that are not yet counted: cells (n,), bins (columns, n), and weights (n,) if any."""
+
+    cells: NDArray[np.int32]
+    codes: Codes
+    weights: NDArray[np.uint64] | None
 
 
 class Histograms:
@@ -32,15 +41,15 @@ class Histograms:
     def __init__(self, cells: int, bins: Sequence[int]) -> None:
         self.cells = cells
         self.bins = tuple(bins)
-        self._kept: list[tuple[NDArray[np.int32], Codes]] = []
+        self._kept: list[_Kept] = []
         self._counted: list[Counts] | None = None
 
     def add(self, members: Members, codes: Codes) -> None:
         """Add images with the bins (columns, n) of their values."""
         images, cells, bounds = segments(members, members.ok)
-        self._kept.append(
-            (np.repeat(cells, np.diff(bounds)).astype(np.int32), np.take(codes, images, axis=1))
-        )
+        own = np.repeat(cells, np.diff(bounds)).astype(np.int32)
+        weights = None if members.weights is None else members.weights[images].astype(np.uint64)
+        self._kept.append(_Kept(own, np.take(codes, images, axis=1), weights))
         self._count_if_many()
 
     def of_columns(self, some: Iterable[int]) -> Iterator[Counts]:
@@ -48,24 +57,32 @@ class Histograms:
 
         Images of a cell are counted one after the other, because counters far apart are slow.
         """
-        cells = np.concatenate([np.empty(0, np.int32), *(cells for cells, _ in self._kept)])
+        cells = np.concatenate([np.empty(0, np.int32), *(part.cells for part in self._kept)])
         order = np.argsort(cells.astype(np.min_scalar_type(self.cells)), kind="stable")
         cells = cells[order].astype(np.int64)
+        weights = self._weights(order)
         for j in some:
             bins = self.bins[j]
-            total = np.zeros((self.cells, bins + 1), np.uint32)
+            counted = None if self._counted is None else self._counted[j]
+            kind = (weights if counted is None else counted).dtype
+            total: Counts = np.zeros((self.cells, bins + 1), kind)
             if self._counted is not None:
                 total[:, :bins] = self._counted[j]
             if self._kept:
-                codes = np.concatenate([codes[j] for _, codes in self._kept])[order]
+                codes = np.concatenate([part.codes[j] for part in self._kept])[order]
                 # NO_BIN is the largest number: it lands behind the bins, and is left there.
                 flat = np.minimum(codes, bins) + cells * (bins + 1)
-                np.add.at(total.reshape(-1), flat, np.uint32(1))
+                np.add.at(total.reshape(-1), flat, weights)
             yield total[:, :bins]
+
+    def _weights(self, order: NDArray[np.intp]) -> Counts:
+        """Return the kept images' weights in an order: one number, 1, where they have none."""
+        given = [part.weights for part in self._kept if part.weights is not None]
+        return np.concatenate(given)[order] if given else np.ones((), np.uint32)
 
     def _count_if_many(self) -> None:
         """Count the kept images once they are too many."""
-        if sum(len(cells) for cells, _ in self._kept) <= KEPT_IMAGES * self.cells:
+        if sum(len(part.cells) for part in self._kept) <= KEPT_IMAGES * self.cells:
             return
         self._counted = list(self.of_columns(range(len(self.bins))))
         self._kept = []
@@ -74,8 +91,10 @@ class Histograms:
         """Return everything as arrays by name."""
         packed: dict[str, NDArray[Any]] = {}
         if self._kept:
-            packed["cells"] = np.concatenate([cells for cells, _ in self._kept])
-            packed["codes"] = np.concatenate([codes for _, codes in self._kept], axis=1)
+            packed["cells"] = np.concatenate([part.cells for part in self._kept])
+            packed["codes"] = np.concatenate([part.codes for part in self._kept], axis=1)
+            if self._kept[0].weights is not None:
+                packed["weights"] = np.concatenate([part.weights for part in self._kept])
         if self._counted is not None:
             packed["counted"] = np.concatenate(self._counted, axis=1)
         return packed
@@ -83,7 +102,7 @@ class Histograms:
     def unpack(self, packed: Mapping[str, NDArray[Any]]) -> Self:
         """Fill this empty object with what :meth:`pack` returned; return itself."""
         if "cells" in packed:
-            self._kept = [(packed["cells"], packed["codes"])]
+            self._kept = [_Kept(packed["cells"], packed["codes"], packed.get("weights"))]
         if "counted" in packed:
             self._counted = np.split(packed["counted"], np.cumsum(self.bins)[:-1], axis=1)
         return self

@@ -20,7 +20,14 @@ from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import Members
 from pipeline.atlas.statistics.pooled import pool, pooled_grid
 from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
-from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer, Shapes
+from pipeline.atlas.statistics.sums import (
+    ONE,
+    WEIGHT_ONE,
+    ClassSums,
+    Integer,
+    Shapes,
+    weigh,
+)
 from pipeline.atlas.statistics.table import Table
 
 BLOCK = 48
@@ -33,7 +40,6 @@ _TOGETHER = 128  # classes that are finished at once, and are a chunk
 _MAPS = ("mean", "variance", "flow_mean", "flow_variance")
 _ZEROS = ("zero", "flow_zero")
 _COUNTS = {
-    "count": "count",
     "n_quarantined": "quarantined",
     "n_labelled": "labelled",
     "n_correct": "correct",
@@ -83,16 +89,22 @@ class Maps:
         counts = {name: total.composed(own, table.parts) for name, own in _COUNTS.items()}
         labelled = np.where(counts["n_labelled"] > 0, counts["n_labelled"], np.nan)
         return {
-            "count": counts.pop("count"),
+            "count": total.composed("count", table.parts),
+            **(_sizes(total, table.parts) if table.weighted else {}),
             "n_zero": zeros["flow_zero"][:, -1],
-            **counts,
+            **{name: _images(values) for name, values in counts.items()},
             self.rate(table.name): counts["n_correct"] / labelled,
         }
 
 
 def shapes(layers: int, grid: tuple[int, int]) -> Shapes:
-    """Return the arrays of the map sums; ``maps`` holds p, p², accumulated p, accumulated p²."""
+    """Return the arrays of the map sums; ``maps`` holds p, p², accumulated p, accumulated p².
+
+    All others but ``square``, the sum of the squared weights, are sums of weights.
+    """
     return {
+        "weight": (),
+        "square": (),
         "quarantined": (),
         "labelled": (),
         "correct": (),
@@ -127,12 +139,14 @@ def add_maps(
         block = images[lo:hi]
         fixed, zero[lo:hi] = work.fixed_point(maps[block], scale[block])
         pooled[block] = pool(fixed[:, 2, -1])
+        weights = None if members.weights is None else members.weights[block]
+        fixed = weigh(fixed, weights)
         _add_runs(total["maps"], cells[block], fixed)
         second = np.flatnonzero(others[block] >= 0)
         if len(second):
             _add_runs(total["maps"], others[block][second], fixed[second])
     for own in (cells[images], others[images]):
-        _add_zeros(total["zero"], own, zero)
+        _add_zeros(total["zero"], own, zero, members.worth[images])
     return pooled
 
 
@@ -166,24 +180,26 @@ def _add_runs(into: Integer, cells: Integer, fixed: Float) -> None:
         into[cells[lo]] += together.astype(np.int64)
 
 
-def _add_zeros(into: Integer, cells: Integer, zero: NDArray[np.bool_]) -> None:
+def _add_zeros(into: Integer, cells: Integer, zero: NDArray[np.bool_], worth: Integer) -> None:
     image, part, layer = np.nonzero(zero & (cells >= 0)[:, None, None])
-    np.add.at(into, (cells[image], part, layer), 1)
+    np.add.at(into, (cells[image], part, layer), worth[image])
 
 
 def _add_counts(total: ClassSums, members: Members) -> None:
     cells = members.cells.T.reshape(-1)
     known = cells >= 0
     used = known & np.tile(members.ok, 2)
-    correct = np.tile(members.correct, 2)
+    correct, worth = np.tile(members.correct, 2), np.tile(members.worth, 2)
     total.admit(cells[used])
     total.present[cells[known]] = True
     for name, chosen in {
+        "weight": used,
         "quarantined": known & ~used,
         "labelled": used & (correct >= 0),
         "correct": used & (correct == 1),
     }.items():
-        total[name][:] += np.bincount(cells[chosen], minlength=len(total.count))
+        np.add.at(total[name], cells[chosen], worth[chosen])
+    np.add.at(total["square"], cells[used], worth[used] ** 2)
 
 
 class Workspace:
@@ -254,11 +270,11 @@ class MapStatistics:
 def finish_maps(total: ClassSums, parts: Integer) -> MapStatistics:
     """Turn sums into means and variances of the classes made of the cells ``parts``."""
     maps, zero = total.composed("maps", parts), total.composed("zero", parts)
-    count = total.composed("count", parts)[:, None]
-    moments = [_moments(maps, 2 * part, count - zero[:, part]) for part in (0, 1)]
+    weight = total.composed("weight", parts)[:, None]
+    moments = [_moments(maps, 2 * part, weight - zero[:, part]) for part in (0, 1)]
     return MapStatistics(
-        zero=zero[:, 0],
-        flow_zero=zero[:, 1],
+        zero=_images(zero[:, 0]),
+        flow_zero=_images(zero[:, 1]),
         mean=moments[0][0],
         variance=moments[0][1],
         flow_mean=moments[1][0],
@@ -266,8 +282,23 @@ def finish_maps(total: ClassSums, parts: Integer) -> MapStatistics:
     )
 
 
+def _images(weight: Integer) -> Integer:
+    """Return sums of weights as numbers of images, rounded."""
+    return (weight + WEIGHT_ONE // 2) // WEIGHT_ONE
+
+
+def _sizes(total: ClassSums, parts: Integer) -> dict[str, Float]:
+    """Return how many images weighted classes are worth: their weight, and Kish's number (1965)."""
+    weight = total.composed("weight", parts).astype(np.float64)
+    square = total.composed("square", parts)
+    return {
+        "weight": weight / WEIGHT_ONE,
+        "kish": np.divide(weight**2, square, out=np.zeros(len(weight)), where=square > 0),
+    }
+
+
 def _moments(maps: Integer, first: int, n: Integer) -> tuple[Float, Float]:
-    weight = np.where(n > 0, n, np.nan)[:, :, None, None] * float(ONE)
+    weight = np.where(n > 0, n / WEIGHT_ONE, np.nan)[:, :, None, None] * float(ONE)
     mean = maps[:, first] / weight
     variance = maps[:, first + 1] / weight - mean * mean
     return mean, np.maximum(variance, 0, out=variance)

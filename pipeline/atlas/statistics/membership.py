@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.atlas.statistics.sums import WEIGHT_ONE
 from pipeline.errors import DatasetError
 from pipeline.nouns import counted
 from pipeline.store.layout import Status
@@ -98,16 +99,40 @@ class Members:
         The cells an image is added to, -1 for none.
     correct : (n,) int64
         1 right, 0 wrong, -1 unknown because there is no label.
+    weights : (n,) int64 or None
+        Of a weighted atlas: how much each image counts, in units of 1 ÷ ``WEIGHT_ONE``.
+    first : (n,) int64 or None
+        Of a weighted atlas: the first row that is a near duplicate of each, or itself. What is
+        drawn by lot for an image is drawn for this row, so that copies are drawn together.
     """
 
     rows: Integer
     ok: NDArray[np.bool_]
     cells: Integer
     correct: Integer
+    weights: Integer | None = None
+    first: Integer | None = None
+
+    @property
+    def worth(self) -> Integer:
+        """The weights (n,): ``WEIGHT_ONE`` for every image of an atlas that is not weighted."""
+        return np.full(len(self.rows), WEIGHT_ONE) if self.weights is None else self.weights
+
+    @property
+    def draws(self) -> Integer:
+        """The rows (n,) whose random numbers the images get."""
+        return self.rows if self.first is None else self.first
 
     def take(self, chosen: slice | Integer) -> "Members":
         """Return some of the images."""
-        return Members(self.rows[chosen], self.ok[chosen], self.cells[chosen], self.correct[chosen])
+        return Members(
+            rows=self.rows[chosen],
+            ok=self.ok[chosen],
+            cells=self.cells[chosen],
+            correct=self.correct[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
+            first=None if self.first is None else self.first[chosen],
+        )
 
 
 def members_of(part: pa.Table, tables: Tables, chosen: NDArray[np.bool_] | None = None) -> Members:

@@ -20,7 +20,7 @@ from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import Members, Tables, classes_in
 from pipeline.atlas.statistics.pooled import POOLED_ONE, pooled_grid
 from pipeline.atlas.statistics.ranking import Ranked
-from pipeline.atlas.statistics.sums import ONE, ClassSums, Integer
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums, Integer, weigh
 from pipeline.atlas.statistics.table import Table
 
 SAMPLE = 256
@@ -37,7 +37,10 @@ _SCORE_LIMIT = 32.0
 
 @dataclass(frozen=True)
 class Projections:
-    """What the second pass finds in one table: a commutative monoid (see :meth:`merged`)."""
+    """What the second pass finds in one table: a commutative monoid (see :meth:`merged`).
+
+    Of images with weights, ``typical`` and ``atypical`` leave out near duplicates of earlier rows.
+    """
 
     typical: Ranked
     atypical: Ranked
@@ -75,33 +78,54 @@ def project(
     found = {}
     for table in tables.names:
         own = classes_in(members, tables, table)
-        chosen = np.flatnonzero(used & (own >= 0))
-        classes, rows, maps = own[chosen], members.rows[chosen], pooled[chosen]
+        some = members.take(np.flatnonzero(used & (own >= 0)))
+        classes, rows = own[used & (own >= 0)], some.rows
+        maps = pooled[used & (own >= 0)]
         apart = maps / float(POOLED_ONE) - axes[table].mean[classes]
         keys = np.rint(np.abs(apart).sum(axis=1) * (ONE / 2)).astype(np.int64)
-        scores = ClassSums(len(axes[table].mean), {"power": (4,), "histogram": (64,)})
-        _add_scores(scores, classes, apart, axes[table])
-        hashes = (hash64(_SAMPLE_SEED, rows) >> np.uint64(1)).astype(np.int64)
+        shapes = {"weight": (), "power": (4,), "histogram": (64,)}
+        scores = ClassSums(len(axes[table].mean), shapes)
+        _add_scores(scores, classes, apart, axes[table], some)
+        shown = some.draws == rows
+        near = [classes[shown], keys[shown], rows[shown]]
+        far = [classes[shown], -keys[shown], rows[shown]]
+        drawn = ranking.ranked(classes, _lots(some), rows, maps)
         found[table] = Projections(
-            typical=ranking.merge([ranking.ranked(classes, keys, rows)], k),
-            atypical=ranking.merge([ranking.ranked(classes, -keys, rows)], k),
-            sample=ranking.merge([ranking.ranked(classes, hashes, rows, maps)], SAMPLE),
+            typical=ranking.merge([ranking.ranked(*near)], k),
+            atypical=ranking.merge([ranking.ranked(*far)], k),
+            sample=ranking.merge([drawn], SAMPLE),
             scores=scores,
         )
     return found
 
 
-def _add_scores(total: ClassSums, classes: Integer, apart: Float, axes: Axes) -> None:
+def _lots(members: Members) -> Integer:
+    """Return the images' lots, of which the least are drawn: by weight, if images have weights.
+
+    A random number ÷ the weight, which draws images in proportion to their weights, nearly
+    (Ohlsson 1998, sequential Poisson sampling).
+    """
+    hashes = hash64(_SAMPLE_SEED, members.rows)
+    if members.weights is None:
+        return (hashes >> np.uint64(1)).astype(np.int64)
+    return (hashes >> np.uint64(17)).astype(np.int64) // members.weights
+
+
+def _add_scores(
+    total: ClassSums, classes: Integer, apart: Float, axes: Axes, members: Members
+) -> None:
     along = (apart * axes.axes[classes, 0]).sum(axis=1)
     deviation = np.sqrt(axes.variance[classes, 0])
     known = deviation > 0
     score = (along[known] / deviation[known]).clip(-_SCORE_LIMIT, _SCORE_LIMIT)
-    classes = classes[known]
+    classes, worth = classes[known], members.worth[known]
+    weights = None if members.weights is None else worth
     total.admit(classes)
-    powers = np.rint(score[:, None] ** np.arange(1, 5) * (1 << _SCORE_BITS)).astype(np.int64)
-    np.add.at(total["power"], classes, powers)
+    np.add.at(total["weight"], classes, worth)
+    powers = np.rint(score[:, None] ** np.arange(1, 5) * (1 << _SCORE_BITS))
+    np.add.at(total["power"], classes, weigh(powers, weights).astype(np.int64))
     bins = np.searchsorted(SCORE_EDGES[1:-1], score, side="right")
-    np.add.at(total["histogram"], (classes, bins), 1)
+    np.add.at(total["histogram"], (classes, bins), worth)
 
 
 def bimodality(scores: ClassSums) -> Float:
@@ -110,7 +134,8 @@ def bimodality(scores: ClassSums) -> Float:
     5/9 for a uniform and 1/3 for a normal distribution, 1 for two equal spikes; NaN where a class
     has fewer than two images or no variance.
     """
-    n = np.where(scores.count > 1, scores.count, np.nan)[:, None] * float(1 << _SCORE_BITS)
+    n = scores["weight"][:, None] / WEIGHT_ONE * float(1 << _SCORE_BITS)
+    n[scores.count < 2] = np.nan
     one, two, three, four = (scores["power"] / n).T
     variance = two - one * one
     variance[~(variance > 0)] = np.nan
@@ -127,7 +152,9 @@ def write_projections(
 
     ``grid`` (h, w) is that of the maps.
     """
-    table.write("scores", found.scores["histogram"], ("class", "score_bin"))
+    scores = found.scores["histogram"]
+    whole = scores / WEIGHT_ONE if table.weighted else scores // WEIGHT_ONE
+    table.write("scores", whole, ("class", "score_bin"))
     table.write("edges_scores", SCORE_EDGES, ("score_edge",))
     table.write("bimodality", bimodality(found.scores), ("class",))
     sample = found.sample

@@ -16,8 +16,24 @@ integer, exact, and the same in whatever order it was made. Rounding is at most 
 COUNT_LIMIT = (1 << 29) - 1
 """Images of one cell: four times ``COUNT_LIMIT * ONE`` still fits an int64."""
 
+WEIGHT_ONE = 1 << 16
+"""Fixed-point unit of an image's weight: that of every image where an atlas is not weighted."""
+
 Integer = NDArray[np.int64]
+Float = NDArray[np.float64]
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def weigh(fixed: Float, weights: Integer | None) -> Float:
+    """Return whole numbers (n, …) times weights (n,) ÷ ``WEIGHT_ONE``, rounded to whole numbers.
+
+    Image by image, so that sums of them are the same in any order; unchanged without weights.
+    Exact before the rounding for numbers up to ``2**36``.
+    """
+    if weights is None:
+        return fixed
+    factor = (weights / WEIGHT_ONE).reshape(-1, *[1] * (fixed.ndim - 1))
+    return np.asarray(np.rint(fixed * factor))
 
 
 class ClassSums:

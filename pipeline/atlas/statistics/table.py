@@ -18,12 +18,14 @@ class Table:
     """The Zarr group of a table, and the cells ``parts`` (K, m) that make its K classes.
 
     ``axes`` are finished before the others: the second pass over the images needs them.
+    ``weighted`` says whether images have weights.
     """
 
     name: str
     group: Any
     parts: Integer
     axes: Axes
+    weighted: bool = False
 
     def write(self, name: str, values: NDArray[Any], axes: tuple[str, ...]) -> None:
         """Write an array with named axes, in one chunk."""

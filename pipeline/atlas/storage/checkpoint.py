@@ -23,7 +23,7 @@ from pipeline.store.receipts import Receipt
 
 _log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _META = "meta.json"
 
 
@@ -94,6 +94,7 @@ def _key(run: Run, order: Order) -> str:
             ],
             "where": order.where.text if order.where else None,
             "target": order.target,
+            "weights": order.weights,
             "replicates": REPLICATES,
         }
     )

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from pipeline.atlas.head_groups import HeadGroups, group_heads
 from pipeline.atlas.statistics.axes import similarity
-from pipeline.atlas.statistics.binning import quantile
-from pipeline.atlas.statistics.bootstrap import Replicates
 from pipeline.atlas.statistics.pooled import POOLED_ONE, open_pooled
 from pipeline.atlas.statistics.rates import rate_of
 from pipeline.atlas.storage.class_names import find_class
+from pipeline.atlas.storage.column_reader import ColumnReader
 from pipeline.atlas.storage.layout import POOLED, TYPICAL, open_group, table_path
-from pipeline.errors import ConfigError, RunIncomplete
+from pipeline.errors import RunIncomplete
 from pipeline.nouns import counted
 from pipeline.store import Run
 
@@ -25,7 +24,7 @@ Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
 
 
-class Atlas:
+class Atlas(ColumnReader):
     """Statistics of K classes; arrays are read when first asked for.
 
     p is a map divided by its mass, so every p sums to 1; "flow" is the map accumulated up to
@@ -38,7 +37,7 @@ class Atlas:
         column that the images were grouped by (and per class: c of value v at ``c * values + v``).
     facts : dict
         What the atlas is of: ``name``, ``where``, ``by``, ``per``, ``target``, ``images``,
-        ``units``, ``complete``.
+        ``units``, ``complete``, and ``weights`` where images have some.
     names : tuple of K names
     layers : tuple of L names
     columns : dict
@@ -55,10 +54,9 @@ class Atlas:
         self._run = run
         self._folder = folder
         self._flat: pa.Table = run.table(table_path(folder, table))
-        self._group = open_group(run, folder, table)
+        super().__init__(open_group(run, folder, table), weighted="weights" in facts)
         self.names: tuple[str, ...] = tuple(self._group.attrs["classes"])
         self.layers: tuple[str, ...] = run.spec.layers
-        self.columns: dict[str, str] = dict(self._group.attrs["columns"])
         self.rate = rate_of(run.spec, table)
 
     def __repr__(self) -> str:
@@ -76,8 +74,27 @@ class Atlas:
         return self._integers("count")
 
     @property
+    def weight(self) -> Float:
+        """Sum of the images' weights, (K,): how many distinct images there are.
+
+        Copies share their errors, so this is the number that significance rests on. Without
+        weights it is ``count``.
+        """
+        return self._floats("weight") if self.weighted else self.count.astype(np.float64)
+
+    @property
+    def kish(self) -> Float:
+        """Kish's effective sample size (Σ w)² ÷ Σ w², (K,): as if the images were independent."""
+        return self._floats("kish") if self.weighted else self.count.astype(np.float64)
+
+    @property
+    def weight_with_mass(self) -> Float:
+        """Sum of the weights of the images with any mass, (K,): what class means are made of."""
+        return np.asarray(np.maximum(self.weight - self.n_zero, 0))
+
+    @property
     def n_zero(self) -> Integer:
-        """Images without any mass, (K,)."""
+        """Images without any mass, (K,); where images have weights, the sum of these, rounded."""
         return self._integers("n_zero")
 
     @property
@@ -87,7 +104,10 @@ class Atlas:
 
     @property
     def n_labelled(self) -> Integer:
-        """Images that have a label and were not quarantined, (K,): those of ``accuracy``."""
+        """Images that have a label and were not quarantined, (K,): those of ``accuracy``.
+
+        The sum of their weights, rounded, where they have some.
+        """
         return self._integers("n_labelled")
 
     @property
@@ -96,7 +116,7 @@ class Atlas:
 
         It is an accuracy only where ``rate`` says so.
         """
-        return np.asarray(self._flat[self.rate].to_numpy(), dtype=np.float64)
+        return self._floats(self.rate)
 
     @cached_property
     def mean(self) -> Float:
@@ -130,38 +150,6 @@ class Atlas:
     def index(self, name: str | int) -> int:
         """Return the index of a class; ConfigError if there is no such class, or more than one."""
         return find_class(name, self.names)
-
-    def edges(self, column: str) -> Float:
-        """Return the bin edges of a column, (bins + 1,)."""
-        return np.asarray(self._group[f"edges_{self._kind(column)}"][...])
-
-    def histogram(self, column: str) -> Integer:
-        """Return the counts of a column, (K, bins); values beyond the edges are in the end bins."""
-        array = self._group[f"histogram_{self._kind(column)}"]
-        return np.asarray(array[array.attrs["columns"].index(column)], dtype=np.int64)
-
-    def quantile(self, column: str, q: float | Float) -> Float:
-        """Return a quantile of a column from its histogram, (K,): off by at most one bin.
-
-        ``q`` is in [0, 1], one for all classes or (K,).
-        """
-        return quantile(self.histogram(column), self._kind(column), q)
-
-    def column_mean(self, column: str) -> Float:
-        """Return the mean of a column, (K,); the geometric mean where its kind is ``mass``.
-
-        Exact but for rounding (2**-33 of the kind's span per image), not taken from a histogram.
-        Values above the histogram's upper end count as that end.
-        """
-        mean = self.column_moments(column)[0]
-        return np.asarray(10.0**mean if self._kind(column) == "mass" else mean)
-
-    def column_moments(self, column: str) -> tuple[Float, Float, Integer]:
-        """Return mean, population variance (of log10 where the kind is ``mass``), and number."""
-        position = list(self._group.attrs["moments"]).index(column)
-        number = self.histogram(column).sum(axis=1)
-        mean, variance = self._array("column_mean"), self._array("column_variance")
-        return mean[position], variance[position], number
 
     def typical(self, name: str | int, k: int = 16) -> tuple[Integer, Float]:
         """Return rows and distances of the ``k`` images nearest the class mean, nearest first."""
@@ -265,30 +253,6 @@ class Atlas:
             )
         return self._array(name)
 
-    def interval(self, statistic: str) -> tuple[Float, Float]:
-        """Return the ends of a 95 % bootstrap interval, (K,) each.
-
-        ``statistic`` is ``rate`` or a column whose mean has replicates.
-        """
-        low, high = self._intervals
-        position = self._statistic(statistic)
-        return low[position], high[position]
-
-    def replicates(self, statistic: str) -> Float:
-        """Return the bootstrap replicates of ``rate`` or of a column's mean, (K, replicates)."""
-        return np.asarray(self._group["replicates"][self._statistic(statistic)])
-
-    @cached_property
-    def _intervals(self) -> tuple[Float, Float]:
-        statistics = tuple(self._group["replicates"].attrs["statistics"])
-        return Replicates(statistics, self._array("replicates")).intervals()
-
-    def _statistic(self, name: str) -> int:
-        statistics = list(self._group["replicates"].attrs["statistics"])
-        if name not in statistics:
-            raise ConfigError(f"{name!r} was not replicated; choose from {', '.join(statistics)}")
-        return statistics.index(name)
-
     @cached_property
     def _typical(self) -> pa.Table:
         return self._run.table(f"{self._folder}/{TYPICAL}")
@@ -303,13 +267,8 @@ class Atlas:
         found = self._typical.filter(wanted)
         return found["row"].to_numpy(), found["distance"].to_numpy()
 
-    def _kind(self, column: str) -> str:
-        if column not in self.columns:
-            raise ConfigError(f"there is no column {column!r} in the atlas; see Atlas.columns")
-        return self.columns[column]
+    def _floats(self, name: str) -> Float:
+        return np.asarray(self._flat[name].to_numpy(), dtype=np.float64)
 
     def _integers(self, name: str) -> Integer:
         return np.asarray(self._flat[name].to_numpy())
-
-    def _array(self, name: str) -> Float:
-        return np.asarray(self._group[name][...])

@@ -32,10 +32,13 @@ def write_tables(
     axes: Mapping[str, Axes],
     projections: Future[dict[str, Projections]],
     workers: int | None,
+    *,
+    weighted: bool = False,
 ) -> None:
     """Write the Zarr group and the Parquet object of every table; ``workers`` threads at most.
 
-    ``projections`` may still be under way: they are written last.
+    ``projections`` may still be under way: they are written last. ``weighted`` says whether images
+    have weights.
     """
     columns = atlas_columns(run.spec.columns)
     opened = [
@@ -44,6 +47,7 @@ def write_tables(
             group=layout.create_group(run, folder, name, tables.members_of(name), columns),
             parts=tables.parts(name),
             axes=axes[name],
+            weighted=weighted,
         )
         for name in tables.names
     ]

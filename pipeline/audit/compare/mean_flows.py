@@ -37,9 +37,7 @@ def mean_flows(one: Atlas, other: Atlas, classes: Sequence[int]) -> pa.Table:
     The whole is left out where there are too few images with a flow to standardise.
     """
     here, there = matched_classes(one.names, other.names)
-    images = [
-        (atlas.count - atlas.n_zero)[chosen] for atlas, chosen in ((one, here), (other, there))
-    ]
+    images = [atlas.weight_with_mass[chosen] for atlas, chosen in ((one, here), (other, there))]
     flows = [
         np.nan_to_num(atlas.flow_mean[chosen, -1])
         for atlas, chosen in ((one, here), (other, there))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import rankdata
 
+from pipeline.atlas import BITS
 from pipeline.audit.compare.grids import coarsen, common_grid
-from pipeline.audit.faults.near_duplicates import BITS
 from pipeline.images import crop_alike
 from pipeline.store import Run, Status
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
-Integer = NDArray[np.int64]
+Counts = NDArray[np.int64] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Standardised:
     classes: int
 
 
-def standardise(one: Integer, other: Integer) -> Standardised | None:
+def standardise(one: Counts, other: Counts) -> Standardised | None:
     """Standardise the other's histograms (K, bins) to the class mix of the first.
 
     None if no class has images in both.
@@ -52,8 +52,8 @@ def standardise(one: Integer, other: Integer) -> Standardised | None:
         weights=weights,
         counts=one[held].sum(0).astype(np.float64),
         other_counts=worth * (weights[held] @ shares),
-        images=int(n[held].sum()),
-        other_images=int(m[held].sum()),
+        images=round(float(n[held].sum())),
+        other_images=round(float(m[held].sum())),
         effective=float(n[held].sum()),
         other_effective=worth,
         classes=int(held.sum()),

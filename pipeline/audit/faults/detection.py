@@ -10,15 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.atlas import ALIKE
 from pipeline.audit.faults.near_duplicates import groups_of, near_duplicates
 from pipeline.audit.finding import Finding
 from pipeline.audit.multi_label.images import first_rows
 from pipeline.audit.text.numbers import percent
 from pipeline.nouns import agreeing, counted
 from pipeline.store import Run, Status
-
-ALIKE = {"brightness": 0.02, "contrast": 0.02, "sharpness": float(np.log(1.25))}
-"""Largest difference between near duplicates (of sharpness: a quarter more or less)."""
 
 PROBABLE = ALIKE | {"sharpness": float(np.log(1.5))}
 """The same of probable duplicates, whose hashes are equal: one may have been saved again, softer or

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-BITS = 3
-"""Hashes that differ in at most so many of their 63 bits are of near duplicates."""
+from pipeline.atlas import BITS
 
 _BANDS = BITS + 1
 _WIDTH = 16

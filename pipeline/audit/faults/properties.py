@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.atlas import TABLES
+from pipeline.atlas import TABLES, distinct_rows
 from pipeline.measures import measure_pixels
 from pipeline.store import Run, Status
 from pipeline.store.crops import CropReader
@@ -103,6 +103,9 @@ def _drawn(run: Run, table: str, each: int) -> tuple[NDArray[np.int64], NDArray[
     fine = (pc.field("status") == int(Status.OK)) & pc.field(column).is_valid()
     images: pa.Table = run.summary().to_table(columns=["row", column], filter=fine)
     images = images.sort_by("row")
+    distinct = distinct_rows(run)
+    if distinct is not None:  # of near duplicates the first one
+        images = images.filter(pa.array(distinct[images["row"].to_numpy()]))
     rows = np.asarray(images["row"].to_numpy(), np.int64)
     classes = np.asarray(images[column].cast(pa.int64()).to_numpy(), np.int64)
     order = np.random.default_rng(0).permutation(len(rows))

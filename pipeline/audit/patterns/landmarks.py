@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from pipeline.atlas import TABLES, Atlas
+from pipeline.atlas import TABLES, Atlas, distinct_rows
 from pipeline.store import Run, Status
 
 Float = NDArray[np.float64]
@@ -51,7 +51,11 @@ def choose_landmarks(atlas: Atlas) -> dict[int, Landmarks]:
 
 
 def flows_by_class(run: Run, atlas: Atlas) -> Iterator[ClassFlows]:
-    """Yield the images with any mass, unit by unit and class by class."""
+    """Yield the images with any mass, unit by unit and class by class.
+
+    Of near duplicates the first one, if the run's atlas weighs images.
+    """
+    distinct = distinct_rows(run)
     for unit in run.units:
         part = run.summary_part(unit.id)
         group = part[TABLES[atlas.table]].cast("int64").fill_null(-1).to_numpy()
@@ -59,6 +63,8 @@ def flows_by_class(run: Run, atlas: Atlas) -> Iterator[ClassFlows]:
         wrong = np.where(right < 0, -1, 1 - right)
         flows = atlas.pooled(unit.lo, unit.hi).reshape(len(unit), -1)
         used = (part["status"].to_numpy() == Status.OK) & (flows.sum(1) > 0)
+        if distinct is not None:
+            used &= distinct[unit.lo : unit.hi]
         for class_id in np.unique(group[used & (group >= 0)]).tolist():
             own = used & (group == class_id)
             yield ClassFlows(class_id, part["row"].to_numpy()[own], wrong[own], flows[own])

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from pipeline.atlas import TABLES
+from pipeline.atlas import TABLES, distinct_rows
 from pipeline.audit.explained_class import explained_table
 from pipeline.audit.finding import SHOWN, Finding
 from pipeline.audit.stats.contrast import benjamini_hochberg, contrast
@@ -172,14 +172,19 @@ def _evidence(run: Run, gap: Gap) -> tuple[tuple[int, float], ...]:
 
 
 def _read(run: Run, columns: Sequence[str]) -> pa.Table:
-    """Return some columns of the images that have a label and an answer."""
+    """Return some columns of the images that have a label and an answer.
+
+    Of near duplicates the first one, if the run's atlas weighs images.
+    """
     group = pc.field(TABLES[explained_table(run)])
     known = (pc.field("status") == int(Status.OK)) & pc.field("correct").is_valid()
     known &= group.is_valid()
     wanted = ["row", "correct", *columns]
     named = {name: pc.field(name) for name in wanted}
     named["class"] = group
-    return run.summary().to_table(columns=named, filter=known)
+    found: pa.Table = run.summary().to_table(columns=named, filter=known)
+    distinct = distinct_rows(run)
+    return found if distinct is None else found.filter(pa.array(distinct[found["row"].to_numpy()]))
 
 
 def _gaps(table: pa.Table, column: str) -> Iterator[Gap]:

@@ -17,7 +17,7 @@ BORDER = 2.0
 
 @dataclass(frozen=True)
 class Carriers:
-    """How many images of a class look at a place.
+    """How many images of a class look at a place; distinct ones where the atlas has weights.
 
     ``images`` of ``of`` do, and a share ``elsewhere`` in [0, 1] of the images of all other classes;
     ``lift`` is from where an image counts.
@@ -42,9 +42,9 @@ def count_carriers(atlas: Atlas, signal: Signal) -> Carriers | None:
     counts = atlas.histogram(column)
     looking = counts[:, np.searchsorted(atlas.edges(column), lift) :].sum(axis=1)
     images = counts.sum(axis=1)
-    own, of = int(looking[signal.class_id]), int(images[signal.class_id])
-    others = int(images.sum()) - of
-    if own < LEAST_CARRIERS or not others:
+    own, of = float(looking[signal.class_id]), float(images[signal.class_id])
+    others = float(images.sum()) - of
+    if round(own) < LEAST_CARRIERS or others <= 0:
         return None
-    elsewhere = (int(looking.sum()) - own) / others
-    return Carriers(own, of, elsewhere, lift) if own / of > elsewhere else None
+    elsewhere = (float(looking.sum()) - own) / others
+    return Carriers(round(own), round(of), elsewhere, lift) if own / of > elsewhere else None

@@ -136,7 +136,8 @@ def _share(atlas: Atlas, statistic: Statistic) -> tuple[Float, Float, Float]:
     column = statistic.column
     images = atlas.column_moments(column)[2]
     far = np.searchsorted(atlas.edges(column), _LEAST_LIFT[statistic.aspect])
-    share = atlas.histogram(column)[:, far:].sum(axis=1) / images
+    counts = atlas.histogram(column)
+    share = counts[:, far:].sum(axis=1) / counts.sum(axis=1)
     return share, share.copy(), np.sqrt(share * (1 - share) / images)
 
 

@@ -23,7 +23,7 @@ def find_gaps(
     """Yield a sentence for everything that was not looked for."""
     if facts.accuracy is None and not facts.labels:
         yield "Wrong answers: there are no labels."
-    small = sum(fact.images - fact.no_mass < LEAST_IMAGES for fact in classes)
+    small = sum(fact.few for fact in classes)
     if len(classes) - small < LEAST_CLASSES:
         yield (
             f"Shortcuts: {part_of(len(classes) - small, len(classes), 'class')} have "

@@ -68,7 +68,7 @@ def find_shared(atlas: Atlas) -> Shared | None:
 
     Cells in the middle half of the frame, in both directions, do not count.
     """
-    means = np.nan_to_num(atlas.flow_mean[(atlas.count - atlas.n_zero) > 0, -1])
+    means = np.nan_to_num(atlas.flow_mean[atlas.weight_with_mass > 0, -1])
     classes, high, wide = means.shape
     if classes < LEAST_CLASSES or min(high, wide) < 4:
         return None

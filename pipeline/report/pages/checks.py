@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from pipeline.atlas import Atlas
 from pipeline.audit.findings_table import SANITY
 from pipeline.audit.sanity import BASELINES
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
+from pipeline.audit.weighting import weights_sentence
 from pipeline.nouns import part_of
 from pipeline.report.pages.classes import ClassFacts
 from pipeline.report.pages.facts import RunFacts
@@ -28,12 +30,14 @@ class Check:
     passed: bool | None
 
 
-def read_checks(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> tuple[Check, ...]:
+def read_checks(
+    run: Run, atlas: Atlas, facts: RunFacts, classes: tuple[ClassFacts, ...]
+) -> tuple[Check, ...]:
     """Return the checks of a run; without baselines a line that says how to get them."""
     rows = facts.images + facts.quarantined
     share = facts.quarantined / rows if rows else 0.0
     empty = sum(fact.no_mass for fact in classes)
-    judged = sum(fact.images - fact.no_mass >= LEAST_IMAGES for fact in classes)
+    judged = sum(not fact.few for fact in classes)
     checks = [
         Check(
             "Quarantine",
@@ -53,6 +57,8 @@ def read_checks(run: Run, facts: RunFacts, classes: tuple[ClassFacts, ...]) -> t
             judged >= LEAST_CLASSES,
         ),
     ]
+    if sentence := weights_sentence(atlas):
+        checks.append(Check("Weights", f"{sentence[:1].upper()}{sentence[1:]}.", None))
     if run.exists(REACH):
         checks.append(Check("Detection sensitivity", sensitivity_sentence(run.table(REACH)), None))
     if run.exists(SANITY):

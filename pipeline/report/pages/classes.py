@@ -29,6 +29,10 @@ class ClassFacts:
     folder: str
     """The folder that its images lie in; empty if they lie in several, or it is shared."""
     images: int
+    distinct: float
+    """Sum of the weights of its images; their number where the atlas has no weights."""
+    kish: float
+    """Kish's effective sample size of them."""
     no_mass: int
     """Images whose maps are zero: they count, but have no mean map."""
     accuracy: float
@@ -54,7 +58,7 @@ class ClassFacts:
     @property
     def few(self) -> bool:
         """Whether too few images have a flow to call any typical, or to look for clusters."""
-        return self.images - self.no_mass < LEAST_IMAGES
+        return round(self.distinct) - self.no_mass < LEAST_IMAGES
 
 
 def rank_classes(
@@ -111,6 +115,8 @@ def _class_facts(
             short=short[position],
             folder="",
             images=int(count[position]),
+            distinct=float(atlas.weight[position]),
+            kish=float(atlas.kish[position]),
             no_mass=int(no_mass[position]),
             accuracy=float(accuracy[position]),
             accuracy_low=_ends(accuracy[position], labelled[position], 0.95)[0],

@@ -57,7 +57,7 @@ def read_outcome(atlas: Atlas | None, class_id: int) -> Outcome | None:
     if atlas is None:
         return None
     pair = [2 * class_id, 2 * class_id + 1]
-    images = (atlas.count - atlas.n_zero)[pair]
+    images = atlas.weight_with_mass[pair]
     if images.min() < LEAST:
         return None
     means = atlas.flow_mean[pair, -1]

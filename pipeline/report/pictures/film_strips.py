@@ -63,7 +63,7 @@ def class_strips(
 
 def run_strip(atlas: Atlas) -> tuple[Sprite, Strip]:
     """Draw the accumulated flow averaged over all images that have one."""
-    weights = (atlas.count - atlas.n_zero).astype(np.float64)
+    weights = atlas.weight_with_mass
     total = np.einsum("k,klyx->lyx", weights, np.nan_to_num(atlas.flow_mean))
     mean = total / max(weights.sum(), 1.0)
     top = bright(mean)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pipeline.atlas.statistics.maps import BLOCK, Workspace, add_maps, finish_maps, shapes
 from pipeline.atlas.statistics.membership import Members
-from pipeline.atlas.statistics.sums import ONE, ClassSums
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums
 
 CLASSES, LAYERS, GRID = 4, 3, (3, 4)
 
@@ -67,9 +67,14 @@ def test_images_are_counted():
     for group in range(CLASSES):
         own = of_cell(members, group)
         assert found.count[group] == (own & ok).sum()
-        assert found["quarantined"][group] == (own & ~ok).sum()
-        assert found["labelled"][group] == (own & ok & (correct >= 0)).sum()
-        assert found["correct"][group] == (own & ok & (correct == 1)).sum()
+        for name, expected in {
+            "weight": ok,
+            "square": ok * WEIGHT_ONE,
+            "quarantined": ~ok,
+            "labelled": ok & (correct >= 0),
+            "correct": ok & (correct == 1),
+        }.items():
+            assert found[name][group] == (own * expected).sum() * WEIGHT_ONE, name
 
 
 def test_stored_maps_are_multiplied_by_their_scale():
