@@ -83,11 +83,7 @@ def _show(found: "Benchmark") -> None:
     console.print(_readers(found))
     console.print(_together(found))
     for one in found.precisions:
-        say(
-            f"{one.precision}: {one.images_per_second:,.3g} images/s, "
-            f"{one.images_per_second / found.alone['step']:.2f} × {found.precision}; the flow's "
-            f"rank correlation with it is at least {one.rank_correlation:.4f}"
-        )
+        say(f"{one.images_per_second:,.3g} images/s: {one.sentence(found.precision)}")
     if len(found.batches) > 1:
         sizes = ", ".join(f"{size}: {rate:,.4g}" for size, rate in sorted(found.batches.items()))
         say(f"step by batch size: {sizes} images/s")

@@ -15,12 +15,19 @@ from pipeline.nouns import counted
 
 if TYPE_CHECKING:
     from pipeline.engine import Measured, Plan
+    from pipeline.engine.benchmark.result import Precision
     from pipeline.engine.preparation import Prepared
     from pipeline.store import RunSpec
 
 
 _QUICK = 16
 """Images that are computed to know how long a run takes, if nothing else says so."""
+
+_PRECISION_SECONDS = 2.0
+"""How long each precision is measured."""
+
+_WORTH = 1.1
+"""How many times as fast bfloat16 must be to be offered."""
 
 
 def plan(
@@ -54,6 +61,7 @@ def plan(
 
     settings = read_configuration(config)
     prepared = prepare(settings)
+    half = None if rate or like else _bfloat16(config, settings, prepared)
     measured = None
     if measure or like:
         measured = (
@@ -89,6 +97,7 @@ def plan(
             "grid": list(prepared.spec.grid),
             "notes": list(prepared.notes),
             "time": note,
+            "bfloat16": half and asdict(half),
             "labels": prepared.labelling.to_json(prepared.index),
             "leftovers": [asdict(leftover) for leftover in prepared.spec.leftovers],
             "warnings": warnings,
@@ -101,6 +110,8 @@ def plan(
     console.print(table)
     if note:
         say(f"time: {note}")
+    if half is not None:
+        say(f"precision: {half.sentence('float32')}; flow.precision: bfloat16 in a new run")
     for of_model in prepared.notes:
         say(f"model: {of_model}")
     say(f"labels: {prepared.labelling.sentence(prepared.index)}")
@@ -130,6 +141,32 @@ def _benchmarked(
         f"{counted(machine.cpus, 'CPU')}{gpus}); "
         "--measure N measures here and now, --rate and --gpus are for another machine"
     )
+
+
+def _bfloat16(given: str, config: RunConfig, prepared: "Prepared") -> "Precision | None":
+    """Return what bfloat16 is worth here for a new run in float32; None if that is little.
+
+    Only for methods whose flow keeps its ranks in it.
+    """
+    from pipeline.engine.inspection.precision import ROBUST
+
+    flow = prepared.spec.config["flow"]
+    if flow["precision"] != "float32" or flow["method"] not in ROBUST or not prepared.parts:
+        return None
+    from pipeline.engine.benchmark.half_precision import try_bfloat16
+    from pipeline.engine.benchmark.result import load_benchmark
+
+    path = place_of(given)
+    measured = None if path is None else load_benchmark(path)
+    found: Precision | None
+    try:
+        if measured and measured.precisions and measured.of(config, prepared.spec):
+            (found,) = measured.precisions
+        else:
+            found = try_bfloat16(config, prepared, _PRECISION_SECONDS)
+    except FlowatlasError:  # no image can be read here; the plan has said so
+        return None
+    return found if found and (found.times or 0) >= _WORTH else None
 
 
 def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, str]:

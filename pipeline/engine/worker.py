@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.config import ReadersKind
-from pipeline.engine.batch import indexed_images
+from pipeline.engine.batch import LoadedBatch, indexed_images
 from pipeline.engine.compute import assemble
 from pipeline.engine.context import Context, open_context, round_weights
 from pipeline.engine.reading.open import open_readers
@@ -15,11 +16,15 @@ from pipeline.engine.scheduling.crashing import crashing_rows
 from pipeline.engine.scheduling.interface import Attempt
 from pipeline.engine.step.micro_batches import MicroBatches
 from pipeline.engine.step.step import Pending
+from pipeline.engine.usage.calls import fixed_share
 from pipeline.engine.usage.clock import Clock, Spans
 from pipeline.engine.usage.launches import Settle
 from pipeline.engine.usage.peak_memory import peak_resident
 from pipeline.store import Receipt, commit_unit
 from pipeline.store.reader import open_run
+
+_WARM = 2
+"""The batch of a worker that is timed; the first one checks the model and fills caches."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class FlowWorker:
     then, while the next unit is computed, ``queue`` (waiting for the previous commit), ``assemble``
     and ``commit``. A GPU goes on with the next unit meanwhile, so that ``compute`` is the time in
     which it was called or waited for; see also :mod:`pipeline.engine.usage.launches`, and
-    :class:`pipeline.engine.step.step.Step` for ``capture``, ``replay`` and ``eager``.
+    :class:`pipeline.engine.step.step.Step` for ``capture``, ``replay`` and ``eager``. On a CPU,
+    ``calls`` is the part of ``compute`` and ``measure`` that a batch takes whatever its images are.
     """
 
     def __init__(self, context: Context, readers: Readers) -> None:
@@ -64,6 +70,7 @@ class FlowWorker:
         self._micro_batches = MicroBatches(context)
         self._commits, self._results = Spans(), Spans()
         self._free_since: float | None = None
+        self._begun, self._calls = 0, 0.0
 
     def read(self, attempt: Attempt) -> PendingUnit:
         """Start fetching, decoding and transforming."""
@@ -88,15 +95,30 @@ class FlowWorker:
                     batch = next(pending.batches, None)
                 if batch is None:
                     break
+                since = time.perf_counter()
                 begun += self._micro_batches.begin(batch, clock, self._full(done))
+                self._time_calls(batch, time.perf_counter() - since)
                 done += len(batch)
                 with clock("compute"):  # the pixels' memory is given back
                     self._micro_batches.uploaded()
         finally:
             pending.batches.close()
+        if self._calls:
+            spent = clock.seconds
+            clock.add("calls", self._calls * (spent["compute"] + spent["measure"]))
         self._free_since = time.perf_counter()
         launches = self._context.launches.taken()
         return Computed(pending.attempt, begun, launches, clock, self._free_since)
+
+    def _time_calls(self, batch: LoadedBatch, seconds: float) -> None:
+        """Measure once, behind the batch that warms up, what a step on a CPU takes in any case.
+
+        A GPU's events say that of every step.
+        """
+        self._begun += 1
+        if self._begun == _WARM and len(batch) > 1 and self._context.device.type == "cpu":
+            one = partial(self._micro_batches.compute, batch[:1], Clock())
+            self._calls = fixed_share(seconds, len(batch), one)
 
     def _full(self, done: int) -> int:
         """Return how many images a batch has that begins behind ``done`` of them in a full unit."""

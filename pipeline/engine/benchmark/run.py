@@ -21,8 +21,8 @@ from pipeline.engine.benchmark.computing import (
     open_steps,
     other_batches,
     plain_rates,
-    rank_correlation,
 )
+from pipeline.engine.benchmark.half_precision import compared
 from pipeline.engine.benchmark.reading import scaling, stage_rates
 from pipeline.engine.benchmark.result import Benchmark, Machine, Precision, Together
 from pipeline.engine.planning.measured import measure_workers
@@ -37,9 +37,6 @@ from pipeline.store import open_run
 
 _MOST_IMAGES = 512
 """Different images that are read; more are these again."""
-
-_COMPARED = 16
-"""Images whose flows are compared between precisions."""
 
 _SHARES = {
     "stages": 0.04,
@@ -204,18 +201,10 @@ class _Parts:
 
     def _precision(self, steps: Steps) -> None:
         """Try bfloat16 where the processor has it."""
-        precision = self._config.flow.precision
-        if precision != "float32" or not _has_bfloat16(steps.context.device):
-            return
         self._progress("computing in bfloat16")
-        uri, seconds = f"{self._place}/bfloat16", self._seconds["precision"]
-        size = self._config.flow.batch_size
-        self._sample.create(uri, max(size, len(self._sample)), size, flow={"precision": "bfloat16"})
-        before = steps.flows(_COMPARED)
-        with open_steps(uri, self._threads, self._config, seconds) as other:
-            agreement = rank_correlation(before, other.flows(_COMPARED))
-            rate = other.step(other.batch)
-        self.precisions.append(Precision("bfloat16", rate, agreement))
+        uri, seconds = f"{self._place}/bfloat16", self._seconds["precision"] / 2
+        found = compared(steps, self._sample, uri, self._config, self._threads, seconds)
+        self.precisions += [] if found is None else [found]
 
     def together(self, cpus: int, step: float, reading: float) -> tuple[list[Together], list[str]]:
         """Return whole runs of some images with different settings, and what was left out.
@@ -256,14 +245,6 @@ class _Parts:
         alone |= rates
         self.operations |= operations
         self.matmul = matmul_rate(self._config.flow.precision, timer)
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 by itself, and not by way of float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    has: Callable[[], bool] | None = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return has is not None and has()
 
 
 def _machine(cpus: int) -> Machine:

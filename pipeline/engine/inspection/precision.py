@@ -9,7 +9,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import FlowatlasError
 from pipeline.store import load_spec, open_store
 
-_ROBUST = ("daam", "attention", "rollout", "relevance", "activation")
+ROBUST = ("daam", "attention", "rollout", "relevance", "activation")
 """Methods whose accumulated flow has a rank correlation of at least 0.999 with float32's on
 photographs: see the tables of ``pipeline/flows/README.md``."""
 
@@ -30,7 +30,7 @@ def chosen_precision(config: RunConfig) -> RunConfig:
         for one in chosen.values():
             if one.hash() == begun:
                 return one
-    fast = config.flow.method in _ROBUST and config.cluster.gpus_per_actor != 0 and _has_bfloat16()
+    fast = config.flow.method in ROBUST and config.cluster.gpus_per_actor != 0 and _has_bfloat16()
     return chosen["bfloat16" if fast else "float32"]
 
 

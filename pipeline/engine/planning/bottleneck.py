@@ -12,6 +12,9 @@ _COMPUTING = ("compute", "measure")
 _LAUNCHED = 0.9
 """Share of a step that the host needs to call the GPU, from which the GPU waits for the calls."""
 
+_CALLED = 0.5
+"""Share of a step that its calls take however few images it has, from which they bind a CPU."""
+
 _MOST_THREADS = 64
 
 
@@ -69,6 +72,12 @@ class Pace:
                 f"launch-bound: {share} computing, most of it by calls that the GPU waits for, "
                 f"{waiting}; several actors on a GPU (cluster.gpus_per_actor), or larger batches "
                 "in a new run, make it faster"
+            )
+        if spent["calls"] >= _CALLED * compute > 0:
+            return (
+                f"overhead-bound: {share} computing, {spent['calls'] / compute:.0%} of it calls "
+                f"that take as long for fewer images, {waiting}; larger batches in a new run "
+                f"(flow.batch_size) make it faster, or {self._more_workers}"
             )
         busy = 1 - spent["launch"] / spent["device"] if spent["device"] else 0.0
         device = f", the GPU busy for at least {busy:.0%} of the flow" if busy > 0 else ""

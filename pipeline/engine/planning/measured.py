@@ -23,7 +23,7 @@ from pipeline.store.reader import open_run
 
 _OVERLAPPED = (
     *("fetch", "decode", "transform", "queue", "assemble", "commit"),
-    *("store", "launch", "device", "replay", "eager"),
+    *("store", "launch", "device", "replay", "eager", "calls"),
 )
 """Stages that run in parallel with computing, or that say the same time again."""
 

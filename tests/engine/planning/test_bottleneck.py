@@ -49,6 +49,13 @@ def sentence(threads: int, room: int = 0, cpus: int = 0, **seconds: float) -> st
             {"compute": 8, "wait": 2, "launch": 2, "device": 8},
             "compute-bound: 80% of time in compute, the GPU busy for at least 75% of the flow, 20%",
         ),
+        (
+            1,
+            {"compute": 6, "measure": 2, "wait": 2, "calls": 6},
+            "overhead-bound: 80% of time computing, 75% of it calls that take as long for fewer "
+            "images, 20% waiting for images; larger batches in a new run (flow.batch_size)",
+        ),
+        (1, {"compute": 6, "measure": 2, "calls": 2}, "compute-bound: 75% of time in compute"),
         (1, {}, "no time was spent"),
     ],
 )
@@ -84,7 +91,7 @@ def test_every_receipt_has_the_seconds_of_every_stage(tmp_path) -> None:  # type
     for receipt in receipts:
         assert set(receipt.seconds) == {
             *("fetch", "decode", "transform", "wait", "compute", "measure", "assemble"),
-            *("store", "queue", "commit"),
+            *("store", "queue", "commit", "calls"),
         }
         assert receipt.seconds["compute"] > 0
 
@@ -149,6 +156,13 @@ def test_a_model_that_takes_all_the_time(tmp_path: Path) -> None:
     config = small_config(tmp_path, flow={"method": "occlusion", "batch_size": 4})
     (found,) = sentences(config, threads=1)
     assert re.match(r"compute-bound: \d+% of time in compute, \d+% waiting for images", found)
+
+
+def test_a_model_so_small_that_its_calls_take_the_time(tmp_path: Path) -> None:
+    small = small_config(tmp_path, flow={"batch_size": 2})
+    (found,) = sentences(small, threads=1)
+    assert re.match(r"overhead-bound: \d+% of time computing, \d+% of it calls that take", found)
+    assert "flow.batch_size" in found
 
 
 def test_memory_that_was_tried_in_vain(tmp_path: Path) -> None:
