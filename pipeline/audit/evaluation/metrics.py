@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 CORRELATION = "rank_correlation"
+GAIN = "gain"
 PXAP = "pxap"
 MAX_BOX = "max_box"
 
@@ -27,6 +28,7 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = {
     CORRELATION: Metric("rank correlation with occlusion"),
+    GAIN: Metric("the same, more than the run's own"),
     "deletion": Metric("deletion", "low"),
     "insertion": Metric("insertion"),
     "pair_share": Metric("share on the explained one of two images"),

@@ -9,8 +9,8 @@ from pipeline.atlas.statistics.hashing import hash64
 from pipeline.audit.compare.shared_images import rank_correlation
 from pipeline.audit.evaluation.box_curves import box_counts, pixel_counts
 from pipeline.audit.evaluation.localisation import auc, energy, lift, pointing, rank_accuracy
-from pipeline.audit.evaluation.maps import UNIFORM
-from pipeline.audit.evaluation.metrics import CORRELATION, MAX_BOX, PXAP
+from pipeline.audit.evaluation.maps import OWN, UNIFORM
+from pipeline.audit.evaluation.metrics import CORRELATION, GAIN, MAX_BOX, PXAP
 from pipeline.audit.evaluation.tally import Integer, Key, Tally
 from pipeline.audit.sample import Sample
 
@@ -84,12 +84,20 @@ def add_correlation(
 ) -> None:
     """Add Spearman's correlation of every map (n, cells) with the reference, a map among them.
 
-    NaN rows of a map, and maps that are the same everywhere, have none.
+    And by how much that is more than the run's own map has, image by image: its interval shows
+    whether one of two methods is better, where those of both overlap because images differ. NaN
+    rows of a map, and maps that are the same everywhere, have none.
     """
     wanted = maps[reference]
-    for name, own in maps.items():
-        if name not in (reference, UNIFORM):
-            add_scores(tally, Key(name, CORRELATION, fill), correlation(own, wanted), labels)
+    found = {
+        name: correlation(own, wanted)
+        for name, own in maps.items()
+        if name not in (reference, UNIFORM)
+    }
+    for name, values in found.items():
+        add_scores(tally, Key(name, CORRELATION, fill), values, labels)
+        if name != OWN and OWN in found:
+            tally.score(Key(name, GAIN, fill), values - found[OWN])
 
 
 def correlation(maps: Float, wanted: Float) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.audit.evaluation.evaluation import EVALUATION
 from pipeline.audit.evaluation.images import IMAGES, IMAGES_SCHEMA
 from pipeline.audit.evaluation.maps import BASELINES, OWN
-from pipeline.audit.evaluation.metrics import CORRELATION, MAX_BOX, METRICS, MODEL, PXAP
+from pipeline.audit.evaluation.metrics import CORRELATION, GAIN, MAX_BOX, METRICS, MODEL, PXAP
 from pipeline.audit.evaluation.sample_scores import ALONE
 from pipeline.audit.evaluation.scores import EVALUATION_SCHEMA
 from pipeline.audit.evaluation.tables import Column, Scores, columns, maps_in_order, overall
@@ -26,7 +26,7 @@ GROUPS = (
         "What hiding shows",
         "Hiding patches one by one is the causal reference; deletion and insertion hide and show "
         "the highest patches first. A conclusion that depends on what hidden patches show is none.",
-        (CORRELATION, "deletion", "insertion"),
+        (CORRELATION, GAIN, "deletion", "insertion"),
     ),
     (
         "Which of two images",
@@ -159,7 +159,7 @@ def _sentences(rows: list[dict[str, Any]], scores: Scores, method: str) -> list[
         methods = [row for row in known if row["map"] == OWN or _is_method(row["map"])]
         if methods:
             best = max(methods, key=lambda row: (row["mean"], row["map"]))
-            fill = f", hidden by {best['fill']}" if best["fill"] else ""
+            fill = f" (hidden patches: {best['fill']})" if best["fill"] else ""
             named = f"The run's own map ({method})" if best["map"] == OWN else best["map"]
             sentence = f"{named} {what}: {_shown(best)}{fill}"
             own = [row for row in methods if row["map"] == OWN and row["fill"] == best["fill"]]
@@ -168,7 +168,10 @@ def _sentences(rows: list[dict[str, Any]], scores: Scores, method: str) -> list[
             found.append(f"{sentence}.")
     for row in rows:
         if row["map"] == MODEL and row["label"] is None:
-            found.append(f"Of {row['images']:,} pairs of images {percent(row['mean'])} count.")
+            found.append(
+                f"Of {row['images']:,} pairs of images {percent(row['mean'])} count: each half is "
+                "used for its own class."
+            )
     return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 
 from pipeline.audit.evaluation.scores import scores_table
 from pipeline.audit.evaluation.scoring import (
@@ -68,6 +68,23 @@ def test_correlation_is_spearmans_where_both_maps_are_known():
     add_correlation(tally, maps, "occlusion", "mean", np.zeros(4, np.int64))
     assert {key.map for key in tally.sums} == {"daam"}
     assert means(tally)["rank_correlation", 0][0] == 2
+
+
+def test_the_gain_is_the_mean_difference_from_the_runs_own_map():
+    random = np.random.default_rng(0)
+    maps = {name: random.random((4, 16)) for name in ("flow", "daam", "occlusion")}
+    tally = Tally()
+    add_correlation(tally, maps, "occlusion", "mean", np.full(4, -1))
+    values = [
+        [spearmanr(*pair).statistic for pair in zip(maps[name], maps["occlusion"], strict=True)]
+        for name in ("daam", "flow")
+    ]
+    rows = {(row["map"], row["metric"]): row for row in scores_table(tally).to_pylist()}
+    difference = np.subtract(*values)
+    assert rows["daam", "gain"]["mean"] == pytest.approx(difference.mean(), abs=1e-5)
+    wanted = ttest_1samp(difference, 0).confidence_interval()
+    assert rows["daam", "gain"]["low"] == pytest.approx(wanted.low, abs=1e-5)
+    assert ("flow", "gain") not in rows
 
 
 def test_maps_that_agree_do_not_disagree():
