@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,10 +142,11 @@ def round_weights(context: Context) -> None:
             flow = context.flow(images)
         return flow.maps, flow.logits
 
-    try:
+    rounded = False
+    with suppress(
+        Exception
+    ):  # a method that needs more than images; errors show at the first batch
         rounded = half_weights(context.model, getattr(torch, precision), call)
-    except ValueError:  # a method that needs more than images
-        rounded = False
     _log.info("weights are rounded to %s: %s", precision, "once" if rounded else "by autocast")
 
 

@@ -18,7 +18,7 @@ from pipeline.engine.reading.open import open_readers
 from pipeline.engine.reading.readers import ReadAhead
 from pipeline.engine.step.copies import copies_of
 from pipeline.engine.step.explain import Explained, explain
-from pipeline.engine.step.inputs import Inputs, host_inputs, on_device
+from pipeline.engine.step.inputs import Inputs, Uploads, host_inputs
 from pipeline.engine.step.micro_batches import MicroBatches
 from pipeline.engine.step.program import results_of
 from pipeline.engine.usage.clock import Clock
@@ -95,7 +95,7 @@ class Steps:
         return self.context.transform.normalise(given["shown"])
 
     def _given(self, batch: LoadedBatch) -> Inputs:
-        return on_device(host_inputs(batch, self.context), self.context.device)
+        return Uploads(self.context.device).begin(host_inputs(batch, self.context))
 
     def _explained(self, batch: LoadedBatch) -> Explained:
         return explain(batch, self.inputs(batch), self._given(batch), self.context)

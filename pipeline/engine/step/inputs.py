@@ -1,6 +1,7 @@
 """``host_inputs``: what the device needs of a batch, as tensors."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,20 +41,37 @@ def host_inputs(batch: Sequence[LoadedImage], context: Context, *, even: bool = 
     return found
 
 
-def on_device(inputs: Inputs, device: torch.device) -> Inputs:
-    """Return inputs on a device; a GPU copies them by itself."""
-    there = pinned(inputs, device)
-    return {name: values.to(device, non_blocking=True) for name, values in there.items()}
+class Uploads:
+    """Brings inputs to a device; a GPU copies them on a stream of its own, beside its computing."""
 
+    def __init__(self, device: torch.device) -> None:
+        cuda: Any = torch.cuda
+        self._device = device
+        self._done: Any = None
+        self._stream = cuda.Stream(device) if device.type == "cuda" else None
 
-def pinned(inputs: Inputs, device: torch.device) -> Inputs:
-    """Return inputs of the host in memory from which a GPU copies by itself."""
-    if device.type != "cuda":
-        return inputs
-    return {
-        name: values if values.is_pinned() else values.pin_memory()
-        for name, values in inputs.items()
-    }
+    def begin(self, inputs: Inputs) -> Inputs:
+        """Return inputs on the device, for which its current stream waits."""
+        if self._stream is None:
+            return inputs
+        pinned = {
+            name: values if values.is_pinned() else values.pin_memory()
+            for name, values in inputs.items()
+        }
+        computing, event = torch.cuda.current_stream(self._device), cast("Any", torch.cuda.Event)
+        with torch.cuda.stream(self._stream):
+            there = {name: one.to(self._device, non_blocking=True) for name, one in pinned.items()}
+            self._done = event(blocking=True)
+            self._done.record(self._stream)
+        computing.wait_event(self._done)
+        for values in there.values():
+            values.record_stream(computing)  # used there, so not free before that is over
+        return there
+
+    def wait(self) -> None:
+        """Wait until all inputs have left the host's memory."""
+        if self._done is not None:
+            self._done.synchronize()
 
 
 def padded_boxes(

@@ -1,7 +1,9 @@
 """``Step``: a batch to the device, through its program, and back, the next one meanwhile."""
 
 import logging
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ from pipeline.engine.step.captured import Captured, Signature, refuted, signatur
 from pipeline.engine.step.copies import HostCopy, copies_of
 from pipeline.engine.step.data_dependence import waits
 from pipeline.engine.step.graphs import Graphs, graphs_of
-from pipeline.engine.step.inputs import Inputs, host_inputs, on_device, pinned
+from pipeline.engine.step.inputs import Inputs, Uploads, host_inputs
 from pipeline.engine.step.program import Results, program
 from pipeline.engine.usage.clock import Clock
 from pipeline.errors import first_line
@@ -65,7 +67,8 @@ class Step:
         self._graphs = graphs or graphs_of(context.device)
         self._recorded: dict[Signature, Captured | None] = {}
         self._known: Results | None = None
-        self._uploaded: Any = None
+        self._uploads = Uploads(context.device)
+        self._ends: deque[Any] = deque()
 
     def begin(self, batch: Sequence[LoadedImage], clock: Clock) -> Pending:
         """Start to compute a batch; a GPU is not waited for.
@@ -76,31 +79,35 @@ class Step:
         graphs, they are added a second time as ``replay`` or as ``eager``, and what recording took
         as ``capture``.
         """
-        device = self._context.device
         given = host_inputs(batch, self._context, even=self._graphs is not None)
         checked = self._checked(given)
         captured = self._captured(batch, given, clock)
         before = clock.seconds.get("compute", 0.0)
+        inputs = self._uploads.begin(given)
         if captured is None:
-            inputs = on_device(given, device)
-            self._uploaded = _moment(device)
             copy = self._copies.begin(self._call(batch, inputs, clock, checked).tensors)
         else:
             with clock("compute"), self._context.launches.step():
-                captured.fill(pinned(given, device))
-                self._uploaded = _moment(device)
+                captured.fill(inputs)
                 content = captured.replay()
             copy = self._copies.begin_packed(content, captured.layout)
         if self._graphs is not None:
             spent = clock.seconds["compute"] - before
             clock.add("eager" if captured is None else "replay", spent)
+        self._ends.append(_moment(self._context.device))
         assert self._known is not None
         return _Begun(batch, copy, self._known.measures, self._context)
 
     def uploaded(self) -> None:
-        """Wait until the device has the pixels of every batch that has begun."""
-        if self._uploaded is not None:
-            self._uploaded.synchronize()
+        """Wait until the device has the pixels of every batch, and has computed all but the last.
+
+        So a GPU always has a batch to go on with, and never more than that.
+        """
+        self._uploads.wait()
+        while len(self._ends) > 1:
+            end = self._ends.popleft()
+            if end is not None:
+                end.synchronize()
 
     def _call(
         self, batch: Sequence[LoadedImage], inputs: Inputs, clock: Clock, checked: bool
@@ -136,7 +143,7 @@ class Step:
         self, batch: Sequence[LoadedImage], given: Inputs, graphs: Graphs
     ) -> Captured | None:
         """Record a step and prove it; None, and a line in the log, where that fails."""
-        inputs = on_device(given, self._context.device)
+        inputs = self._uploads.begin(given)
         self._call(batch, inputs, Clock(), checked=False)  # the first call of all checks the model
 
         checked = self._checked(given)
@@ -154,7 +161,8 @@ class Step:
                 raise RuntimeError(f"it gives other {wrong}")
         except Exception as error:
             if self._context.device.type == "cuda":
-                torch.cuda.empty_cache()
+                with suppress(RuntimeError):  # of a capture that did not end
+                    torch.cuda.empty_cache()
             _log.warning("steps are called one by one, not as a graph: %s", first_line(error))
             return None
         return captured

@@ -180,6 +180,6 @@ def test_a_whole_run_of_recorded_steps_has_the_same_bytes(
     monkeypatch.setattr("pipeline.engine.step.step.graphs_of", lambda device: graphs)
     recorded = small_config(tmp_path, "recorded", flow=flow, limits=limits)
     run_flows(recorded)
-    assert graphs.captures == 2
-    assert graphs.replays == 2 * 2 + 8, "two prove each, and there are eight batches"
+    assert graphs.captures == 3, "of three, of two, and of one, which is timed"
+    assert graphs.replays == 3 * 2 + 8 + 2, "two prove each, and there are eight batches"
     assert tree(Path(recorded.run)) == tree(Path(plain.run))
