@@ -143,9 +143,7 @@ def round_weights(context: Context) -> None:
         return flow.maps, flow.logits
 
     rounded = False
-    with suppress(
-        Exception
-    ):  # a method that needs more than images; errors show at the first batch
+    with suppress(Exception):  # of a method that needs more; others show at the first batch
         rounded = half_weights(context.model, getattr(torch, precision), call)
     _log.info("weights are rounded to %s: %s", precision, "once" if rounded else "by autocast")
 

@@ -68,6 +68,11 @@ class Steps:
         micro = MicroBatches(self.context)
         return self.timer.rate(lambda: micro.compute(batch, Clock()), len(batch))
 
+    def taking(self) -> Callable[[], object]:
+        """Return a call that takes a step as a worker does, which keeps what it has recorded."""
+        micro = MicroBatches(self.context)
+        return lambda: micro.compute(self.batch, Clock())
+
     def computed(self) -> list[ComputedBatch]:
         """Return the batch's results."""
         return MicroBatches(self.context).compute(self.batch, Clock())

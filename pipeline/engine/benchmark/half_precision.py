@@ -1,5 +1,7 @@
 """What bfloat16 is worth on this machine: how much faster the step is, and what its ranks keep."""
 
+import statistics
+import time
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
@@ -14,14 +16,19 @@ from pipeline.engine.preparation import Prepared
 _COMPARED = 16
 """Images whose flows are compared between precisions."""
 
+_FEW = 8
+"""Images of a batch where only the ratio is wanted."""
+
+_ROUNDS = 3
+
 
 def compared(
     steps: Steps, sample: Sample, uri: str, config: RunConfig, threads: int, seconds: float
 ) -> Precision | None:
     """Compare the float32 steps of a sample with the same in bfloat16, written to ``uri``.
 
-    Both take turns for about ``seconds`` each. None if the run computes in something else, or its
-    device has no bfloat16.
+    Both take turns for about ``seconds`` each, three times at least. None if the run computes in
+    something else, or its device has no bfloat16.
     """
     if config.flow.precision != "float32" or not _has_bfloat16(steps.context.device):
         return None
@@ -30,10 +37,33 @@ def compared(
     before = steps.flows(_COMPARED)
     with open_steps(uri, threads, config, seconds) as other:
         agreement = rank_correlation(before, other.flows(_COMPARED))
-        both = {"float32": steps.computed, "bfloat16": other.computed}
-        rates = other.timer.rates(both, other.images)
-    times = rates["bfloat16"] / rates["float32"]
-    return Precision("bfloat16", rates["bfloat16"], agreement, times)
+        times, spent = _in_turn(steps.taking(), other.taking(), steps.context.device, seconds)
+    return Precision("bfloat16", steps.images / spent, agreement, times)
+
+
+def _in_turn(
+    one: Callable[[], object], other: Callable[[], object], device: torch.device, seconds: float
+) -> tuple[float, float]:
+    """Return how many times as fast the other call is, and the seconds that it takes.
+
+    A ratio of CPU time on a CPU, which other work on the machine does not change.
+    """
+    on_gpu = device.type == "cuda"
+
+    def timed(call: Callable[[], object]) -> tuple[float, float]:
+        begin, used = time.perf_counter(), time.process_time()
+        call()
+        if on_gpu:
+            torch.cuda.synchronize(device)
+        wall = time.perf_counter() - begin
+        return wall if on_gpu else time.process_time() - used, wall
+
+    end, rounds = time.perf_counter() + 2 * seconds, list[tuple[float, float]]()
+    while time.perf_counter() < end or len(rounds) < _ROUNDS:
+        (first, _), (second, wall) = timed(one), timed(other)
+        rounds.append((first / second, wall))
+    times, walls = zip(*rounds[1:], strict=True)  # the first round warms up
+    return statistics.median(times), statistics.median(walls)
 
 
 def try_bfloat16(config: RunConfig, prepared: Prepared, seconds: float) -> Precision | None:
@@ -45,7 +75,7 @@ def try_bfloat16(config: RunConfig, prepared: Prepared, seconds: float) -> Preci
         As in a real run.
     """
     chosen = {name: prepared.spec.config["flow"][name] for name in ("method", "precision")}
-    chosen["batch_size"] = min(config.flow.batch_size, _COMPARED)
+    chosen["batch_size"] = min(config.flow.batch_size, _FEW)
     config = config.model_copy(update={"flow": config.flow.model_copy(update=chosen)})
     sample = Sample(config, prepared, _COMPARED)
     with TemporaryDirectory(prefix="flowatlas-precision-") as folder:
