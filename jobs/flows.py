@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pipeline.store import Receipt, Totals
 
 
+STOPPED = "stopped; what is done is kept: run the same command again to continue"
+
+
 def flows(
     config: Annotated[str, typer.Argument(help="A YAML configuration, or a run of it.")],
     as_json: Annotated[
@@ -67,7 +70,7 @@ def compute(config: RunConfig) -> None:
         try:
             totals = _run(config, progress.started, progress.receipt, progress.failure)
         except KeyboardInterrupt:
-            say("stopped; what is done is kept: run the same command again to continue")
+            say(STOPPED)
             raise typer.Exit(1) from None
         finally:
             if progress.summary:

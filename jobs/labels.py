@@ -10,7 +10,7 @@ from pipeline.config import load_config
 from pipeline.console.command import run_command, say
 from pipeline.console.configuration import is_configuration
 from pipeline.errors import ConfigError
-from pipeline.nouns import part_of
+from pipeline.nouns import agreeing, part_of
 
 
 class By(StrEnum):
@@ -57,7 +57,10 @@ def labels(
     left = len(suggested.labels) - suggested.filled
     say(f"{place}: {part_of(suggested.filled, len(suggested.labels), 'class')} filled in")
     if left:
-        say(f"{left:,} are null: set their output (close names are listed), or leave them out")
+        say(
+            f"{left:,} of them {agreeing(left, 'is', 'are')} null: set the output (close names are "
+            "listed), or leave them out"
+        )
     say(f"then set dataset.labels: {place.name} in {config}")
 
 

@@ -2,15 +2,16 @@
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 import yaml
 
-from jobs.flows import compute
+from jobs.flows import STOPPED, compute
 from pipeline.config import RunConfig, load_config
-from pipeline.console.command import console, run_command, say
+from pipeline.console.command import console, run_command, say, terminable
 from pipeline.console.configuration import is_configuration, read_configuration
 from pipeline.errors import ConfigError
 from pipeline.store.objects import is_run
@@ -44,7 +45,19 @@ def run(
 
 
 def explain(settings: RunConfig) -> None:
-    """Run the steps after the flows; print each outcome, the first finding and its verdict."""
+    """Run the steps after the flows; print each outcome, the first finding and its verdict.
+
+    Ctrl-C or SIGTERM stops them; steps that are done are kept.
+    """
+    try:
+        with terminable() as check:
+            _explain(settings, check)
+    except KeyboardInterrupt:
+        say(STOPPED)
+        raise typer.Exit(1) from None
+
+
+def _explain(settings: RunConfig, check: Callable[[], None]) -> None:
     from pipeline.audit.findings_table import CONFIRMATIONS
     from pipeline.console.step_progress import StepProgress
     from pipeline.engine.run import open_engine
@@ -59,6 +72,7 @@ def explain(settings: RunConfig) -> None:
             seconds = time.monotonic() - begin
             took = "" if outcome.skipped else f" ({seconds:.0f} s)"
             say(f"{outcome.step}: {outcome.sentence}{took}")
+            check()
             begin = time.monotonic()
     findings = opened.findings()
     first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"

@@ -87,14 +87,15 @@ def _row(name: str, maps: Float, sample: Sample, flow_lift: float | None) -> dic
     lift = _lift(maps, sample.cover)
     boxes = ""
     if lift is not None and flow_lift is not None:
-        boxes = f"; inside the objects' boxes {figure(lift)} times its share, the flow "
-        boxes += f"{figure(flow_lift)}"
+        boxes = f"; inside the objects' boxes it has {figure(lift)} times its share, the flow "
+        boxes += f"{figure(flow_lift)} times"
     passed = None
     if name == "shuffled" and correlation is not None:
         passed = abs(correlation) <= LARGEST
-    verdict = {True: f" (at most {LARGEST} is asked: passed)", None: ""}.get(
-        passed, f" (at most {LARGEST} is asked: FAILED, the maps hardly depend on the model)"
-    )
+    verdict = ""
+    if passed is not None:
+        verdict = f"; at most {LARGEST} passes"
+        verdict += "" if passed else ", so it FAILED: the maps hardly depend on the model"
     shown = "undefined, because the maps are flat" if correlation is None else figure(correlation)
     return {
         "baseline": name,
@@ -103,8 +104,8 @@ def _row(name: str, maps: Float, sample: Sample, flow_lift: float | None) -> dic
         "box_lift": lift,
         "flow_box_lift": flow_lift,
         "passed": passed,
-        "sentence": f"{BASELINES[name]}: rank correlation with the flow {shown}"
-        f"{verdict}{boxes} ({counted(len(maps), 'image')}).",
+        "sentence": f"{BASELINES[name]}: rank correlation with the flow {shown}, over "
+        f"{counted(len(maps), 'image')}{verdict}{boxes}.",
     }
 
 

@@ -69,7 +69,8 @@ class StepProgress:
         left = (total - done) / rate if rate else None
         end = None if left is None else now + left
         self._bar.update(self._task, completed=done, total=total, end=end)
-        if not self._live and left is not None and now - self._last_line > LINE_SECONDS:
+        late = now - self._last_line > LINE_SECONDS
+        if not self._live and left is not None and done < total and late:
             self._last_line = now
             say(f"{step}: {done / total:.0%} done, {clock(left)} left", self._console)
 

@@ -1,11 +1,19 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from jobs.cli import app
+from jobs.run import explain
+from pipeline.console.step_progress import StepProgress
+from pipeline.engine import run_flows
+from pipeline.store import open_run
+from tests.engine.datasets import small_config
 
 
 def flowatlas(*arguments: str) -> Result:
@@ -59,3 +67,19 @@ def test_a_run_is_named_after_its_images_and_model(
     written = yaml.safe_load((tmp_path / "runs" / "shots-no_such_model.yaml").read_text())
     assert written["run"] == "shots-no_such_model"  # relative to the configuration
     assert written["dataset"]["source"] == str(images)
+
+
+def test_a_signal_between_two_steps_stops_them_with_a_word_on_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config(tmp_path)
+    run_flows(config)
+
+    def stop(outcome: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(StepProgress, "end", stop)
+    with pytest.raises(typer.Exit):
+        explain(config)
+    assert "run the same command again to continue" in capsys.readouterr().out
+    assert open_run(config.run).exists("atlas/atlas.json")  # the first step is kept

@@ -71,8 +71,8 @@ def settings_sentence(settings: pa.Table) -> str:
     sentence = f"The settings differ: {', '.join(_change(row, sides) for row in rows)}."
     if any(row["setting"] == METHOD for row in rows):
         sentence += (
-            " The methods differ, so their maps do not mean the same, and only what is not of the "
-            "maps is compared class by class."
+            " Maps of two methods do not mean the same, so classes are compared in everything but "
+            "their maps."
         )
     return sentence
 

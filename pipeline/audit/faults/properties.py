@@ -47,7 +47,7 @@ PROPERTIES = {
     "contrast": Property("contrast", None),
     "sharpness": Property("sharpness", "blur"),
     "saturation": Property("saturation", "grayscale"),
-    "size": Property("size in pixels", None),
+    "size": Property("size (the root of width × height, in pixels)", None),
     "aspect": Property("aspect ratio", None),
     "quality": Property("JPEG quality", "jpeg"),
     "border_brightness": Property("brightness of the border", "frame"),

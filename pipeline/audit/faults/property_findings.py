@@ -201,7 +201,7 @@ def _sentence(first: Betrayal, more: bool, name: str, extreme: float) -> str:
     said = (
         f"Images of {quote(name)} can be recognised by their {known.words} alone, which is {side} "
         f"than elsewhere: {reach} {_value(first.name, extreme)}, in other classes "
-        f"{_value(first.name, first.median_elsewhere)}."
+        f"{_value(first.name, first.median_elsewhere)} (the median)."
     )
     if known.operator:
         said += f" Test whether the model does: flowatlas probe --operator {known.operator}."

@@ -114,10 +114,9 @@ def sentence(item: Judged, name: str) -> str:
     carriers, donors = len(found.carriers), len(found.carriers) + len(found.plain_rows)
     return (
         f"The {PARTS[found.candidate.part].words} of {part_of(carriers, donors, 'image')} of "
-        f"{quote(name)} turns {percent(found.pasted.value)} of images of other classes into "
-        f"{quote(name)} when put onto them; that of its other images, which are recognised all the "
-        f"same, {percent(found.others.value)}; that of images of other classes "
-        f"{_share(found.random)}. {_REASONS[item.word].format(likeness=_likeness(item))}."
+        f"{quote(name)}, put onto images of other classes, turns {percent(found.pasted.value)} of "
+        f"them into {quote(name)}; that of its other images {percent(found.others.value)}, that of "
+        f"images of other classes {_share(found.random)}. {_reason(item)}."
     )
 
 
@@ -125,20 +124,20 @@ def _share(found: Rate) -> str:
     return percent(found.value) if found.images else "was not tested"
 
 
-def _likeness(item: Judged) -> str:
-    """Return how alike the carriers look."""
-    left, chance = percent(item.examined.left), rate(item.examined.chance)
-    if PARTS[item.examined.candidate.part].is_property:
-        return f"{left} of the images of other classes have as much of it, p = {chance}"
-    return f"at one spot they differ {left} as much as from the other images, p = {chance}"
+def _reason(item: Judged) -> str:
+    """Return what it is called, and why."""
+    left, chance = percent(item.examined.left), f"p = {rate(item.examined.chance)}"
+    if item.word == "shortcut" and PARTS[item.examined.candidate.part].is_property:
+        return f"{left} of the images of other classes have as much of it ({chance}): a shortcut"
+    return _REASONS[item.word].format(chance=chance)
 
 
 _REASONS = {
-    "shortcut": "Those few share it ({likeness}): a shortcut",
-    "unclear": "They share nothing that is seen ({likeness}): a shortcut or a part of the "
-    "object, cannot tell; look at the images",
-    "object": "It works in many images of the class, or the object lies there in these "
-    "({likeness}): part of the object",
-    "nothing": "That is no proven effect ({likeness})",
+    "shortcut": "These few look alike there, unlike the others ({chance}): a shortcut",
+    "unclear": "They share nothing that can be seen ({chance}): a shortcut or a part of the "
+    "object; look at the images",
+    "object": "It works in many images of the class, or lies on the object in these: a part of the "
+    "object",
+    "nothing": "That is no proven effect",
 }
 assert _REASONS.keys() == WORDS.keys()

@@ -65,6 +65,7 @@ function lightbox() {
     output("strength", `${input("strength").value} %`);
     output("threshold", mode ? `${input("threshold").value} % of the colours` : "");
     input("threshold").disabled = !mode;
+    input("threshold").closest("label").hidden = !mode;
     box.style.setProperty("--strength", input("strength").value / 100);
     box.style.setProperty("--cut", mode ? `url(#${mode})` : "none");
     // A colour's opacity is its level to the power of 0.75, so the cut is made there.
@@ -104,7 +105,7 @@ function lightbox() {
           make("td", { textContent: figure(low) }), make("td", { textContent: figure(middle) }), make("td", { textContent: figure(high) })));
       }
       const head = ["Measure", "here", "10 %", "median", "90 %"].map((text) => make("th", { scope: "col", textContent: text }));
-      parts.push(make("h3", { textContent: "Against its class" }), make("table", {}, make("thead", {}, make("tr", {}, ...head)), body));
+      parts.push(make("h3", { textContent: "Against its class" }), make("p", { className: "aside", textContent: "Coloured: outside of the middle 80 % of its class." }), make("table", {}, make("thead", {}, make("tr", {}, ...head)), body));
     }
     if (row.near.length) {
       const near = row.near.map((number) => {

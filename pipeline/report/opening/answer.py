@@ -57,9 +57,7 @@ def works(answers: Answers, names: Sequence[str]) -> Statement:
     parts = [
         Part(
             f"The model {word}: {percent(accuracy)} of {counted(answers.images, 'image')} are "
-            "right; "
-            f"answers of the same frequencies, given at random, would be right in "
-            f"{percent(chance)}. "
+            f"right; by chance it would be {percent(chance)}. "
         )
     ]
     worst = answers.confusions[:NAMED]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.audit.finding import Finding
-from pipeline.audit.findings_table import SANITY
+from pipeline.audit.findings_table import SANITY, SCREENING
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
 from pipeline.nouns import part_of
@@ -38,6 +38,11 @@ def find_gaps(
         yield "Whether the flow is on the objects: there are no boxes (dataset.boxes)."
     if not run.exists(SANITY):
         yield "Whether the maps depend on the model: no baselines (flowatlas audit)."
+    if not run.exists(SCREENING) and not run.spec.multi_label and facts.accuracy is not None:
+        yield (
+            "Which parts of images turn others into their class, wherever the model looks: not "
+            "screened (flowatlas screen)."
+        )
     untested = sum(state_of(found, verdicts.get(found.number)) == "untested" for found in findings)
     if untested:
         yield (

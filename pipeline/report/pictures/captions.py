@@ -30,6 +30,11 @@ class Caption:
     mistake: str | None = None
     multi_label: bool = False
 
+    @property
+    def file(self) -> str:
+        """The last part of the path, which fits below a small picture."""
+        return self.uri.rpartition("/")[2] or self.uri
+
 
 def read_captions(run: Run, rows: Iterable[int]) -> dict[int, Caption]:
     """Return the captions of ``rows``, by row."""

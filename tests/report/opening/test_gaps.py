@@ -13,6 +13,7 @@ def test_everything_that_was_not_looked_for_is_named_with_its_reason(run):
     said = " ".join(find_gaps(run, facts, classes, findings, read_verdicts(run)))
     assert "there are no boxes" in said
     assert "no baselines" in said
+    assert "not screened (flowatlas screen)" in said
     assert "labels" not in said
     assert "flowatlas confirm" not in said
     few = [replace(fact, images=5, no_mass=0) for fact in classes]
