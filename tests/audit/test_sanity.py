@@ -50,7 +50,7 @@ def test_baselines_of_no_image_are_no_passed_check(trained, hidden):
 
 def test_baselines_that_are_flat_pass_nothing(trained, monkeypatch):
     flat = "pipeline.audit.sanity._shuffled_flows"
-    monkeypatch.setattr(flat, lambda sample, _: np.ones_like(sample.flows))
+    monkeypatch.setattr(flat, lambda sample, *_: np.ones_like(sample.flows))
     (row,) = [r for r in check_sanity(trained, 8).to_pylist() if r["baseline"] == "shuffled"]
     assert row["rank_correlation"] is None
     assert row["passed"] is None

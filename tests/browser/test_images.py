@@ -3,6 +3,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from pipeline.nouns import counted
 from pipeline.store import Status
 from tests.browser.opened import css, fits
 from tests.report.reported import NAMES, fates
@@ -17,7 +18,7 @@ def table(run):
 
 def count(driver, wanted):
     """Wait for the number of images that pass."""
-    text = f"{wanted:,} images" if wanted else "No image"
+    text = f"{counted(wanted, 'image')};" if wanted else "No image"
     place = driver.find_element("id", "f-count")
     WebDriverWait(driver, 10).until(lambda _: place.text.startswith(text), place.text)
 
