@@ -75,8 +75,8 @@ def _explain(settings: RunConfig, check: Callable[[], None]) -> None:
             check()
             begin = time.monotonic()
     findings = opened.findings()
-    first = findings["sentence"][0].as_py() if findings.num_rows else "no finding"
-    say(f"first finding: {first}")
+    if findings.num_rows:
+        say(f"first finding: {findings['sentence'][0].as_py()}")
     if opened.exists(CONFIRMATIONS):
         tested = opened.table(CONFIRMATIONS)
         proven = tested.filter(tested["finding"].is_valid())  # the others are places, not findings

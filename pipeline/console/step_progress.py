@@ -44,7 +44,7 @@ class StepProgress:
         )
         self._task = self._bar.add_task("", total=None, end=None, visible=False)
         self._last_line = now()
-        self._rate = Rate(self._last_line)
+        self._rate, self._first = Rate(self._last_line), True
 
     def __enter__(self) -> "StepProgress":
         self._bar.start()
@@ -63,10 +63,12 @@ class StepProgress:
         now = self._now()
         if not total:
             self._bar.reset(self._task, total=None, description=step, end=None, visible=True)
-            self._rate, self._last_line = Rate(now), now
+            self._rate, self._last_line, self._first = Rate(now), now, True
             return
-        rate = self._rate.add(now, done)
-        left = (total - done) / rate if rate else None
+        rate, first = self._rate.add(now, done), self._first
+        self._first = False
+        # The first work took the start of the workers, too: no rate follows from it.
+        left = (total - done) / rate if rate and not first else None
         end = None if left is None else now + left
         self._bar.update(self._task, completed=done, total=total, end=end)
         late = now - self._last_line > LINE_SECONDS

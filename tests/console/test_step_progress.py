@@ -23,16 +23,15 @@ def test_a_log_shows_the_time_left_of_each_step() -> None:
     clock, out = Clock(), io.StringIO()
     with StepProgress(Console(file=out, width=200), clock) as progress:
         progress("screen", 0, 0)
-        for clock.time, done in ((100.0, 1), (110.0, 6), (120.0, 11)):
+        for clock.time, done in ((100.0, 1), (110.0, 6), (120.0, 11)):  # the workers start first
             progress("screen", done, 101)
         progress.end()
         progress("report", 0, 0)
-        clock.time = 140.0
-        progress("report", 3, 4)
+        for clock.time, done in ((121.0, 1), (140.0, 3)):
+            progress("report", done, 4)
     assert out.getvalue().splitlines() == [
-        "screen: 1% done, 2:46:40 left",
-        "screen: 11% done, 3:00 left",
-        "report: 75% done, 0:07 left",
+        "screen: 6% done, 3:10 left",
+        "report: 75% done, 0:10 left",
     ]
 
 
@@ -57,7 +56,7 @@ def test_work_at_one_speed_ends_when_it_was_first_shown_to(parts: int, seconds: 
             clock.time += seconds
             progress("confirm", done, parts)
     left = [line.partition(", ")[2] for line in out.getvalue().splitlines()]
-    assert left == [f"{display((parts - done) * seconds)} left" for done in range(1, parts)]
+    assert left == [f"{display((parts - done) * seconds)} left" for done in range(2, parts)]
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -67,9 +66,9 @@ def test_a_terminal_shows_the_step_at_work_and_the_time_left_as_it_shrinks(done:
     with StepProgress(console, clock) as progress:
         progress("audit", 0, 0)
         if done:
-            clock.time = 10.0
-            progress("audit", 1, 7)
-            clock.time = 15.0
+            for clock.time, parts in ((10.0, 1), (20.0, 2)):
+                progress("audit", parts, 8)
+            clock.time = 25.0
         progress._bar.refresh()
     shown = out.getvalue()
     assert "audit" in shown
