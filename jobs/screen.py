@@ -14,11 +14,11 @@ def screen(
     actors: Actors = 1,
     local: Local = False,
 ) -> None:
-    """Put parts of the images of every class onto others: which turn them into the class?
+    """Put what some images of a class share onto others: does it turn them into the class?
 
-    Parts are blocks, strips, the frame, the spots looked at most, and properties of the whole image
-    (colours, sharpness, compression, stripes, noise, margin). What works in some images of a class
-    and in no other, and is shared by these alone, becomes a finding.
+    It may be something over the same pixels, wherever it lies, the spot looked at most, or a
+    property of the whole image (colours and brightness, sharpness, compression, stripes, noise,
+    margin). What works, and only some images of the class have, becomes a finding.
     """
     from pipeline.audit.run import audited
     from pipeline.audit.screening.findings import add_screened

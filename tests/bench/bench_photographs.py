@@ -125,7 +125,8 @@ def audited(folder: Path) -> Run:
     run = _computed(config)
     for step in AFTER_FLOWS:
         if step.name in STEPS and not run.exists(step.output):
-            print(f"  {folder.name}, {step.name}: {step.work(run, _engine)}", flush=True)
+            done = step.work(run, _engine, lambda step, done, total: None)
+            print(f"  {folder.name}, {step.name}: {done}", flush=True)
     return run
 
 

@@ -24,12 +24,12 @@ _EDGES = {"border", "ring", "ends", "sides", "top", "bottom", "left", "right", "
 _EDGES |= {"border_variation", *_OUTER, "tl", "tr", "bl", "br"}
 _NAMES = {
     "edges": _EDGES,
-    "colour": {"colours", "range", "saturation", "brightness", "contrast"},
-    "brightness": {"colours", "range", "brightness", "contrast"},
-    "texture": {"spectrum", "lines", "noise", "detail", "sharpness"},
-    "compression": {"spectrum", "compression", "detail", "sharpness", "quality"},
-    "sharpness": {"spectrum", "detail", "sharpness", "contrast"},
-    "scale": {"spectrum", "margin", "sharpness", *_EDGES},
+    "colour": {"colours", "brightness", "contrast", "saturation"},
+    "brightness": {"colours", "brightness", "contrast"},
+    "texture": {"lines", "noise", "detail", "sharpness"},
+    "compression": {"compression", "detail", "sharpness", "quality"},
+    "sharpness": {"detail", "sharpness", "contrast"},
+    "scale": {"margin", "sharpness", *_EDGES},
 }
 """Where an artefact is → the places, operators and properties that name it."""
 
@@ -42,6 +42,9 @@ _PLACES: dict[str, Box] = {
     "bottom": (0, 0.75, 1, 1),
     "left": (0, 0, 0.25, 1),
     "right": (0.75, 0, 1, 1),
+    "centre": (0.25, 0.25, 0.75, 0.75),
+    "middle": (0, 0.25, 1, 0.75),
+    "column": (0.25, 0, 0.75, 1),
 } | {
     f"block_{y}{x}": (x / 4, y / 4, x / 4 + 0.25, y / 4 + 0.25) for y in range(4) for x in range(4)
 }

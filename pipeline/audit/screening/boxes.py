@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.spots import peaks
@@ -16,21 +17,23 @@ from pipeline.measures.boxes import coverage
 _CELLS = 32
 
 
-def on_object(rows: Sequence[int], key: str, context: Context) -> float | None:
+def on_object(rows: Sequence[int], key: str, seen: Tensor, context: Context) -> float | None:
     """Return how far a region and the objects of some images overlap, on average in [0, 1].
 
     It is the area that they share over the smaller of both: 1 if the region lies inside the boxes,
-    and 1 if it holds them, however much of a wide strip lies beside a small object. None of a
-    property of the whole image, and where no image has a box.
+    and 1 if it holds them, however much of a wide strip lies beside a small object. ``seen``
+    (H, W) is where a region lies that does not move. None of a property of the whole image, and
+    where no image has a box.
     """
     part, run = PARTS[key], context.run
     if not part.is_region or "box_area" not in {column.name for column in run.spec.columns}:
         return None
-    spots = peaks(run, rows) if part.rank is not None else {}
+    spots = peaks(run, rows) if part.moves else {}
+    fixed = functional.adaptive_avg_pool2d(seen[None].float(), _CELLS)[0] > 0.5
     found = []
     for row in rows:
-        spot = (0, 0) if part.rank is None else spots[row][part.rank]
-        inside = part.mask((_CELLS, _CELLS), spot).flatten()
+        where = part.mask((_CELLS, _CELLS), spots[row]) if part.moves else fixed
+        inside = where.flatten()
         (image,) = indexed_images(run.index_rows(row, row + 1), run.box_rows(row, row + 1))
         boxes = load_image(image, context.images, (), Clock()).boxes
         if len(boxes):

@@ -11,46 +11,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.audit.screening.parts import BLOCKS, PARTS
-
-REACH = 2
-"""Pixels by which two crops are moved to meet, in each direction."""
+from pipeline.audit.screening.estimates.overlay import edges as edges_of
 
 _MOVED = 5
-"""Part of the side by which crops of spots are moved: a map's peak is not quite its cause."""
+"""Part of the side by which crops are moved: a map's peak is not quite its cause."""
+
+_STRONGEST = 64.0
+"""Difference of neighbouring pixels, of 255 levels, above which edges count as equally strong."""
 
 _FINEST = 160
 """Pixels of a side at which edges are compared, up to twice as many."""
 
-_SPOTS = 20
-"""Spots along a side of the image; each overlaps the next by half."""
-
-_STRONGEST = 64.0
-"""Difference of neighbouring pixels, of 255 levels, above which edges count as equally strong."""
+_SPOTS = 5
+"""Windows along a side of a crop; each overlaps the next by half."""
 
 _FAINT = 100.0
 """Mean square of differences below which a spot has hardly any edge."""
 
 
-def edge_products(donors: Tensor, key: str) -> tuple[Tensor, Tensor]:
+def edge_products(donors: Tensor) -> tuple[Tensor, Tensor]:
     """Return how donors' edges agree at every spot of a region.
 
     Parameters
     ----------
     donors
-        (D, 3, H, W) uint8.
-    key
-        Of a part that is a region.
+        (D, 3, h, w) uint8, crops of their spots.
 
     Returns
     -------
     (products, energy)
-        (D, D, S): mean product of the edges of two donors, moved by at most ``REACH`` pixels, or
-        a spot's crop by a fifth, to where the whole region agrees best; (D, S): mean square of a
-        donor's own.
+        (D, D, S): mean product of the edges of two crops, moved by at most a fifth to where they
+        agree best as a whole; (D, S): mean square of a donor's own.
     """
-    reach = min(donors.shape[2:]) // _MOVED if PARTS[key].moves else REACH
-    edges, window = _edges(donors, key, reach)
+    reach = min(donors.shape[2:]) // _MOVED
+    edges, window = _edges(donors, reach)
     number = len(edges)
     flat = edges.reshape(number, -1)
     shifts = list(product(range(-reach, reach + 1), repeat=2))
@@ -88,18 +82,13 @@ def agreement(products: Tensor, energy: Tensor, member: Tensor) -> Tensor:
     return ((1 - alike) / (1 - anyway)).amin(1)
 
 
-def _edges(donors: Tensor, key: str, reach: int) -> tuple[Tensor, int]:
-    """Return differences of neighbours (D, 6, h, w) in a region's box, and a spot's side."""
+def _edges(donors: Tensor, reach: int) -> tuple[Tensor, int]:
+    """Return differences of neighbours (D, 6, h, w), and the side of what is compared."""
     coarser = max(1, min(donors.shape[2:]) // _FINEST)
     pixels = functional.avg_pool2d(donors.float(), coarser)
-    down = functional.pad(pixels[:, :, 1:] - pixels[:, :, :-1], (0, 0, 0, 1))
-    right = functional.pad(pixels[:, :, :, 1:] - pixels[:, :, :, :-1], (0, 1))
-    where = PARTS[key].compared((int(pixels.shape[2]), int(pixels.shape[3])))
-    edges = torch.cat([down, right], 1).clamp(-_STRONGEST, _STRONGEST) * where
-    rows, columns = (where.any(side).nonzero()[:, 0] for side in (1, 0))
-    cut = edges[:, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    spots = _SPOTS // BLOCKS if PARTS[key].moves else _SPOTS
-    return functional.pad(cut, [reach] * 4), max(2, min(pixels.shape[2:]) // spots)
+    side = max(2, min(pixels.shape[2:]) // _SPOTS)
+    cut = edges_of(pixels).clamp(-_STRONGEST, _STRONGEST)
+    return functional.pad(cut, [reach] * 4), side
 
 
 def _spots(values: Tensor, window: int) -> Tensor:

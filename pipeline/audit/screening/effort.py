@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
-from pipeline.audit.screening.examination import TRANSPLANTS
-from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.rounds import AGAIN, FIRST, SECOND
+from pipeline.audit.screening.examination import CONTROLS, ERASED, SCOUTS, TRANSPLANTS
+from pipeline.audit.screening.proposals import EACH, FIRST, MEETINGS, SPOTS
 from pipeline.audit.screening.selection import RECIPIENTS
 from pipeline.nouns import counted
 
-_LEAST_SECOND, _LEAST_LAST = 16, 8
+_LEAST_LAST = 8
 
-IN_SECOND, IN_LAST = SECOND * AGAIN, 4 * TRANSPLANTS + 2 * SECOND
-"""Most forward passes for one part in the second and in the last round."""
+IN_SURVEY = 16
+"""What measuring a class takes, in forward passes."""
+
+IN_PROPOSALS = 2 * EACH * FIRST + SPOTS * MEETINGS
+IN_LAST = SCOUTS + 2 * TRANSPLANTS + 2 * CONTROLS + CONTROLS // 2 + 4 * ERASED
+"""Most forward passes for the proposals of one class, and for one group in the last round."""
 
 
 @dataclass(frozen=True)
@@ -19,20 +22,14 @@ class Effort:
     """How much a screening takes.
 
     ``classes`` can be screened, ``too_small`` have too few images that the model gets right;
-    ``second`` and ``last`` parts come to these rounds at most; ``passes`` are forward passes of one
-    image at most.
+    ``last`` proposals at most are tested to the end; ``passes`` are forward passes of one image at
+    most.
     """
 
     classes: int
     too_small: int
-    second: int
     last: int
     passes: int
-
-    @property
-    def later(self) -> int:
-        """Forward passes after the first round, at most."""
-        return self.second * IN_SECOND + self.last * IN_LAST
 
     @property
     def sentence(self) -> str:
@@ -41,22 +38,14 @@ class Effort:
         if self.too_small:
             left = f"; {counted(self.too_small, 'class')} with too few images that are right"
         return (
-            f"{counted(self.classes, 'class')} × {counted(len(PARTS), 'part')}{left}: at most "
-            f"{counted(self.passes, 'forward pass')}; {self.second:,} of the parts come to the "
-            f"second round, {self.last:,} to the last"
+            f"{counted(self.classes, 'class')}{left}: at most "
+            f"{counted(self.passes, 'forward pass')}, and at most {counted(self.last, 'group')} of "
+            "images tested to the end"
         )
 
 
-def effort(classes: int, too_small: int = 0, donors: int = SECOND) -> Effort:
-    """Return the effort of screening ``classes`` classes of at least ``donors`` donors."""
-    second = _LEAST_SECOND + classes
-    last = _LEAST_LAST + classes // 4
-    properties = sum(part.is_property for part in PARTS.values())
-    passes = (
-        RECIPIENTS
-        + classes * (len(PARTS) - properties) * min(donors, FIRST)
-        + classes * properties * min(donors, SECOND)
-        + second * IN_SECOND
-        + last * IN_LAST
-    )
-    return Effort(classes, too_small, second, last, passes)
+def effort(classes: int, too_small: int = 0) -> Effort:
+    """Return the effort of screening ``classes`` classes."""
+    last = _LEAST_LAST + classes // 2
+    passes = RECIPIENTS + classes * IN_PROPOSALS + last * IN_LAST
+    return Effort(classes, too_small, last, passes)

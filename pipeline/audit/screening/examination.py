@@ -1,4 +1,4 @@
-"""The last round: carriers and every control on recipients that no donor has met.
+"""The last round: a group's operator and every control, on recipients that were not met before.
 
 And whether the model misses the part where it is erased.
 """
@@ -16,41 +16,47 @@ from pipeline.audit.causal.edits import erase_blur, erase_mean
 from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.answers import answer, margins
 from pipeline.audit.screening.boxes import on_object
-from pipeline.audit.screening.likeness import likeness
+from pipeline.audit.screening.estimates.carriers import aligned
+from pipeline.audit.screening.estimates.operators import Operator, estimated, pasted
 from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.rarity import rarity
-from pipeline.audit.screening.rounds import Candidate, meetings, recipients_of
+from pipeline.audit.screening.proposals import FIRST, Candidate
 from pipeline.audit.screening.selection import Selection
-from pipeline.audit.screening.spots import compared, peaks
-from pipeline.audit.screening.trials import Result, Stage, Trial
-from pipeline.audit.stats.intervals import Rate, grouped_rate
+from pipeline.audit.screening.spots import other_side, peaks
+from pipeline.audit.screening.stage import Stage, Turned, together
+from pipeline.audit.stats.intervals import Rate
 from pipeline.engine import Attempt
 from pipeline.engine.context import Context, open_context
 
-TRANSPLANTS = 96
-"""Least transplants of carriers, of the others and of random images each; half as many mirrored."""
+TRANSPLANTS, CONTROLS = 80, 72
+"""Most recipients of the group's operator, and of each kind of control."""
+
+SCOUTS = 20
+"""Recipients none of which becomes the class if there is no effect worth a word."""
 
 ERASED = 24
 """Most images of each group from which the part is erased."""
 
-_STRANGERS = 32
+_GROUPS = 3
+"""Groups of others and of images of other classes that make an estimate each."""
+
+_SEEN, _WEAK, _STRONG = 10.0, 0.25, 0.995
+"""Mean change of recipients, in levels, from which a pixel belongs to an overlay; at least so much
+of the change of the strongest pixels, those above this quantile."""
 
 
 @dataclass(frozen=True)
 class Examined:
     """A candidate after the last round, with the rates of images that became the class.
 
-    ``pasted`` is from carriers, ``rest`` without the carrier that works best, ``others`` the same
-    part of the other donors of the class, ``random`` of images of other classes, ``mirrored`` the
-    other side of the carriers. ``erased`` and ``plain`` are the carriers and the others that lose
-    the class without the part. ``left`` and ``chance`` are those of
-    :func:`~pipeline.audit.screening.likeness.likeness`, or of a property those of
-    :func:`~pipeline.audit.screening.rarity.rarity`.
+    ``pasted`` is by the operator of all carriers, ``rest`` by those of each half of them,
+    ``others`` by those of groups of the other donors, ``random`` by those of groups of images of
+    other classes, ``mirrored`` by the other side of the carriers of a spot. ``erased`` and
+    ``plain`` are the carriers and the others that lose the class without the part.
     """
 
     candidate: Candidate
     carriers: tuple[int, ...]
-    """Rows, those whose part works best first."""
+    """Rows, those with most of it first."""
     plain_rows: tuple[int, ...]
     """Rows of the other donors."""
     pasted: Rate
@@ -60,8 +66,8 @@ class Examined:
     mirrored: Rate
     erased: Rate
     plain: Rate
-    left: float
-    chance: float
+    covers: float = 0.0
+    """Share of the image that is changed to be seen, of a region."""
     inside: float | None = None
     """How far the carriers' part and their objects' boxes overlap, None without boxes."""
     others_inside: float | None = None
@@ -73,20 +79,23 @@ class ExamineWorker:
     def __init__(
         self, candidates: Sequence[Candidate], selection: Selection, context: Context
     ) -> None:
-        self._candidates, self._selection, self._context = candidates, selection, context
+        self._candidates, self._context = candidates, context
         self._stage = Stage(selection, context)
 
-    def read(self, attempt: Attempt) -> tuple[Candidate, dict[int, Tensor | None]]:
-        """Read the donors of a candidate, and images of other classes."""
-        candidate = self._candidates[attempt.unit.id]
-        rows = [*candidate.donors, *_strangers(self._selection, candidate.class_id)]
-        return candidate, dict(zip(rows, load_each(rows, self._context), strict=True))
+    def read(self, attempt: Attempt) -> tuple[int, dict[int, Tensor]]:
+        """Read the donors of a candidate."""
+        number = attempt.unit.id
+        candidate = self._candidates[number]
+        rows = [*candidate.carriers, *candidate.others]
+        found = zip(rows, load_each(rows, self._context), strict=True)
+        return number, {row: image for row, image in found if image is not None}
 
-    def compute(self, reading: tuple[Candidate, dict[int, Tensor | None]]) -> Examined | None:
-        """Examine a candidate; None if too few of its donors can be read now."""
-        return examine(*reading, self._selection, self._stage, self._context)
+    def compute(self, reading: tuple[int, dict[int, Tensor]]) -> tuple[int, Examined | None]:
+        """Examine a candidate; None if it has no effect, or few can be read now."""
+        number, images = reading
+        return number, examine(self._candidates[number], images, self._stage, self._context)
 
-    def commit(self, computed: Examined | None) -> Examined | None:
+    def commit(self, computed: tuple[int, Examined | None]) -> tuple[int, Examined | None]:
         """Return the result; the driver stores all of them."""
         return computed
 
@@ -101,113 +110,98 @@ def open_examine(
 
 
 def examine(
-    candidate: Candidate,
-    images: dict[int, Tensor | None],
-    selection: Selection,
-    stage: Stage,
-    context: Context,
+    candidate: Candidate, images: dict[int, Tensor], stage: Stage, context: Context
 ) -> Examined | None:
-    """Try a candidate's carriers and controls on new recipients."""
-    groups = candidate.split
-    if groups is None:
-        return None
-    strongest = sorted(groups.carriers, key=lambda place: -candidate.gains[place])
-    carriers = [row for place in strongest if images[row := candidate.donors[place]] is not None]
-    others = [row for place in groups.others if images[row := candidate.donors[place]] is not None]
-    if not carriers or not others:
-        return None
+    """Try a candidate's operator and controls on new recipients.
 
-    def tried(rows: Sequence[int], least: int, mirrored: bool = False) -> tuple[Rate, Rate]:
-        """Return the rate of all donors, and without the best one."""
-        met = candidate.tried
-        free = len(recipients_of(selection, candidate.class_id)) - met
-        each = max(1, min(-(-least // max(1, len(rows))), free))
-        meet = meetings(selection, candidate.class_id, rows, met, each)
-        trial = Trial(candidate.class_id, (candidate.part,), tuple(rows), meet, mirrored)
-        return _rates(trial, stage.perform(trial, [images[row] for row in rows]))
-
-    pasted, rest = tried(carriers, TRANSPLANTS)
-    part = PARTS[candidate.part]
-    strangers = [
-        row for row in _strangers(selection, candidate.class_id) if images[row] is not None
-    ]
-    erased, plain = (
-        _lost(candidate, {row: images[row] for row in rows[:ERASED]}, context)
-        for rows in (carriers, others)
+    None if none of the first becomes the class, or too few of its donors can be read now.
+    """
+    carriers, others = (
+        [row for row in rows if row in images] for rows in (candidate.carriers, candidate.others)
     )
-    together = [row for row in candidate.donors if images[row] is not None]
-    pixels = [image for row in together if (image := images[row]) is not None]
-    places = tuple(together.index(row) for row in carriers)
-    if part.is_property:
-        own = stage.strengths(candidate.part, pixels)
-        usual = stage.usual_strengths(candidate.part, candidate.class_id)
-        left, chance = rarity(own, places, usual)
-    else:
-        crops = compared(pixels, together, part, context.run)
-        left, chance = likeness(crops, places, candidate.part, candidate.class_id)
+    if len(carriers) < 2 or len(others) < 2:
+        return None
+    part, key = PARTS[candidate.part], candidate.part
+    moves = dict(zip(candidate.carriers, candidate.moves, strict=False))
+    class_id = candidate.class_id
+    free = stage.recipients_of(class_id)[FIRST:] or stage.recipients_of(class_id)
+
+    def of(rows: Sequence[int], rest: Sequence[int], mirrored: bool = False) -> Operator:
+        group = torch.cat([images[row] for row in rows])
+        if moves and rows[0] in moves:
+            group = aligned(group, [moves[row] for row in rows])
+        if not part.moves:
+            return estimated(key, group, torch.cat([images[row] for row in rest]))
+        spots = peaks(context.run, rows)
+        chosen = [other_side(spots[row]) if mirrored else spots[row] for row in rows]
+        return pasted(group, rows, chosen, key)
+
+    def shared(operators: Sequence[Operator], most: int) -> Turned:
+        """Try several operators, each on recipients of its own where there are enough."""
+        each = max(1, min(most, len(free)) // len(operators))
+        places = [free[number * each : (number + 1) * each] for number in range(len(operators))]
+        pairs = zip(operators, places, strict=True)
+        return together([stage.turned(class_id, one, met) for one, met in pairs if met])
+
+    operator = of(carriers, others)
+    if not stage.turned(class_id, operator, free[:SCOUTS]).hit.any():
+        return None
+    halves = [of(carriers[half::2], others) for half in range(2)]
+    controls = [of(*_parted(others, len(carriers), draw)) for draw in range(_GROUPS)]
+    change = stage.changed_by(operator)
+    seen = change > max(_SEEN, _WEAK * float(change.flatten().quantile(_STRONG)))
     return Examined(
         candidate=candidate,
         carriers=tuple(carriers),
         plain_rows=tuple(others),
-        pasted=pasted,
-        rest=rest,
-        others=tried(others, TRANSPLANTS)[0],
-        random=tried(strangers, TRANSPLANTS)[0] if strangers else Rate(0, 0, LEVEL),
-        mirrored=tried(carriers, TRANSPLANTS // 2, True)[0]
-        if part.has_other_side
+        pasted=stage.turned(class_id, operator, free[:TRANSPLANTS]).rate,
+        rest=shared(halves, TRANSPLANTS).rate,
+        others=shared(controls, CONTROLS).rate,
+        random=shared(_strange(candidate, len(carriers), stage, context), CONTROLS).rate,
+        mirrored=shared([of(carriers, others, True)], CONTROLS // 2).rate
+        if part.moves
         else Rate(0, 0, LEVEL),
-        erased=erased,
-        plain=plain,
-        left=left,
-        chance=chance,
-        inside=on_object(carriers[:ERASED], candidate.part, context),
-        others_inside=on_object(others[:ERASED], candidate.part, context),
+        erased=_lost(candidate, {row: images[row] for row in carriers[:ERASED]}, seen, context),
+        plain=_lost(candidate, {row: images[row] for row in others[:ERASED]}, seen, context),
+        covers=float(seen.float().mean()) if part.is_region and not part.moves else 0.0,
+        inside=on_object(carriers[:ERASED], key, seen, context),
+        others_inside=on_object(others[:ERASED], key, seen, context),
     )
 
 
-def _strangers(selection: Selection, class_id: int) -> tuple[int, ...]:
-    """Return rows of donors of other classes, from as many classes as there are."""
-    found: list[int] = []
-    others = [own.donors for own in selection.by_class if own.class_id != class_id and own.donors]
-    order = np.random.default_rng(class_id).permutation(len(others)).tolist()
-    for turn in range(_STRANGERS):
-        if not order:
-            break
-        donors = others[order[turn % len(order)]]
-        found.append(donors[(turn // len(order)) % len(donors)])
-    return tuple(dict.fromkeys(found))
+def _parted(rows: Sequence[int], size: int, draw: int) -> tuple[list[int], list[int]]:
+    """Return a group of rows by lot, of ``size`` or half of them, and the rest."""
+    order = np.random.default_rng((len(rows), draw)).permutation(len(rows))
+    size = min(size, len(rows) // 2)
+    return [rows[place] for place in order[:size]], [rows[place] for place in order[size:]]
 
 
-def _rates(trial: Trial, result: Result) -> tuple[Rate, Rate]:
-    """Return the rate of a trial of one part, and without the donor that works best."""
-    met = np.array(trial.recipients)
-    donor = np.broadcast_to(np.arange(len(met))[:, None], met.shape)[result.there].ravel()
-    hits, recipient = result.hit[0][result.there].ravel(), met[result.there].ravel()
-    everyone = grouped_rate(hits, donor, recipient, level=LEVEL)
-    if len(np.unique(donor)) < 2:
-        return everyone, Rate(0, 0, LEVEL)
-    best = np.bincount(donor, hits) / np.maximum(np.bincount(donor), 1)
-    kept = donor != best.argmax()
-    return everyone, grouped_rate(hits[kept], donor[kept], recipient[kept], level=LEVEL)
+def _strange(candidate: Candidate, size: int, stage: Stage, context: Context) -> list[Operator]:
+    """Return the operators of groups of images of other classes, of any of them."""
+    own = stage.recipients_of(candidate.class_id)
+    found = []
+    for draw in range(_GROUPS):
+        group, rest = _parted(own, size, draw)
+        if PARTS[candidate.part].moves:
+            rows = [stage.rows[place] for place in group]
+            known = peaks(context.run, rows)
+            spots = [known[row] for row in rows]
+            found.append(pasted(stage.pixels[group], rows, spots, candidate.part))
+        else:
+            found.append(estimated(candidate.part, stage.pixels[group], stage.pixels[rest]))
+    return found
 
 
-def _lost(candidate: Candidate, images: dict[int, Tensor | None], context: Context) -> Rate:
+def _lost(candidate: Candidate, images: dict[int, Tensor], seen: Tensor, context: Context) -> Rate:
     """Count the images that lose the class when the part is filled by mean and by blur."""
     part = PARTS[candidate.part]
-    there = {row: image for row, image in images.items() if image is not None}
-    if not part.is_region or not there:
+    if not part.is_region or not images or not seen.any():
         return Rate(0, 0, LEVEL)
-    spots = peaks(context.run, list(there)) if part.rank is not None else {}
-    masks = [
-        part.mask(
-            (int(image.shape[2]), int(image.shape[3])),
-            (0, 0) if part.rank is None else spots[row][part.rank],
-        )
-        for row, image in there.items()
-    ]
-    gone = torch.ones(len(there), dtype=torch.bool)
+    spots = peaks(context.run, list(images)) if part.moves else {}
+    size = (int(seen.shape[0]), int(seen.shape[1]))
+    masks = [part.mask(size, spots[row]) if part.moves else seen for row in images]
+    gone = torch.ones(len(images), dtype=torch.bool)
     for erase in (erase_mean, erase_blur):
-        edits = (erase(image, mask) for image, mask in zip(there.values(), masks, strict=True))
-        after = answer(edits, context)
-        gone &= margins(after, candidate.class_id) <= 0
-    return Rate(int(gone.sum()), len(there), LEVEL)
+        edits = (erase(image, mask) for image, mask in zip(images.values(), masks, strict=True))
+        gone &= margins(answer(edits, context), candidate.class_id) <= 0
+    return Rate(int(gone.sum()), len(images), LEVEL)

@@ -19,8 +19,14 @@ from pipeline.audit.stats.intervals import Rate, difference
 FALSE = 0.05
 """False discovery rate over all classes and parts, of turning images at all."""
 
-ALIKE = 0.1
-"""False discovery rate of carriers that look alike, over the parts that turn images."""
+ALIKE = 0.05
+"""False discovery rate of what carriers share being chance, over the parts that turn images."""
+
+_PEAKS_ALIKE = 0.02
+"""The same for spots, where every class has its object."""
+
+_MOST = 0.5
+"""Share of an image that an overlay covers at most."""
 
 _RATHER = 3.0
 """How many times more images carriers turn than the others, if only they carry it."""
@@ -41,7 +47,7 @@ WORDS = {
 class Judged:
     """An examined part; ``word`` is a key of ``WORDS``, ``verdict`` is as in confirmations.
 
-    ``q`` is the false discovery rate of its effect, ``alike`` that of its carriers' likeness.
+    ``q`` is the false discovery rate of its effect, ``alike`` that of what carriers share.
     """
 
     examined: Examined
@@ -69,7 +75,8 @@ def judge(examined: Sequence[Examined], tests: int) -> list[Judged]:
     ]
     alike = np.ones(len(examined))
     if any(works):
-        alike[works] = false_discovery_control(np.array([e.chance for e in examined])[works])
+        chances = np.array([item.candidate.chance for item in examined])
+        alike[works] = false_discovery_control(chances[works])
     return [
         Judged(item, _word(item, works[n], alike[n]), _verdict(item), float(q[n]), float(alike[n]))
         for n, item in enumerate(examined)
@@ -84,9 +91,10 @@ def _word(item: Examined, works: bool, alike: float) -> str:
     apart = difference(item.pasted, item.others)[0] > 0
     if not apart or item.others.value * _RATHER > item.pasted.value:
         return "object"
-    # Classes differ in texture and colour by nature, and every image has both.
-    part = PARTS[item.candidate.part]
-    return "shortcut" if (part.is_region or part.is_property) and alike <= ALIKE else "unclear"
+    if PARTS[item.candidate.part].moves and alike > _PEAKS_ALIKE:
+        return "unclear"
+    # What covers most of an image is the same picture twice.
+    return "shortcut" if alike <= ALIKE and item.covers < _MOST else "unclear"
 
 
 def _on_object(item: Examined) -> bool:
@@ -115,7 +123,7 @@ def _gain(item: Examined, pasted: Rate) -> tuple[float, float]:
 
 
 def _chance(item: Examined) -> float:
-    """Return the p-value of turning more images than the same part of random images does.
+    """Return the p-value of turning more images than the same of random images does.
 
     Fisher's exact test, one-sided, of as many images as the grouped ones are worth.
     """

@@ -7,7 +7,6 @@ small shifts forgiven, in two ways: their colours at a low resolution, and their
 others? As many donors of the class drawn by lot say how much of that is chance.
 """
 
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -17,46 +16,38 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audit.screening.edges import agreement, edge_products
-from pipeline.audit.screening.parts import BLOCKS, PARTS
+from pipeline.audit.screening.parts import BLOCKS
 
 Float = NDArray[np.float64]
 
 CELLS = 48
-"""Cells of an image's side; a crop has those of them that its part covers."""
+"""Cells of an image's side; a crop has a quarter of them."""
 
 WINDOW = 3
 """Cells of a side of a spot that is shared."""
 
-SHIFTS = (-1, 0, 1)
-"""Cells by which what is shared may be moved."""
-
 MOVED = (-2, -1, 0, 1, 2)
-"""The same of crops of spots, which are those of a map's peaks."""
+"""Cells by which what is shared may be moved: a map's peak is not quite its cause."""
 
 DRAWS = 499
 
 _FLOOR = 4.0
 """Difference, of 255 levels, below which crops count as equal."""
 
-_LEVELS = 32.0
-"""Levels for a factor of e between amplitudes, so that one floor fits all."""
-
 _CHUNK = 64
 
 
 def likeness(
-    donors: Tensor, carriers: tuple[int, ...], key: str, seed: int, draws: int = DRAWS
+    donors: Tensor, carriers: tuple[int, ...], seed: int, draws: int = DRAWS
 ) -> tuple[float, float]:
     """Return how alike carriers' parts are, and how likely that is by chance.
 
     Parameters
     ----------
     donors
-        (D, 3, H, W) uint8, carriers among them; of a part that moves, crops of its spots.
+        (D, 3, h, w) uint8, crops of their spots, carriers among them.
     carriers
         Positions of at least two of them, and not of all.
-    key
-        Of the part.
     seed, draws
         Of the groups drawn by lot.
 
@@ -65,8 +56,8 @@ def likeness(
     (ratio, p)
         ``ratio`` is the difference of two carriers over that of a carrier and another donor, at
         the spot where it is least; ``p`` how many of as many donors drawn by lot have as little.
-        Of a region, those of colours or of edges, whichever are less likely, and ``p`` is doubled
-        for the choice.
+        Those of colours or of edges, whichever are less likely, and ``p`` is doubled for the
+        choice.
     """
     number, size = len(donors), len(carriers)
     random = np.random.default_rng(seed)
@@ -75,11 +66,10 @@ def likeness(
     for row in range(1, 1 + draws):
         member[row, random.permutation(number)[:size]] = 1
     groups = torch.split(member, _CHUNK)
-    apart = _differences(donors, key).double()
+    apart = _differences(donors).double()
     found = [_ranked(torch.cat([_least(apart, part) for part in groups]))]
-    if PARTS[key].is_region:
-        products, energy = edge_products(donors, key)
-        found.append(_ranked(torch.cat([agreement(products, energy, part) for part in groups])))
+    products, energy = edge_products(donors)
+    found.append(_ranked(torch.cat([agreement(products, energy, part) for part in groups])))
     chance, ratio = min((chance, ratio) for ratio, chance in found)
     return ratio, min(1.0, len(found) * chance)
 
@@ -101,35 +91,22 @@ def _least(apart: Tensor, member: Tensor) -> Tensor:
     return ((inside + _FLOOR) / (outside + _FLOOR)).amin(1)
 
 
-def _differences(donors: Tensor, key: str) -> Tensor:
-    """Return the difference of each pair of donors at every spot of a part, (D, D, S)."""
+def _differences(donors: Tensor) -> Tensor:
+    """Return the difference of each pair of crops at every window, (D, D, S)."""
     pixels = donors.float()
-    if key == "colours":
-        numbers = torch.cat([pixels.mean((2, 3)), pixels.std((2, 3))], 1)
-        return (numbers[:, None] - numbers[None]).abs()
-    if key == "spectrum":
-        amplitudes = torch.fft.rfft2(pixels.mean(1)).abs()[:, None]
-        # A stripe is one frequency: the largest amplitude of a cell, and each cell for itself.
-        cells = functional.adaptive_max_pool2d(amplitudes, CELLS).clamp(min=1).log().flatten(1)
-        return _LEVELS * (cells[:, None] - cells[None]).abs()
-    moves = PARTS[key].moves
-    side = CELLS // BLOCKS if moves else CELLS
-    where = PARTS[key].compared((side, side))
+    side = CELLS // BLOCKS
     cells = functional.adaptive_avg_pool2d(pixels, side)
-    found = [_of_one(donor, cells, where, MOVED if moves else SHIFTS) for donor in cells]
-    apart = torch.stack(found)
+    apart = torch.stack([_of_one(donor, cells) for donor in cells])
     return torch.minimum(apart, apart.transpose(0, 1))
 
 
-def _of_one(one: Tensor, cells: Tensor, where: Tensor, shifts: Sequence[int]) -> Tensor:
-    """Return how far a donor (3, c, c) is from all, (D, 3, c, c), at the spots inside ``where``."""
-    window = min(WINDOW, int(where.any(1).sum()), int(where.any(0).sum()))
-    inside = functional.avg_pool2d(where.float()[None, None], window, stride=1)[0, 0] == 1
+def _of_one(one: Tensor, cells: Tensor) -> Tensor:
+    """Return how far a donor (3, c, c) is from all, (D, c, c), at every window."""
     nearest = None
-    for y, x in product(shifts, shifts):
+    for y, x in product(MOVED, MOVED):
         moved = one.roll((y, x), (1, 2))
-        apart = functional.avg_pool2d((cells - moved).abs().mean(1, keepdim=True), window, stride=1)
-        spots = apart[:, 0, inside]
+        apart = functional.avg_pool2d((cells - moved).abs().mean(1, keepdim=True), WINDOW, stride=1)
+        spots = apart.flatten(1)
         nearest = spots if nearest is None else torch.minimum(nearest, spots)
     assert nearest is not None
     return nearest

@@ -1,35 +1,30 @@
 """``screen``: what of some images of a class turns other images into it, wherever and of any kind.
 
-Proposals need no map: a fixed set of parts of every class. What they do decides.
+Proposals are cheap and many; what they do to images of other classes decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
 from pipeline.audit.findings_table import SCREENING
-from pipeline.audit.screening.effort import IN_LAST, effort
+from pipeline.audit.screening.effort import IN_LAST, IN_PROPOSALS, IN_SURVEY, effort
 from pipeline.audit.screening.examination import Examined, open_examine
 from pipeline.audit.screening.judgement import judge
-from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.rounds import (
-    ATTEMPTS,
-    Candidate,
-    Screening,
-    best,
-    first_round,
-    screened,
-    second_round,
-)
+from pipeline.audit.screening.proposals import CLEAR, Candidate, proposed
 from pipeline.audit.screening.screening_table import screening_table
-from pipeline.audit.screening.selection import select_images
+from pipeline.audit.screening.selection import Selection, screened, select_images
+from pipeline.audit.screening.survey import ATTEMPTS, surveyed
 from pipeline.engine import Engine, Job
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress, Show, unseen
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
+
+KINDS = 8
+"""Kinds of parts that are proposed of every class: an overlay, a spot, six properties."""
 
 
 def screen(
@@ -42,7 +37,7 @@ def screen(
 
     The table has every part that came to the last round, the largest effects first. Shortcuts
     become findings by :func:`~pipeline.audit.screening.findings.add_screened`. The same run gives
-    the same table. ``on_progress`` gets forward passes, over all rounds.
+    the same table. ``on_progress`` gets forward passes, over all rounds, at most.
 
     Raises
     ------
@@ -75,27 +70,49 @@ def screen(
             f"no class of {run.uri} has enough images that the model gets right to be screened"
         )
     say(needed.sentence)
-    screening = Screening(run, engine, selection, Progress(on_progress))
-    first = best(first_round(screening, needed.later), needed.second)
-    candidates = best(second_round(screening, first, needed.last * IN_LAST), needed.last)
-    table = screening_table(
-        judge(_examined(screening, candidates), len(classes) * len(PARTS)), atlas.names
-    )
+    progress = Progress(on_progress)
+    later = needed.last * IN_LAST
+    progress.plan(len(selection.by_class) * IN_SURVEY + len(classes) * IN_PROPOSALS + later)
+    numbers = surveyed(run, engine, selection, lambda: progress.add(IN_SURVEY))
+    proposals = proposed(run, engine, selection, numbers, lambda: progress.add(IN_PROPOSALS))
+    candidates = best(proposals, needed.last)
+    progress.plan(len(candidates) * IN_LAST)
+    found = _examined(run, engine, selection, candidates, lambda: progress.add(IN_LAST))
+    table = screening_table(judge(found, len(classes) * KINDS), atlas.names)
     run.write(SCREENING, parquet_bytes(table))
     return table
 
 
-def _examined(screening: Screening, candidates: list[Candidate]) -> list[Examined]:
+def best(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """Return the candidates that raise the logit of their class clearly, the most first.
+
+    Of each class and part one: two groups that have the same are one that was not found whole.
+    """
+    order = sorted(
+        (item for item in candidates if item.gain > CLEAR),
+        key=lambda item: (-item.gain, item.class_id, item.part, item.carriers),
+    )
+    first: dict[tuple[int, str], Candidate] = {}
+    for item in order:
+        first.setdefault((item.class_id, item.part), item)
+    return list(first.values())[:most]
+
+
+def _examined(
+    run: Run,
+    engine: Engine,
+    selection: Selection,
+    candidates: Sequence[Candidate],
+    on_done: Callable[[], None],
+) -> list[Examined]:
     """Examine candidates, in their order; those whose images are gone are left out."""
     if not candidates:
         return []
     units = [Unit(number, number, number + 1) for number in range(len(candidates))]
-    opener = partial(open_examine, candidates=tuple(candidates), selection=screening.selection)
-    known = {}
-    screening.progress.plan(len(candidates) * IN_LAST)
-    for item in screening.engine.run(Job(screening.run.uri, ATTEMPTS, opener), units):
-        screening.progress.add(IN_LAST)
-        if item is not None:
-            known[item.candidate.class_id, item.candidate.part] = item
-    keys = [(item.class_id, item.part) for item in candidates]
-    return [known[key] for key in keys if key in known]
+    opener = partial(open_examine, candidates=tuple(candidates), selection=selection)
+    found: dict[int, Examined | None] = {}
+    for number, examined in engine.run(Job(run.uri, ATTEMPTS, opener), units):
+        found[number] = examined
+        on_done()
+    kept = (found[number] for number in range(len(units)))
+    return [item for item in kept if item is not None]

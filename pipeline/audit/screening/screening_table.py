@@ -14,7 +14,6 @@ from pipeline.audit.text.quoting import quote
 from pipeline.nouns import part_of
 
 RATES = ("pasted", "rest", "others", "mirrored", "random", "erased", "plain")
-_WHOLE = 0.8
 _GAINS = ("paste_gain", "erase_gain")
 SCREENING_SCHEMA = pa.schema(
     [
@@ -33,6 +32,7 @@ SCREENING_SCHEMA = pa.schema(
         pa.field("left", pa.float64(), nullable=False),
         pa.field("chance", pa.float64(), nullable=False),
         pa.field("alike", pa.float64(), nullable=False),
+        pa.field("covers", pa.float64(), nullable=False),
         pa.field("inside", pa.float64()),
         pa.field("others_inside", pa.float64()),
         pa.field("same_as", pa.int32()),
@@ -59,14 +59,8 @@ def screening_table(judged: Sequence[Judged], names: Sequence[str]) -> pa.Table:
 
 
 def _effect(item: Judged) -> float:
-    """Return how many more images carriers turn than the others.
-
-    What lies at several edges contains what lies at one: it comes first only if it does clearly
-    more.
-    """
-    part = PARTS[item.examined.candidate.part]
-    gain = item.examined.pasted.value - item.examined.others.value
-    return gain if part.box is not None or not part.is_region else _WHOLE * gain
+    """Return how many more images carriers turn than the others."""
+    return item.examined.pasted.value - item.examined.others.value
 
 
 def _same(one: Judged, other: Judged) -> bool:
@@ -81,7 +75,8 @@ def _same(one: Judged, other: Judged) -> bool:
 
 def _row(item: Judged, name: str) -> dict[str, Any]:
     found = item.examined
-    gains = dict(zip(found.candidate.donors, found.candidate.gains, strict=True))
+    strengths = zip(found.candidate.carriers, found.candidate.strengths, strict=True)
+    gains = dict(strengths)
     row: dict[str, Any] = {
         "class": found.candidate.class_id,
         "class_name": name,
@@ -91,9 +86,10 @@ def _row(item: Judged, name: str) -> dict[str, Any]:
         "donors": len(found.carriers) + len(found.plain_rows),
         "carriers": len(found.carriers),
         "q": item.q,
-        "left": found.left,
-        "chance": found.chance,
+        "left": found.candidate.left,
+        "chance": found.candidate.chance,
         "alike": item.alike,
+        "covers": found.covers,
         "inside": found.inside,
         "others_inside": found.others_inside,
         "carrier_rows": found.carriers[:SHOWN],
@@ -111,13 +107,19 @@ def _row(item: Judged, name: str) -> dict[str, Any]:
 def sentence(item: Judged, name: str) -> str:
     """Return what was found and why it is called so; every number is in the row."""
     found = item.examined
+    part = PARTS[found.candidate.part]
+    what = _WHAT[part.moves or part.is_property].format(part.words)
     carriers, donors = len(found.carriers), len(found.carriers) + len(found.plain_rows)
     return (
-        f"The {PARTS[found.candidate.part].words} of {part_of(carriers, donors, 'image')} of "
-        f"{quote(name)}, put onto images of other classes, turns {percent(found.pasted.value)} of "
-        f"them into {quote(name)}; that of its other images {percent(found.others.value)}, that of "
-        f"images of other classes {_share(found.random)}. {_reason(item)}."
+        f"{what} {part_of(carriers, donors, 'image')} of {quote(name)}, put onto images of other "
+        f"classes, turns {percent(found.pasted.value)} of them into {quote(name)}; that of its "
+        f"other images {percent(found.others.value)}, that of images of other classes "
+        f"{_share(found.random)}. {_reason(item)}."
     )
+
+
+_WHAT = {False: "What lies over the same place ({}) of", True: "The {} of"}
+"""By whether it has no place of its own."""
 
 
 def _share(found: Rate) -> str:
@@ -126,16 +128,17 @@ def _share(found: Rate) -> str:
 
 def _reason(item: Judged) -> str:
     """Return what it is called, and why."""
-    left, chance = percent(item.examined.left), f"p = {rate(item.examined.chance)}"
-    if item.word == "shortcut" and PARTS[item.examined.candidate.part].is_property:
+    candidate = item.examined.candidate
+    left, chance = percent(candidate.left), f"p = {rate(candidate.chance)}"
+    if item.word == "shortcut" and not PARTS[candidate.part].moves:
         return f"{left} of the images of other classes have as much of it ({chance}): a shortcut"
     return _REASONS[item.word].format(chance=chance)
 
 
 _REASONS = {
     "shortcut": "These few look alike there, unlike the others ({chance}): a shortcut",
-    "unclear": "They share nothing that can be seen ({chance}): a shortcut or a part of the "
-    "object; look at the images",
+    "unclear": "They share nothing that is theirs alone ({chance}), or whole pictures: a shortcut "
+    "or a part of the object; look at the images",
     "object": "It works in many images of the class, or lies on the object in these: a part of the "
     "object",
     "nothing": "That is no proven effect",

@@ -1,11 +1,11 @@
 """Selection: whose parts are put onto whom. Donors of every class, and recipients for all of them.
 
 Only images that the model gets right take part: a donor's part must have helped, and a recipient
-must have a class to lose. Half of the donors are drawn by lot, half are the outermost images of
-their class along its first axes: images that share something that the rest of the class lacks lie
-together at one end of such an axis. An axis is one of the class's maps of the last layer (or of its
-features, where the run stores them), whitened by the covariance within all classes, because what
-every class varies in says nothing.
+must have a class to lose. Where to start looking for images that share something: those that lie
+outermost along the first axes of their class, because the model sees what they share, and some by
+lot. An axis is one of the class's maps of the last layer (or of its features, where the run stores
+them), whitened by the covariance within all classes, because what every class varies in says
+nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,9 @@ Integer = NDArray[np.int64]
 POOL = 96
 """Most images of a class that can be donors, drawn by lot."""
 
+LEAST_DONORS = 6
+"""Images that the model gets right below which a class is not screened."""
+
 RECIPIENTS = 96
 """Images that parts are put onto, drawn by lot from those of all classes; a donor gets those that
 are of other classes than its own."""
@@ -35,12 +38,23 @@ _DIMENSIONS = 48
 """Dimensions, drawn at random, of what is whitened (Johnson & Lindenstrauss, 1984)."""
 
 
+_START = 4
+"""A start is this part of a class."""
+_LEAST_START = 3
+_BY_LOT = 2
+"""Starts by lot."""
+
+
 @dataclass(frozen=True)
 class ClassDonors:
-    """``donors`` are rows of a class, the first to be tried first."""
+    """``donors`` are rows of a class, in an order by lot.
+
+    ``starts`` are groups of positions of donors that may share something.
+    """
 
     class_id: int
     donors: tuple[int, ...]
+    starts: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,14 +75,23 @@ def select_images(run: Run, table: str) -> Selection:
     pools = {}
     for class_id in np.unique(groups).tolist():
         own = rows[groups == class_id]
-        pools[class_id] = np.sort(np.random.default_rng(class_id).permutation(own)[:POOL])
+        pools[class_id] = np.random.default_rng(class_id).permutation(own)[:POOL]
     return Selection(
         by_class=tuple(
-            ClassDonors(key, _in_turns(key, pool, axes))
-            for key, pool, axes in _with_ends(run, pools)
+            ClassDonors(key, tuple(pool.tolist()), _starts(key, len(pool), axes))
+            for key, pool, axes in _with_axes(run, pools)
         ),
         recipients=tuple(rows[chosen].tolist()),
         classes=tuple(groups[chosen].tolist()),
+    )
+
+
+def screened(selection: Selection) -> tuple[ClassDonors, ...]:
+    """Return the classes that can be screened: those with enough donors, and others to turn."""
+    return tuple(
+        own
+        for own in selection.by_class
+        if len(own.donors) >= LEAST_DONORS and set(selection.classes) - {own.class_id}
     )
 
 
@@ -83,24 +106,33 @@ def _right_images(run: Run, table: str) -> tuple[Integer, Integer]:
     return rows[right], groups[right]
 
 
-def _with_ends(
+def _with_axes(
     run: Run, pools: dict[int, Integer]
 ) -> Iterator[tuple[int, Integer, Sequence[Integer]]]:
     """Yield every class with its pool and the pool's order along each of its axes."""
     whiten = _whitening(run, pools)
     for class_id, pool in pools.items():
-        vectors = _vectors(run, pool) @ whiten
+        vectors = _in_order(run, pool) @ whiten
         vectors = vectors - vectors.mean(0)
         _, _, axes = np.linalg.svd(vectors, full_matrices=False)
         yield class_id, pool, [np.argsort(vectors @ axis, kind="stable") for axis in axes[:_AXES]]
 
 
-def _in_turns(class_id: int, pool: Integer, axes: Sequence[Integer]) -> tuple[int, ...]:
-    """Return a pool with one by lot, one from an end of an axis, and so on; each image once."""
-    ends = [end for rank in range(len(pool)) for axis in axes for end in (axis[rank], axis[~rank])]
-    lot = np.random.default_rng(class_id).permutation(len(pool)).tolist()
-    mixed = [place for pair in zip(lot * (2 * len(axes)), ends, strict=False) for place in pair]
-    return tuple(int(pool[place]) for place in dict.fromkeys([*mixed, *lot]))
+def _starts(class_id: int, number: int, axes: Sequence[Integer]) -> tuple[tuple[int, ...], ...]:
+    """Return both ends of every axis, and some groups of the same size by lot."""
+    size = min(number, max(_LEAST_START, number // _START))
+    random = np.random.default_rng((class_id, number))
+    lots = [random.permutation(number) for _ in range(_BY_LOT)]
+    found = [*(end for axis in axes for end in (axis, axis[::-1])), *lots]
+    return tuple(tuple(sorted(start[:size].tolist())) for start in found)
+
+
+def _in_order(run: Run, rows: Integer) -> Float:
+    """Return :func:`_vectors` of rows in any order."""
+    order = np.argsort(rows)
+    found = np.empty_like(vectors := _vectors(run, rows[order]))
+    found[order] = vectors
+    return found
 
 
 def _whitening(run: Run, pools: dict[int, Integer]) -> Float:
@@ -108,7 +140,7 @@ def _whitening(run: Run, pools: dict[int, Integer]) -> Float:
     each = max(2, _SHOWING // max(1, len(pools)))
     residuals = []
     for pool in pools.values():
-        vectors = _vectors(run, pool[:each])
+        vectors = _vectors(run, np.sort(pool[:each]))
         residuals.append(vectors - vectors.mean(0))
     stacked = np.concatenate(residuals) if residuals else np.zeros((1, 1))
     width = stacked.shape[1]

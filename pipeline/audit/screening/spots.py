@@ -21,11 +21,9 @@ Spot = tuple[int, int]
 SIDE = 16 // BLOCKS
 _ROOM = 16 - SIDE
 
-_RANKS = 2
 
-
-def peaks(run: Run, rows: Sequence[int]) -> dict[int, tuple[Spot, ...]]:
-    """Return the spots of some rows that hold most of the last layer's map, apart from each other.
+def peaks(run: Run, rows: Sequence[int]) -> dict[int, Spot]:
+    """Return the spots of some rows that hold most of the last layer's map.
 
     The window moves by sixteenths of the sides.
     """
@@ -33,16 +31,12 @@ def peaks(run: Run, rows: Sequence[int]) -> dict[int, tuple[Spot, ...]]:
     maps = np.asarray(run.maps.oindex[order, -1], np.float32)
     fine = functional.interpolate(torch.from_numpy(maps)[:, None], (16, 16), mode="bilinear")
     held = functional.avg_pool2d(fine.clamp(min=0), SIDE, 1)[:, 0].numpy()
-    return {row: _apart(one) for row, one in zip(order, held, strict=True)}
+    return {row: _highest(one) for row, one in zip(order, held, strict=True)}
 
 
-def _apart(held: NDArray[np.float32]) -> tuple[Spot, ...]:
-    left, found = held.copy(), []
-    for _ in range(_RANKS):
-        top, start = divmod(int(left.argmax()), held.shape[1])
-        found.append((top, start))
-        left[max(0, top - SIDE + 1) : top + SIDE, max(0, start - SIDE + 1) : start + SIDE] = -1
-    return tuple(found)
+def _highest(held: NDArray[np.float32]) -> Spot:
+    top, left = divmod(int(held.argmax()), held.shape[1])
+    return top, left
 
 
 def other_side(spot: Spot) -> Spot:
@@ -72,15 +66,12 @@ def cropped(donor: Tensor, part: Part, spot: Spot) -> Tensor:
     return donor[:, :, rows, columns]
 
 
-def compared(donors: Sequence[Tensor], rows: Sequence[int], part: Part, run: Run) -> Tensor:
-    """Return what of donors is compared: all of them, or their spots, of one size, (D, 3, h, w)."""
-    if part.rank is None:
-        return torch.cat(list(donors))
-    found = peaks(run, rows)
-    spots = [found[row][part.rank] for row in rows]
-    crops = [cropped(donor, part, spot) for donor, spot in zip(donors, spots, strict=True)]
-    height, width = (min(crop.shape[side] for crop in crops) for side in (2, 3))
-    return torch.cat([crop[:, :, :height, :width] for crop in crops])
+def crops(donors: Tensor, spots: Sequence[Spot], part: Part) -> Tensor:
+    """Return the spots of donors (D, 3, H, W), of one size, (D, 3, h, w)."""
+    pairs = zip(donors, spots, strict=True)
+    found = [cropped(donor[None], part, spot) for donor, spot in pairs]
+    height, width = (min(crop.shape[side] for crop in found) for side in (2, 3))
+    return torch.cat([crop[:, :, :height, :width] for crop in found])
 
 
 def _slices(mask: Tensor) -> tuple[slice, slice]:

@@ -65,12 +65,12 @@ LEAD_RULE = (
 """How a lead becomes a finding."""
 
 SCREENED_RULE = (
-    "Parts of the images of every class were put onto images of other classes, whatever the maps "
-    "say. Here “look there” means: the part of these images works. It is called a shortcut because "
-    "it turns images of other classes (one false discovery rate for all classes and parts), "
-    "because the same part of the other images of the class turns at most a third as many, though "
-    "the model recognises them all the same, and because those whose part works share something: "
-    "they look alike there, or have a property that images of other classes lack. A person decides."
+    "What some images of a class have in common was estimated from all of them and put onto images "
+    "of other classes, whatever the maps say. Here “look there” means: these images have it. It is "
+    "called a shortcut because it turns images of other classes (one false discovery rate for all "
+    "classes and parts), because what the other images of the class have in common turns at most a "
+    "third as many, though the model recognises them all the same, and because hardly any image of "
+    "other classes has it. A person decides."
 )
 """How a part becomes a finding."""
 

@@ -44,7 +44,7 @@ def draw_crops(run: Run, class_id: int | None, part: str | None) -> Crops | None
     reader = CropReader(run, [row for group in groups for row in group])
     size = (int(run.spec.input["size"][0]), int(run.spec.input["size"][1]))
     shown = [row for group in groups for row in group]
-    spots = peaks(run, shown) if PARTS[part].rank is not None and shown else {}
+    spots = peaks(run, shown) if PARTS[part].moves and shown else {}
     strips = [[_crop(reader, row, part, size, spots) for row in group] for group in groups]
     side = max(crop.width for strip in strips for crop in strip)
     width = max(len(strip) for strip in strips) * (side + _GAP) - _GAP
@@ -63,7 +63,7 @@ def _crop(
     row: int,
     part: str,
     size: tuple[int, int],
-    spots: Mapping[int, tuple[Spot, ...]],
+    spots: Mapping[int, Spot],
 ) -> Image.Image:
     """Return a part of an image, ``_SIDE`` pixels high; all of it where the part is no box."""
     pixels = reader.show(row).pixels
@@ -71,8 +71,7 @@ def _crop(
         pixels = np.full((3, *size), _GREY, np.uint8)
     cut: NDArray[np.uint8] = pixels
     if PARTS[part].box is not None:
-        rank = PARTS[part].rank
-        where = PARTS[part].mask(size, (0, 0) if rank is None else spots[row][rank])
+        where = PARTS[part].mask(size, spots.get(row, (0, 0)))
         rows, columns = (where.any(1).nonzero(), where.any(0).nonzero())
         top, bottom = int(rows[0]), int(rows[-1]) + 1
         left, right = int(columns[0]), int(columns[-1]) + 1

@@ -5,7 +5,7 @@ import pytest
 from pipeline.audit.causal.confirmation import LEVEL
 from pipeline.audit.screening.examination import Examined
 from pipeline.audit.screening.judgement import judge
-from pipeline.audit.screening.rounds import Candidate
+from pipeline.audit.screening.proposals import Candidate
 from pipeline.audit.stats.intervals import Rate
 
 NONE = Rate(0, 0, LEVEL)
@@ -16,13 +16,13 @@ def rate(count, images=96, design=1.0):
     return Rate(count, images, LEVEL, design)
 
 
-def examined(**changes):
-    """A part that six of twenty donors carry, that turns half of the images, and looks alike."""
-    tried = Candidate(1, "block_31", tuple(range(20)), (3.0,) * 6 + (0.0,) * 14, 3)
+def examined(left=0.1, chance=0.001, part="block_31", **changes):
+    """A part that six of twenty donors carry, that turns half of the images, and is rare."""
+    carriers, others = tuple(range(6)), tuple(range(6, 20))
     found = Examined(
-        candidate=tried,
-        carriers=tuple(range(6)),
-        plain_rows=tuple(range(6, 20)),
+        candidate=Candidate(1, part, carriers, others, (3.0,) * 6, 3.0, left, chance),
+        carriers=carriers,
+        plain_rows=others,
         pasted=rate(48),
         rest=rate(40, 80),
         others=rate(1),
@@ -30,8 +30,6 @@ def examined(**changes):
         mirrored=rate(1, 48),
         erased=rate(0, 6),
         plain=rate(0, 14),
-        left=0.1,
-        chance=0.001,
     )
     return replace(found, **changes)
 
@@ -49,11 +47,12 @@ def test_what_some_images_carry_and_only_these_is_a_shortcut():
     ("changes", "expected"),
     [
         ({"others": rate(30)}, "object"),  # it works in the whole class
-        ({"chance": 0.4}, "unclear"),  # its carriers share nothing that is seen
+        ({"chance": 0.4}, "unclear"),  # others have it as often
         ({"random": rate(45)}, "nothing"),  # any such patch does it
         ({"mirrored": rate(24, 48)}, "nothing"),  # any part of these images does it
         ({"pasted": rate(5), "rest": rate(4, 80)}, "nothing"),  # too little for so many tests
-        ({"rest": rate(0, 80)}, "nothing"),  # one image alone
+        ({"rest": rate(0, 80)}, "nothing"),  # half of the carriers have nothing of it
+        ({"covers": 0.8}, "unclear"),  # the same picture twice
         ({"rest": NONE}, "nothing"),
         ({"random": NONE}, "nothing"),  # without a control nothing is proven
         ({"inside": 0.6, "others_inside": 0.1}, "object"),  # there the object is
@@ -69,8 +68,8 @@ def test_images_that_share_donors_count_as_fewer():
     assert word(pasted=rate(48, design=16.0), rest=rate(40, 80, 16.0))[0] == "nothing"
 
 
-def test_likeness_is_corrected_for_all_parts_that_work():
-    several = [examined(chance=0.06), *(examined(chance=0.9) for _ in range(8))]
+def test_rarity_is_corrected_for_all_parts_that_work():
+    several = [examined(chance=0.04), *(examined(chance=0.9) for _ in range(8))]
     assert {item.word for item in judge(several, TESTS)} == {"unclear"}
     assert judge([several[0]], TESTS)[0].word == "shortcut"
 

@@ -1,10 +1,8 @@
 import pickle
-from dataclasses import replace
 
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.atlas import choose_atlas
 from pipeline.audit.causal.confirm import confirm
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import (
@@ -17,11 +15,9 @@ from pipeline.audit.findings_table import (
 from pipeline.audit.run import audit, audited
 from pipeline.audit.screening.effort import effort
 from pipeline.audit.screening.findings import add_screened
-from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.rounds import Screening, best, first_round, second_round
-from pipeline.audit.screening.screen import screen
+from pipeline.audit.screening.proposals import Candidate
+from pipeline.audit.screening.screen import best, screen
 from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
-from pipeline.audit.screening.selection import select_images
 from pipeline.engine import LocalEngine
 from pipeline.engine.scheduling.failure import warn
 from pipeline.errors import FlowatlasError
@@ -115,13 +111,17 @@ def test_images_that_are_gone_leave_an_earlier_table(table, trained, hidden):
     assert trained.read(SCREENING) == before
 
 
-def test_actors_come_to_the_same_numbers(table, trained):
-    selection = select_images(trained, choose_atlas(trained).table)
-    few = replace(selection, by_class=selection.by_class[:2])
-    here, elsewhere = (Screening(trained, engine, few) for engine in (LocalEngine(), Actors()))
-    found = first_round(elsewhere)
-    assert found == first_round(here)
-    tried = {PARTS[item.part].is_property: len(item.donors) for item in found}
-    assert tried[True] > tried[False], "what donors lack costs nothing, so more of them are tried"
-    chosen = best(found, 2)
-    assert second_round(elsewhere, chosen) == second_round(here, chosen)
+def test_actors_come_to_the_same_table(table, trained):
+    """The table is of two actors that took the classes in another order."""
+    assert screen(trained, LocalEngine()).equals(table)
+
+
+def test_what_raises_the_logit_most_is_tested_to_the_end():
+    found = [
+        Candidate(n, "top", (1, 2), (3, 4), (0.0, 0.0), gain, 0.0, 0.0)
+        for n, gain in enumerate((0.8, 2.0, -1.0, 3.0))
+    ]
+    assert [item.class_id for item in best(found, 2)] == [3, 1]
+    assert [item.class_id for item in best(found, 9)] == [3, 1, 0]
+    again = [*found, Candidate(3, "top", (5, 6), (3, 4), (0.0, 0.0), 2.5, 0.0, 0.0)]
+    assert best(again, 9) == best(found, 9), "one group of a class and a part"

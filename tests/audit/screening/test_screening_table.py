@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -21,7 +20,9 @@ def test_the_numbers_of_a_sentence_are_in_its_row(changes):
     found = table(examined(**changes))
     assert found.schema.equals(SCREENING_SCHEMA)
     (row,) = found.to_pylist()
-    assert row["sentence"].startswith("The block at the bottom, left of the centre of 6 of 20 ")
+    assert row["sentence"].startswith(
+        "What lies over the same place (block at the bottom, left of the "
+    )
     known = {float(row["carriers"]), float(row["donors"]), row["chance"], 100 * row["left"]}
     known |= {100 * row[f"{name}_rate"] for name in ("pasted", "others", "random")}
     for number in re.findall(r"\d+(?:\.\d+)?", row["sentence"]):
@@ -35,14 +36,12 @@ def test_the_largest_effect_comes_first_and_names_what_is_the_same():
     assert [row["same_as"] for row in rows] == [None, 0]
 
 
-def test_a_frame_comes_before_a_block_of_it_only_if_it_does_clearly_more():
-    block = examined()
-    for hits, first in ((52, "block_31"), (80, "ring")):
-        tried = replace(block.candidate, part="ring")
-        frame = replace(examined(pasted=rate(hits)), candidate=tried)
-        rows = table(block, frame).to_pylist()
-        assert rows[0]["part"] == first
-        assert [row["same_as"] for row in rows] == [None, 0]
+@pytest.mark.parametrize(
+    ("part", "words"), [("peak", "The most looked-at spot of 6"), ("noise", "The noise of 6 of 20")]
+)
+def test_what_has_no_place_is_named_without(part, words):
+    (row,) = table(examined(part=part)).to_pylist()
+    assert row["sentence"].startswith(words)
 
 
 def test_another_class_or_another_judgement_is_not_the_same():

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur, rgb_to_grayscale
 
-from pipeline.audit.screening import transfers
-from pipeline.audit.screening.transfers import as_image, as_jpeg
+from pipeline.audit.screening.estimates import transfers
+from pipeline.audit.screening.estimates.transfers import as_image, as_jpeg
 
 SIDE = 96
 
@@ -24,11 +24,6 @@ def pictures(seed, count=2):
     spread = 320 * (mixed - low) / (high - low) - 32
     spread[:, :, 0, :2], spread[:, :, 0, 2:4] = 0, 255  # the whole range, in every channel
     return as_image(spread)
-
-
-def tinted(images):
-    paint = torch.tensor([220.0, 40.0, 90.0])[:, None, None]
-    return as_image(images.float() + 0.3 * (paint - images.float()))
 
 
 def striped(images):
@@ -59,9 +54,6 @@ def grey(images):
 
 
 CASES = {
-    "range": (transfers.with_range, tinted),
-    "saturation": (transfers.with_saturation, grey),
-    "detail": (transfers.with_detail, blurred),
     "compression": (transfers.with_compression, compressed),
     "lines": (transfers.with_lines, striped),
     "noise": (transfers.with_noise, noisy),

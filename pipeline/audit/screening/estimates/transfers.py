@@ -1,8 +1,7 @@
 """Transfers: a property of a whole image that is given to another, which keeps its content.
 
-An image without the property changes nothing or little: one whose channels use their whole range,
-whose edges do not stand out every eight pixels, that has no even margin. So the images of a class
-that carry a property stand apart from those that do not by what their transfer changes.
+One image shows enough of these: an image without the property changes nothing, one whose edges do
+not stand out every eight pixels, that has no even margin.
 
 Every function maps recipients and donors, (n, 3, H, W) uint8 each, to recipients changed.
 """
@@ -15,20 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.functional import gaussian_blur, rgb_to_grayscale
-
-_TAIL = 0.005
-"""Share of pixels that may lie beyond the range of a channel: specks and noise."""
-
-_PALE = 0.5
-"""Share of the recipient's strongest colours below which a donor counts as pale."""
+from torchvision.transforms.functional import gaussian_blur
 
 _FINE = 0.008
 """Deviation of the blur that takes fine detail away, as a share of the shorter side."""
 _BANDS = 2
-_MOST_DETAIL = 5.0
-"""Factor up to which detail is raised."""
-
 _QUALITIES = (5, 7, 9, 12, 16, 24)
 _BLOCK = 8
 _BLOCKY = 1.25
@@ -51,35 +41,11 @@ _LEAST_MARGIN = 0.06
 """Least width of a margin on every side, as a share of the side."""
 
 
-def with_range(recipients: Tensor, donors: Tensor) -> Tensor:
-    """Fit the channels into the ranges that the donor's use: a tint, a veil, an exposure."""
-    flat = donors.float().flatten(2)
-    low, high = (flat.quantile(q, 2)[:, :, None, None] for q in (_TAIL, 1 - _TAIL))
-    return as_image(low + (high - low) * recipients.float() / 255)
-
-
-def with_saturation(recipients: Tensor, donors: Tensor) -> Tensor:
-    """Fade colours to the donor's, where it is much paler."""
-    share = _strongest(donors) / _strongest(recipients).clamp(min=1)
-    kept = torch.where(share < _PALE, share, 1)[:, None, None, None]
-    grey = rgb_to_grayscale(recipients, 3).float()
-    return as_image(grey + kept * (recipients.float() - grey))
-
-
-def with_detail(recipients: Tensor, donors: Tensor) -> Tensor:
-    """Weaken or raise fine detail to the donor's, relative to the coarser: blur and sharpening."""
-    *bands, base = _bands(recipients.float())
-    ratios = _fineness(donors.float()) / _fineness(recipients.float()).clamp(min=1e-3)
-    for band, ratio in zip(bands, ratios.clamp(0, _MOST_DETAIL), strict=True):
-        base = base + ratio[:, None, None, None] * band
-    return as_image(base)
-
-
 def with_compression(recipients: Tensor, donors: Tensor) -> Tensor:
     """Compress as JPEG, of the quality that changes a visibly compressed donor least."""
     found = recipients.clone()
     for number, donor in enumerate(donors):
-        if _blockiness(donor) > _BLOCKY:
+        if blockiness(donor) > _BLOCKY:
             left = [(donor.float() - as_jpeg(donor, q).float()).abs().mean() for q in _QUALITIES]
             # The better the quality, the less is changed: what counts is less than expected.
             steps = [float(one / other) for one, other in pairwise(left)]
@@ -110,8 +76,8 @@ def with_noise(recipients: Tensor, donors: Tensor) -> Tensor:
     found = recipients.float()
     random = torch.Generator().manual_seed(0)
     for number, (donor, own) in enumerate(zip(donors.float(), recipients.float(), strict=True)):
-        noise = _noise(donor)
-        more = noise - _noise(own)
+        noise = noise_of(donor)
+        more = noise - noise_of(own)
         if float(noise.diagonal().amax()) > _NOISY**2 and float(more.diagonal().amin()) > 0:
             values, vectors = torch.linalg.eigh(more)
             mixed = vectors * values.clamp(min=0).sqrt()
@@ -125,7 +91,7 @@ def with_margin(recipients: Tensor, donors: Tensor) -> Tensor:
     found = recipients.clone()
     height, width = recipients.shape[2:]
     for number, donor in enumerate(donors):
-        top, bottom, left, right = _margins(donor.float())
+        top, bottom, left, right = margins_of(donor.float())
         if min(top, bottom) >= _LEAST_MARGIN * height and min(left, right) >= _LEAST_MARGIN * width:
             size = (height - top - bottom, width - left - right)
             if min(size) > 0:
@@ -137,7 +103,7 @@ def with_margin(recipients: Tensor, donors: Tensor) -> Tensor:
     return found
 
 
-def _strongest(images: Tensor) -> Tensor:
+def strongest(images: Tensor) -> Tensor:
     """Return how far the channels of the most coloured pixels lie from grey, in levels, (n,)."""
     pixels = images.float()
     return (pixels - pixels.mean(1, keepdim=True)).abs().amax(1).flatten(1).quantile(0.98, 1)
@@ -168,7 +134,7 @@ def _bands(images: Tensor) -> list[Tensor]:
     return [*bands, left]
 
 
-def _fineness(images: Tensor) -> Tensor:
+def fineness(images: Tensor) -> Tensor:
     """Return the strengths of the bands of detail over that of the next coarser, (bands, n)."""
     *bands, left = _bands(images)
     sigma = max(0.6, _FINE * min(images.shape[2:])) * 2**_BANDS
@@ -178,7 +144,7 @@ def _fineness(images: Tensor) -> Tensor:
     return torch.stack([band.abs().mean((1, 2, 3)) / whole for band in bands])
 
 
-def _blockiness(image: Tensor) -> float:
+def blockiness(image: Tensor) -> float:
     """Return the steps across the blocks of JPEG over those within them, of (3, H, W)."""
     levels = image.float().mean(0)
     ratios = []
@@ -190,7 +156,7 @@ def _blockiness(image: Tensor) -> float:
     return min(ratios, default=1.0)
 
 
-def _noise(image: Tensor) -> Tensor:
+def noise_of(image: Tensor) -> Tensor:
     """Return the covariance (3, 3) of the noise of an image (3, H, W), from diagonal differences.
 
     Most of these lie where there is no edge, so medians tell noise from edges (Donoho & Johnstone,
@@ -209,7 +175,7 @@ _NORMAL_MEDIAN = 0.6745
 """Median of the absolute value of a standard normal number."""
 
 
-def _margins(image: Tensor) -> tuple[int, int, int, int]:
+def margins_of(image: Tensor) -> tuple[int, int, int, int]:
     """Return the widths of the margins of an image (3, H, W) that have the colour of its corner."""
     other = (image - image[:, :1, :1]).abs().amax(0) > _EVEN
     rows, columns = other.float().mean(1) > 0.02, other.float().mean(0) > 0.02
