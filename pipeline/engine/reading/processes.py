@@ -164,9 +164,16 @@ class ProcessReaders:
                 self._died(reader)
 
     def _with_room(self, piece: Piece) -> ReaderProcess | None:
-        self._fill()
-        ready = [one for one in self._readers if one is not None and one.room(piece)]
-        return min(ready, key=lambda one: len(one.in_progress), default=None)
+        """Return a reader that has nothing, else one that has room."""
+        if None in self._readers:
+            self._fill()
+        found: ReaderProcess | None = None
+        for one in self._readers:
+            if one is not None and one.room(piece):
+                if not one.in_progress:
+                    return one
+                found = found or one
+        return found
 
     def _fill(self) -> None:
         """Start the readers that are missing."""

@@ -29,9 +29,10 @@ class ReaderProcess:
 
     def room(self, piece: Piece) -> bool:
         """Whether the reader can take this piece now."""
-        if piece.alone or any(held.alone for held in self.in_progress):
-            return not self.in_progress
-        return len(self.in_progress) < _AT_ONCE
+        held = self.in_progress
+        if not held:
+            return True
+        return not (piece.alone or held[0].alone) and len(held) < _AT_ONCE
 
     def take(self, piece: Piece) -> None:
         """Send a piece; OSError if the reader is dead."""
