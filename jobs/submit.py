@@ -113,8 +113,8 @@ def _connect(address: str) -> "JobSubmissionClient":
         reason = str(error).strip().splitlines()[0]
         raise FlowatlasError(
             f"cannot reach a Ray cluster at {address}: {reason}; the address is that of its "
-            "dashboard, http://HEAD:8265, and a cluster with tokens needs RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN here"
+            "dashboard, http://HEAD:8265. A cluster with tokens needs RAY_AUTH_MODE=token here, "
+            "and RAY_AUTH_TOKEN unless its token is that in ~/.ray/auth_token, as on its head"
         ) from error
 
 

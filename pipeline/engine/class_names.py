@@ -33,13 +33,19 @@ def _named(owner: str, classes: tuple[str, ...]) -> Outputs:
 
 
 def class_names_of(
-    config: RunConfig, scanned: Scan, inspected: Inspection, compared: Run | None
+    config: RunConfig,
+    scanned: Scan,
+    inspected: Inspection,
+    compared: Run | None,
+    stored: tuple[str, ...] | None = None,
 ) -> tuple[str, ...]:
     """Return one name per class that a label or a prediction of the run may have.
 
     With references these are the reference run's classes; for a model with outputs, one per output;
     for a model without, as many as the labels need (at least one). Where the dataset's classes were
-    matched by name the outputs keep their own names; else the dataset's names take precedence.
+    matched by name the outputs keep their own names; else the dataset's names take precedence, and
+    what they leave out is called as the model's weights call it. A run that ``stored`` names
+    without these, as earlier versions did, keeps them.
 
     Raises
     ------
@@ -69,4 +75,10 @@ def class_names_of(
         return names
     if scanned.names is not None and scanned.labelling.outputs.names is not None:
         return scanned.labelling.outputs.names
-    return tuple(source.class_names.get(index, name) for index, name in enumerate(names))
+    given = tuple(source.class_names.get(index, name) for index, name in enumerate(names))
+    own = inspected.outputs.names
+    if own is None or len(own) != len(names) or stored == given:
+        return given
+    return tuple(
+        source.class_names.get(index, own[index] or name) for index, name in enumerate(names)
+    )

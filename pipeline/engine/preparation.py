@@ -63,7 +63,7 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
     scanned = scan(config, source, outputs_of(config, model, compared), pairs)
     index = scanned.index
     begun = _begun(config)
-    names = class_names_of(config, scanned, model, compared)
+    names = class_names_of(config, scanned, model, compared, begun.classes if begun else None)
     check_target(config, index, model, names)
     both = config.flow.target == "both"
     measured = columns(len(model.layers), bool(index.boxes), model.extras, both)

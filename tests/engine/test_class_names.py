@@ -1,9 +1,17 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.config import DatasetConfig
 from pipeline.engine import prepare
+from pipeline.engine.class_names import class_names_of
+from pipeline.engine.inspection.remembered import inspected
+from pipeline.engine.scan import scan
 from pipeline.errors import ConfigError
+from pipeline.images import open_source
+from pipeline.models import Outputs
 from tests.engine.datasets import MODEL, small_config
 
 
@@ -48,3 +56,24 @@ def test_a_label_beyond_the_outputs_is_an_error(tmp_path: Path) -> None:
     table.write_text("uri,label\nimages/class_0/0000.png,3\n")
     with pytest.raises(ConfigError, match=r"label 3, but vit_tiny_patch16_224 has only 3 classes"):
         prepare(small_config(tmp_path, dataset={"source": str(table)}))
+
+
+def test_outputs_that_a_mapping_leaves_out_have_their_own_names(tmp_path: Path) -> None:
+    """But not in a run that an earlier version began without them."""
+    small_config(tmp_path)
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"class_0": 2, "class_1": 1, "class_2": 1}))
+    dataset = DatasetConfig(source=str(tmp_path / "images"), labels=str(labels))
+    config = small_config(tmp_path).model_copy(update={"dataset": dataset})
+    source = open_source(config.dataset)
+    model = replace(
+        inspected(config, source.root, None),
+        outputs=Outputs("a model", 3, ("tench, Tinca tinca", "goldfish", "hen")),
+    )
+    scanned = scan(config, source, model.outputs, None)
+    found = class_names_of(config, scanned, model, None)
+    assert found[0] == "tench, Tinca tinca"
+    assert found[1:] == tuple(source.class_names[index] for index in (1, 2))
+    earlier = ("class 0", *found[1:])
+    assert class_names_of(config, scanned, model, None, earlier) == earlier
+    assert class_names_of(config, scanned, model, None, found) == found
