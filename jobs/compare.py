@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.console.command import run_command, say, usage
+from pipeline.errors import ConfigError
 from pipeline.nouns import agreeing, counted
 
 if TYPE_CHECKING:
@@ -20,11 +21,18 @@ def compare(
         str | None, typer.Option(help="A named atlas of the first run, e.g. of one split.")
     ] = None,
     other_atlas: Annotated[str | None, typer.Option(help="A named atlas of the other run.")] = None,
+    layers: Annotated[
+        str, typer.Option(help="Layers whose activations to compare, e.g. blocks.0,blocks.11.")
+    ] = "",
+    channels: Annotated[
+        str, typer.Option(help="Channels whose activations to compare, e.g. 5,17.")
+    ] = "",
     fail_on: Annotated[
         str, typer.Option(help="drift: exit with 1 if a class or the whole run drifted.")
     ] = "",
 ) -> None:
     """Show where two runs, or two atlases, differ: by class and column, and image by image."""
+    from pipeline.audit.compare.channels import channels_sentence
     from pipeline.audit.compare.comparison import companion_path, compare_path
     from pipeline.audit.compare.comparison import compare as find
     from pipeline.audit.compare.settings import settings_sentence
@@ -36,12 +44,17 @@ def compare(
     if other is None and atlas == other_atlas:
         raise typer.BadParameter("name a run to compare with, or two atlases of this run")
     one, two = open_run(run), open_run(other or run)
-    table = find(one, two, atlas, other_atlas)
+    with usage("--channels"):
+        numbers = _numbers(channels)
+    names = [name for name in layers.split(",") if name]
+    table = find(one, two, atlas, other_atlas, layers=names, channels=numbers)
     path = compare_path(two, atlas, other_atlas)
     say(settings_sentence(one.table(companion_path(path, "settings"))))
     for row in table.to_pylist():
         if row["kind"] == "paired" and row["sentence"]:
             say(f"- {row['sentence']}")
+    if one.exists(companion_path(path, "channels")):
+        say(f"- {channels_sentence(one.table(companion_path(path, 'channels')))}")
     headlines = table.filter(table["headline"])
     for sentence in headlines["sentence"].to_pylist()[:_SHOWN]:
         say(f"- {sentence}")
@@ -50,6 +63,12 @@ def compare(
     say(f"{summary}; all that was compared: {one.uri.rstrip('/')}/{path}")
     say(_shown_in(one, path))
     gate.check(headlines)
+
+
+def _numbers(text: str) -> list[int]:
+    if not all(part.isdecimal() for part in text.split(",") if part):
+        raise ConfigError(f"{text!r} are no numbers of channels; write e.g. 5,17")
+    return [int(part) for part in text.split(",") if part]
 
 
 def _shown_in(run: "Run", path: str) -> str:

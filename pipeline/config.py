@@ -130,7 +130,7 @@ class ModelConfig(_Section):
 _LATER = {
     "dataset": ("bit_depth", "exclude", "label_separator", "label_columns"),
     "model": ("factory", "weights_key", "output", "class_embeddings", "threshold"),
-    "flow": ("max_outputs", "heads"),
+    "flow": ("max_outputs", "heads", "channels"),
 }
 """Fields added later; they are left out of the identity if they have their default, so that older
 runs resume."""
@@ -174,6 +174,9 @@ class FlowConfig(_Section):
     heads: bool = False
     """Store statistics of all attention heads of every image: entropy, distance in the image,
     shares on prefix tokens, on sinks and on itself. For vision transformers, with any method."""
+    channels: bool = False
+    """Store histograms of the activations of every channel and layer over all images, and the
+    largest activation of every image: a fingerprint of the dataset. For ``method: activation``."""
     references: ReferencesConfig | None = None
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """What the model computes in. ``auto``: bfloat16 on this machine's GPU, if it has it and the

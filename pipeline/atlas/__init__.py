@@ -6,6 +6,7 @@ from pipeline.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from pipeline.atlas.aggregation import aggregate
+    from pipeline.atlas.channels import read_channels
     from pipeline.atlas.commonness.hashes import BITS
     from pipeline.atlas.commonness.near_duplicates import ALIKE
     from pipeline.atlas.commonness.weights import distinct_rows
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "aggregation": ("aggregate",),
+            "channels": ("read_channels",),
             "commonness.hashes": ("BITS",),
             "commonness.near_duplicates": ("ALIKE",),
             "commonness.weights": ("distinct_rows",),
@@ -40,4 +42,5 @@ __all__ = [
     "cluster",
     "distinct_rows",
     "open_atlas",
+    "read_channels",
 ]

@@ -1,28 +1,25 @@
 """``aggregate``: fold a run into its atlas. Every map is read once, every pooled map once more."""
 
-import operator
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-import pyarrow as pa
-
 from pipeline.atlas import state, tasks
+from pipeline.atlas.channels import write_channels
 from pipeline.atlas.commonness.weights import COMMONNESS, write_commonness
-from pipeline.atlas.filter import columns_of, near, parse
 from pipeline.atlas.fold import fold, is_distributed
+from pipeline.atlas.ordering import order_of
 from pipeline.atlas.request import Order, Target
 from pipeline.atlas.state import State
 from pipeline.atlas.statistics import pooled
-from pipeline.atlas.statistics.membership import TABLES, Tables
+from pipeline.atlas.statistics.membership import TABLES
 from pipeline.atlas.statistics.rates import tables_of
 from pipeline.atlas.storage import checkpoint, layout, parquet
 from pipeline.atlas.storage.layout import POOLED, STATE, TYPICAL
 from pipeline.atlas.storage.writer import write_tables
 from pipeline.errors import ConfigError, RunIncomplete
-from pipeline.nouns import counted
 from pipeline.progress import Progress, Show
 from pipeline.store import Run, Unit, valid_receipts
 
@@ -115,7 +112,7 @@ def aggregate(
         run.require_finished()
     folder = layout.folder_of(name or by)
     done, hashes = _units_done(run, folder)
-    order = _order(run, folder, tables, where, by, per, done, workers)
+    order = order_of(run, folder, tables, where, by, per, done, workers)
     path = f"{folder}/{COMMONNESS}" if weights else None
     order = replace(order, target=target, weights=path)
     progress = on_progress and Progress(on_progress)
@@ -126,6 +123,8 @@ def aggregate(
             f"no image passes the filter {order.where.text!r}, so no atlas was written"
         )
     _write_atlas(run, folder, order, total, done, k, workers, progress)
+    if run.spec.layer_channels and where is None and by is None:  # they are counted by unit
+        write_channels(run, folder, done, workers)
     facts: dict[str, object] = {
         "name": name or by,
         "tables": list(order.tables.names),
@@ -178,46 +177,6 @@ def _units_done(run: Run, folder: str) -> tuple[list[Unit], dict[int, str] | Non
         )
     done = [unit for unit in run.units if unit.id in receipts]
     return done, {unit.id: checkpoint.unit_hash(receipts[unit.id]) for unit in done}
-
-
-def _order(
-    run: Run,
-    folder: str,
-    names: Sequence[str],
-    where: str | None,
-    by: str | None,
-    per: str | None,
-    done: Sequence[Unit],
-    workers: int | None,
-) -> Order:
-    schema = columns_of(run)
-    tables = Tables(tuple(table for table in TABLES if table in names), run.spec.classes)
-    place = run.place
-    parsed = parse(where, schema) if where is not None else None
-    order = Order(place, f"{folder}/{POOLED}", tables, parsed)
-    if by is None:
-        return order
-    if by not in schema.names:
-        raise ConfigError(f"there is no column {by!r} to group by; {near(by, schema.names)}")
-    if pa.types.is_nested(schema.field(by).type):
-        raise ConfigError(f"{by} is a list; group by label, target or another single value")
-    if pa.types.is_floating(schema.field(by).type):
-        raise ConfigError(
-            f"{by} is a measure, and nearly every image would be its own group; choose a "
-            f'range of it instead, e.g. with --where "{by} > 0.5"'
-        )
-    leaf = partial(tasks.values_of, order, by)
-    values = fold(done, [(leaf, 1)], operator.or_, workers)
-    if not values:
-        raise ConfigError(f"column {by} has no values to group by")
-    grouped = Tables((by,), run.spec.classes, by, tuple(sorted(values)), per)
-    if grouped.cells > tasks.MOST_VALUES:
-        raise ConfigError(
-            f"{counted(len(values), 'value')} of {by} times "
-            f"{counted(len(run.spec.classes), 'class')} are more than "
-            f"{counted(tasks.MOST_VALUES, 'group')}; leave out per, or select images with where"
-        )
-    return replace(order, tables=grouped)
 
 
 def _fold_images(

@@ -24,8 +24,9 @@ class ComputedBatch:
     """A computed batch before it is stored: images, results and quarantine reasons.
 
     ``maps`` and, where the run stores them, ``label_maps`` (B, L, h, w), ``features`` (B, C) and
-    ``logits`` (B, K) float32, ``heads`` (B, L, H, S) float16; ``values`` column → (B,);
-    quarantined images hold zeros.
+    ``logits`` (B, K) float32, ``heads`` (B, L, H, S) and ``channel_peaks`` (B, L, C)
+    float16; ``values`` column → (B,); quarantined images hold zeros. ``channel_counts``
+    (L, C, bins) are of the usable images of the batch, others fill it up or not.
     """
 
     images: Sequence[LoadedImage]
@@ -36,6 +37,8 @@ class ComputedBatch:
     features: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
     heads: NDArray[np.float16] | None = None
+    channel_peaks: NDArray[np.float16] | None = None
+    channel_counts: NDArray[np.int32] | None = None
 
     def first(self, count: int) -> "ComputedBatch":
         """Return the first ``count`` images."""
@@ -48,10 +51,12 @@ class ComputedBatch:
             features=None if self.features is None else self.features[:count],
             logits=None if self.logits is None else self.logits[:count],
             heads=None if self.heads is None else self.heads[:count],
+            channel_peaks=None if self.channel_peaks is None else self.channel_peaks[:count],
+            channel_counts=self.channel_counts,
         )
 
 
-_PER_IMAGE = ("maps", "label_maps", "features", "logits", "heads")
+_PER_IMAGE = ("maps", "label_maps", "features", "logits", "heads", "channel_peaks")
 """What is stored of each image; zeros for quarantined ones."""
 
 
@@ -78,6 +83,7 @@ def computed_batch(
         reasons=reasons,
         values=columns | {"pred": pred, "target": target, "phash": found["phash"]},
         **stored,
+        channel_counts=found.get("channel_counts"),
     )
 
 
@@ -85,9 +91,14 @@ def _reasons(
     batch: Sequence[LoadedImage], finite: NDArray[np.bool_], context: Context
 ) -> tuple[Reason | None, ...]:
     return tuple(
-        loaded.reason or _unexplainable(loaded, context) or (None if fine else Reason.NON_FINITE)
+        unusable(loaded, context) or (None if fine else Reason.NON_FINITE)
         for loaded, fine in zip(batch, finite.tolist(), strict=True)
     )
+
+
+def unusable(loaded: LoadedImage, context: Context) -> Reason | None:
+    """Return why an image cannot be used, as far as that is known before it is computed."""
+    return loaded.reason or _unexplainable(loaded, context)
 
 
 def _unexplainable(loaded: LoadedImage, context: Context) -> Reason | None:
@@ -144,6 +155,8 @@ def assemble(batches: Sequence[ComputedBatch], spec: RunSpec) -> UnitData:
         features=_joined([batch.features for batch in batches]),
         logits=_joined([batch.logits for batch in batches]),
         heads=_joined([batch.heads for batch in batches]),
+        channel_peaks=_joined([batch.channel_peaks for batch in batches]),
+        channel_counts=_summed([batch.channel_counts for batch in batches]),
     )
 
 
@@ -162,6 +175,11 @@ def _judged(
         judged = not unusable and row.labels is not None and (own is not None or predicted >= 0)
         correct.append(own == int(predicted) if judged else None)
     return pa.array(labels, pa.int32()), pa.array(correct, pa.bool_())
+
+
+def _summed(parts: Sequence[NDArray[np.int32] | None]) -> NDArray[np.uint32] | None:
+    present = [part for part in parts if part is not None]
+    return np.sum(present, axis=0, dtype=np.uint32) if present else None
 
 
 def _joined(parts: Sequence[NDArray[Number] | None]) -> NDArray[Number] | None:

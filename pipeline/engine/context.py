@@ -89,7 +89,8 @@ def open_context(uri: str, *, threads: int, heads: bool = False) -> Iterator[Con
     threads : int
         CPU threads for decoding and for torch.
     heads : bool, optional
-        Whether the method also gives the statistics of attention heads, if the run stores them.
+        Whether the method also gives the statistics of attention heads and the distributions of
+        channels, if the run stores them.
 
     Raises
     ------
@@ -109,7 +110,8 @@ def open_context(uri: str, *, threads: int, heads: bool = False) -> Iterator[Con
     references = _references(run, config)
     loaded.model.to(place)
     with ExitStack() as stack:
-        wanted = config.flow.model_copy(update={"heads": config.flow.heads and heads})
+        extra = {name: getattr(config.flow, name) and heads for name in ("heads", "channels")}
+        wanted = config.flow.model_copy(update=extra)
         asked = config.model_copy(update={"flow": wanted})
         recorder, flow = open_method(asked, loaded, references, place, stack)
         yield Context(
@@ -185,6 +187,13 @@ def open_method(
     """
     options = method_options(config.flow, references, device)
     options |= _of_right_types(config.flow)
+    if config.flow.channels:
+        if config.flow.method != "activation":
+            raise ConfigError(
+                f"flow.channels needs flow.method: activation, not {config.flow.method}; the maps "
+                "of another method are another run"
+            )
+        options["channels"] = True
     recorder = None
     if config.flow.features:
         recorder = stack.enter_context(recorded_embeddings(loaded.model, config.flow.embedding))

@@ -71,6 +71,7 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
     image_bytes = bytes_per_image(
         len(model.layers), model.grid, config.flow.store, flows=1 + both, channels=floats
     ) + head_bytes(len(model.head_layers), model.heads)
+    image_bytes += 2 * len(model.layers) * model.layer_channels
     unit_rows = config.unit_rows or (
         choose_unit_rows(index.rows, image_bytes, config.flow.batch_size)
         if begun is None
@@ -95,6 +96,7 @@ def prepare(config: RunConfig, opened: Callable[[], None] | None = None) -> Prep
         channels=model.channels,
         head_layers=model.head_layers,
         heads=model.heads,
+        layer_channels=model.layer_channels,
         references=None if compared is None else compared.spec.hash,
         leftovers=index.leftovers,
         labels=scanned.names,

@@ -14,9 +14,11 @@ from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
 from pipeline.files.object_store import repeated
+from pipeline.measures.activations import EDGES
 from pipeline.measures.heads import HEAD_STATISTICS
 from pipeline.nouns import counted
 from pipeline.store.layout import (
+    CHANNEL_PEAKS,
     DIMENSIONS,
     FEATURES,
     FLOWS,
@@ -36,6 +38,8 @@ _CHUNK_ROWS = 512
 """Rows of an inner chunk: what a reader of one image has to decode."""
 
 _SCALED = {MAPS: SCALE, MAPS_LABEL: SCALE_LABEL}
+_CHUNKED = (*_SCALED, FEATURES, LOGITS, HEADS, CHANNEL_PEAKS)
+"""Arrays that are large enough for inner chunks."""
 
 
 class _RecordingStore(WrapperStore[ZarrStore[ObjectStore]]):
@@ -75,6 +79,7 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
     rows, unit_rows = spec.rows, spec.unit_rows
     chunk_rows = _chunk_rows(unit_rows)
     dtypes = {MAPS: spec.dtype, MAPS_LABEL: spec.dtype, STATUS: "uint8", HEADS: "float16"}
+    dtypes[CHANNEL_PEAKS] = "float16"
     heads: Any = {"layers": list(spec.head_layers), "statistics": list(HEAD_STATISTICS)}
     for name, shape in spec.arrays.items():
         if name in group:
@@ -84,7 +89,7 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
             shape=(rows, *shape),
             shards=(unit_rows, *shape),
             chunks=(
-                chunk_rows if name in (*_SCALED, FEATURES, LOGITS, HEADS) else unit_rows,
+                chunk_rows if name in _CHUNKED else unit_rows,
                 *shape,
             ),
             dtype=dtypes.get(name, "float32"),
@@ -92,6 +97,19 @@ def create_arrays(store: ObjectStore, spec: RunSpec) -> None:
             dimension_names=DIMENSIONS[name],
             fill_value=0,
             attributes=heads if name == HEADS else None,
+        )
+    for name, shape in spec.unit_arrays.items():
+        if name in group:
+            continue
+        group.create_array(
+            name,
+            shape=(len(spec.units), *shape),
+            chunks=(1, *shape),
+            dtype="uint32",
+            compressors=[ZstdCodec(level=3, checksum=True)],
+            dimension_names=DIMENSIONS[name],
+            fill_value=0,
+            attributes={"edges": EDGES.tolist()},
         )
 
 
@@ -109,7 +127,8 @@ def write_shards(
     ----------
     arrays : name → values
         The maps raw, (n, L, h, w) float32 each; status (n,) uint8; features (n, C) and
-        logits (n, K) float32; heads (n, L, H, S) float16.
+        logits (n, K) float32; heads (n, L, H, S) and channel_peaks (n, L, C) float16;
+        channel_counts (L, C, bins) uint32, of the whole unit.
 
     Raises
     ------
@@ -127,7 +146,7 @@ def write_shards(
         scale = contents[_SCALED[name]] = power_of_two_scale(maps)
         contents[name] = (maps / scale[:, :, None, None]).astype(spec.dtype)
     shapes = {name: content.shape for name, content in contents.items()}
-    wanted = {name: (len(unit), *shape) for name, shape in spec.arrays.items()}
+    wanted = {name: (len(unit), *shape) for name, shape in spec.arrays.items()} | spec.unit_arrays
     if shapes != wanted:
         raise ValueError(f"unit {unit.id}: arrays {shapes} do not fit {wanted}")
     recorder = _RecordingStore(ZarrStore(store))
@@ -136,7 +155,8 @@ def write_shards(
         array = zarr.open_array(recorder, path=f"{FLOWS}/{name}", mode="r+").with_config(
             {"write_empty_chunks": True}
         )
-        array[unit.lo : unit.hi] = contents[name]
+        place = slice(unit.lo, unit.hi) if name in spec.arrays else unit.id
+        array[place] = contents[name]
     return tuple(recorder.written[path] for path in spec.shard_paths(unit.id).values())
 
 

@@ -20,6 +20,8 @@ from pipeline.store.changes import what_changed
 from pipeline.store.disk_full import store_full_errors
 from pipeline.store.index import Spool
 from pipeline.store.layout import (
+    CHANNEL_COUNTS,
+    CHANNEL_PEAKS,
     FEATURES,
     HEADS,
     LOGITS,
@@ -50,8 +52,9 @@ from pipeline.store.receipts import (
 class UnitData:
     """What a unit yields: raw maps (n, L, h, w) float32, status (n,) uint8, its Parquet part.
 
-    ``label_maps``, like ``maps``, ``features`` (n, C) and ``logits`` (n, K) float32 and ``heads``
-    (n, L, H, S) float16 belong to runs that store them.
+    ``label_maps``, like ``maps``, ``features`` (n, C) and ``logits`` (n, K) float32, ``heads``
+    (n, L, H, S) and ``channel_peaks`` (n, L, C) float16, and ``channel_counts`` (L, C, bins) of all
+    usable images belong to runs that store them.
     """
 
     maps: NDArray[np.float32]
@@ -61,6 +64,8 @@ class UnitData:
     features: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
     heads: NDArray[np.float16] | None = None
+    channel_peaks: NDArray[np.float16] | None = None
+    channel_counts: NDArray[np.uint32] | None = None
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -72,6 +77,8 @@ class UnitData:
             FEATURES: self.features,
             LOGITS: self.logits,
             HEADS: self.heads,
+            CHANNEL_PEAKS: self.channel_peaks,
+            CHANNEL_COUNTS: self.channel_counts,
         }
         return {name: values for name, values in known.items() if values is not None}
 

@@ -10,7 +10,8 @@
     index.json                 what was scanned, written when all parts are there
     flows.zarr/                maps (image, layer, y, x), scale (image, layer), status (image,);
                                where asked for maps_label, scale_label, features (image, channel),
-                               heads (image, head_layer, head, statistic);
+                               heads (image, head_layer, head, statistic), channel_peaks
+                               (image, layer, channel), channel_counts (unit, layer, channel, bin);
                                where images have several labels logits (image, output)
     summary/00000012.parquet   one line per row of unit 12, flat columns
     receipts/00000012.json     last object of unit 12: sizes and hashes of the others
@@ -28,6 +29,7 @@ import pyarrow as pa
 
 from pipeline.config import content_hash
 from pipeline.images import Leftover
+from pipeline.measures.activations import BINS
 from pipeline.measures.heads import HEAD_STATISTICS
 from pipeline.nouns import counted
 
@@ -45,6 +47,7 @@ FLOWS = "flows.zarr"
 MAPS, SCALE, STATUS = "maps", "scale", "status"
 MAPS_LABEL, SCALE_LABEL, FEATURES = "maps_label", "scale_label", "features"
 LOGITS, HEADS = "logits", "heads"
+CHANNEL_PEAKS, CHANNEL_COUNTS = "channel_peaks", "channel_counts"
 DIMENSIONS = {
     MAPS: ("image", "layer", "y", "x"),
     SCALE: ("image", "layer"),
@@ -54,6 +57,8 @@ DIMENSIONS = {
     FEATURES: ("image", "channel"),
     LOGITS: ("image", "output"),
     HEADS: ("image", "head_layer", "head", "statistic"),
+    CHANNEL_PEAKS: ("image", "layer", "channel"),
+    CHANNEL_COUNTS: ("unit", "layer", "channel", "bin"),
 }
 
 
@@ -129,7 +134,8 @@ class RunSpec:
     row is an image. ``padded``: the batches of the last unit are filled up to those of any other,
     as in all runs but those that an earlier version began, so that rounding in them does not depend
     on how many images are left. ``heads`` is the number of attention heads whose statistics are
-    stored of every layer in ``head_layers`` (0: none).
+    stored of every layer in ``head_layers`` (0: none), ``layer_channels`` the most channels of a
+    layer whose activations are counted (0: none are).
     """
 
     config: dict[str, Any]
@@ -155,6 +161,7 @@ class RunSpec:
     padded: bool = False
     head_layers: tuple[str, ...] = ()
     heads: int = 0
+    layer_channels: int = 0
     format: int = FORMAT
 
     @property
@@ -192,25 +199,37 @@ class RunSpec:
             shapes[LOGITS] = (len(self.classes),)
         if self.heads:
             shapes[HEADS] = (len(self.head_layers), self.heads, len(HEAD_STATISTICS))
+        if self.layer_channels:
+            shapes[CHANNEL_PEAKS] = (*layers, self.layer_channels)
         return shapes
+
+    @property
+    def unit_arrays(self) -> dict[str, tuple[int, ...]]:
+        """The run's Zarr arrays with an entry per unit: name → shape of one unit."""
+        counts = (len(self.layers), self.layer_channels, BINS)
+        return {CHANNEL_COUNTS: counts} if self.layer_channels else {}
 
     @property
     def metadata_paths(self) -> tuple[str, ...]:
         """The paths of the metadata of the run's Zarr groups and arrays."""
-        folders = ("", f"{FLOWS}/", *(f"{FLOWS}/{name}/" for name in self.arrays))
+        folders = ("", f"{FLOWS}/", *(f"{FLOWS}/{name}/" for name in self._names))
         return tuple(f"{folder}zarr.json" for folder in folders)
 
     def shard_paths(self, unit: int) -> dict[str, str]:
         """Return the path of a unit's shard in every array of the run."""
         return {
             name: f"{FLOWS}/{name}/c/" + "/".join([str(unit)] + ["0"] * len(shape))
-            for name, shape in self.arrays.items()
+            for name, shape in {**self.arrays, **self.unit_arrays}.items()
         }
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.arrays, *self.unit_arrays)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; without what was added later where there is none."""
         content = asdict(self)
-        for name in ("leftovers", "padded", "head_layers", "heads"):
+        for name in ("leftovers", "padded", "head_layers", "heads", "layer_channels"):
             if not content[name]:
                 del content[name]
         for name in ("labels", "images"):

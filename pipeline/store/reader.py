@@ -18,6 +18,8 @@ from pipeline.nouns import counted
 from pipeline.store.commit import load_spec
 from pipeline.store.index import box_rows, index_parts, index_rows, index_take
 from pipeline.store.layout import (
+    CHANNEL_COUNTS,
+    CHANNEL_PEAKS,
     FEATURES,
     FLOWS,
     HEADS,
@@ -146,6 +148,31 @@ class Run:
         if not self.spec.heads:
             raise RunIncomplete(f"{self.uri} stores no heads; compute it with flow.heads: true")
         return self._group[HEADS]
+
+    @property
+    def channel_peaks(self) -> Any:
+        """Zarr array (image, layer, channel), float16: the largest activation of every channel.
+
+        Raises ``RunIncomplete`` where the run stores none.
+        """
+        return self._of_channels(CHANNEL_PEAKS)
+
+    @property
+    def channel_counts(self) -> Any:
+        """Zarr array (unit, layer, channel, bin): activations of a unit's usable images.
+
+        Bins are those of :mod:`pipeline.measures.activations`. Raises ``RunIncomplete`` where the
+        run stores none.
+        """
+        return self._of_channels(CHANNEL_COUNTS)
+
+    def _of_channels(self, name: str) -> Any:
+        if not self.spec.layer_channels:
+            raise RunIncomplete(
+                f"{self.uri} counts no activations; compute it with flow.method: activation and "
+                "flow.channels: true"
+            )
+        return self._group[name]
 
     def read_maps(
         self, lo: int, hi: int, target: Literal["predicted", "label"] = "predicted"

@@ -86,7 +86,7 @@ def valid_receipts(store: ObjectStore, spec: RunSpec) -> dict[int, Receipt]:
     of images.
     """
     units, run_hash = spec.units, spec.hash
-    arrays = (f"{FLOWS}/{name}" for name in spec.arrays)
+    arrays = (f"{FLOWS}/{name}" for name in (*spec.arrays, *spec.unit_arrays))
     stored = sizes(store, "receipts", "summary", *arrays)
     listed = [unit for unit in units if receipt_path(unit.id) in stored]
 

@@ -17,6 +17,7 @@
     atlas/label.parquet    one row per class
     atlas/typical.parquet  table, class, kind, rank, row, distance
     atlas/pooled.zarr      (image, pooled_y, pooled_x): see pipeline.atlas.pooled
+    atlas/channels.zarr    (layer, channel, bin): histograms of activations, where a run has them
     atlas/commonness.zarr  (image, near_duplicates), of a weighted atlas: number and first row
     atlas/fold.state/      sums of an unfinished run
     atlas/atlas.json       what the atlas is of; written last, so it marks the atlas as complete

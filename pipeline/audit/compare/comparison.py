@@ -9,12 +9,18 @@ independent samples, are conservative.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.compare.agreement import agreement
+from pipeline.audit.compare.channels import (
+    channel_differences,
+    exciting_images,
+    has_channels,
+)
 from pipeline.audit.compare.differences import differences, mark_headlines
 from pipeline.audit.compare.differing_images import differing_images
 from pipeline.audit.compare.mean_flows import mean_flows
@@ -77,7 +83,13 @@ def companion_path(path: str, name: str) -> str:
 
 
 def compare(
-    one: Run, other: Run, atlas: str | None = None, other_atlas: str | None = None
+    one: Run,
+    other: Run,
+    atlas: str | None = None,
+    other_atlas: str | None = None,
+    *,
+    layers: Sequence[str] = (),
+    channels: Sequence[int] = (),
 ) -> pa.Table:
     """Compare two aggregated runs; write ``audit/compare-<other>.parquet`` of the first.
 
@@ -90,6 +102,8 @@ def compare(
     atlas, other_atlas
         Names of atlases of some images or groups, instead of the runs' own: two splits or cameras
         of one run, say. Images are then not compared one by one.
+    layers, channels
+        Where both runs count activations: which layers and channels to compare; all by default.
 
     Returns
     -------
@@ -102,8 +116,8 @@ def compare(
     RunIncomplete
         A run was not aggregated.
     ConfigError
-        There is no such atlas, no class and no image is in both, or two atlases of one run share
-        images.
+        There is no such atlas, no class and no image is in both (and activations are not counted
+        in both), or two atlases of one run share images.
     """
     atlases = choose_atlas(one, atlas), choose_atlas(other, other_atlas)
     named = atlas is not None or other_atlas is not None
@@ -120,7 +134,8 @@ def compare(
     pairs = None if named else pair(one, other)
     if pairs is not None:
         rows += agreement(pairs, atlases[0].names, sides)
-    if not rows:
+    counted_alike = not named and has_channels(one, other)
+    if not rows and not counted_alike:
         raise ConfigError(
             f"nothing to compare: no image, and no class with {LEAST_IMAGES} images, is in both: "
             f"{_contents(one, atlas, atlases[0])}; {_contents(other, other_atlas, atlases[1])}"
@@ -137,6 +152,11 @@ def compare(
     if pairs is not None:
         images = differing_images(one, other, pairs, same_method=same_method)
         one.write(companion_path(path, "images"), parquet_bytes(images))
+    if counted_alike:
+        differing = channel_differences(one, other, layers, channels)
+        excited = exciting_images(one, other, differing)
+        one.write(companion_path(path, "channels"), parquet_bytes(differing))
+        one.write(companion_path(path, "channel_images"), parquet_bytes(excited))
     one.write(path, parquet_bytes(table))
     return table
 

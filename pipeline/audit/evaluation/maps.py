@@ -55,7 +55,11 @@ def opened(
             yield explain
         return
     config, references = context.run.config, context.references
-    changed: dict[str, object] = {"features": False, "heads": False}  # nobody reads them here
+    changed: dict[str, object] = {
+        "features": False,
+        "heads": False,
+        "channels": False,
+    }  # nobody reads them here
     if name != OWN:  # references belong to the run's own method
         changed |= {"method": name, "options": dict(options or {}), "references": None}
         references = None

@@ -53,6 +53,7 @@ def inspect_model(config: RunConfig, root: str, compared: Run | None) -> Inspect
         targeted=tried.targeted,
         head_layers=tried.head_layers,
         heads=tried.heads,
+        layer_channels=tried.layer_channels,
         outputs=_outputs(config, loaded, 0 if compared else tried.outputs),
         weights_sha256=loaded.weights_sha256,
         input=transform.to_dict(),

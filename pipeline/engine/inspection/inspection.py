@@ -67,6 +67,7 @@ class Inspection:
     hub: HubFile | None = None
     head_layers: tuple[str, ...] = ()
     heads: int = 0
+    layer_channels: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

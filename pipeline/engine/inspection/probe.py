@@ -10,6 +10,7 @@ from pipeline.engine.context import open_method
 from pipeline.engine.references import References
 from pipeline.errors import ConfigError, UnsupportedModel
 from pipeline.flows.heads import HEADS
+from pipeline.flows.methods.activation import COUNTS, PEAKS
 from pipeline.models import LoadedModel, check_logits
 from pipeline.nouns import counted
 
@@ -22,6 +23,7 @@ class Probe:
     """What a method returns for a model: layers, grid, extras and sizes.
 
     ``head_layers`` and ``heads`` are the layers and the most heads whose statistics the run stores.
+    ``layer_channels`` is the most channels of a layer whose activations the run counts.
     ``outputs`` is the number of logits, 0 without predictions; ``channels`` the size of the
     embedding, 0 where the run stores none; ``targeted`` whether the maps depend on a class.
     """
@@ -34,6 +36,7 @@ class Probe:
     targeted: bool
     head_layers: tuple[str, ...] = ()
     heads: int = 0
+    layer_channels: int = 0
 
 
 def probe(
@@ -71,12 +74,13 @@ def probe(
     return Probe(
         layers=result.layers,
         grid=(rows, cols),
-        extras=tuple(name for name in result.extras if name != HEADS),
+        extras=tuple(name for name in result.extras if name not in (HEADS, PEAKS, COUNTS)),
         outputs=outputs,
         channels=channels,
         targeted=not listed and getattr(flow, "targeted", True),
         head_layers=getattr(flow, "head_layers", ()),
         heads=result.extras[HEADS].shape[2] if HEADS in result.extras else 0,
+        layer_channels=result.extras[PEAKS].shape[2] if PEAKS in result.extras else 0,
     )
 
 

@@ -14,6 +14,7 @@ PUTS_PER_SECOND = 3_500
 
 _VALUE_BYTES = 3.4
 """Measured: zstd saves a seventh of float32 statistics."""
+_COUNT_BYTES = 1.0  # of a bin of activations, compressed
 _COLUMN_BYTES = 190
 """Measured: bytes of a column in a Parquet part in addition to its values."""
 _STORED_SHARE = 0.65
@@ -93,6 +94,7 @@ def plan_run(
         What units of this run, or of a similar one, needed.
     """
     units = len(spec.units)
+    arrays = len(spec.arrays) + len(spec.unit_arrays)
     floats = 4 * sum(math.prod(shape) for shape in spec.arrays.values())
     if measured:
         map_bytes = measured.map_bytes
@@ -105,6 +107,9 @@ def plan_run(
         map_bytes = maps * _STORED_SHARE + 4 * spec.channels
         map_bytes += head_bytes(len(spec.head_layers), spec.heads)
         map_bytes += 4 * len(spec.classes) if spec.multi_label else 0
+        map_bytes += 2 * len(spec.layers) * spec.layer_channels
+        counts = sum(math.prod(shape) for shape in spec.unit_arrays.values())
+        map_bytes += _COUNT_BYTES * counts / spec.unit_rows
         value_bytes = len(spec.columns) * _VALUE_BYTES
         part_bytes = len(spec.columns) * _COLUMN_BYTES
         held = spec.unit_rows * floats * _HELD + 12 * batch_size * math.prod(spec.input["size"])
@@ -114,7 +119,7 @@ def plan_run(
         # The last round of units is not shared evenly: count whole rounds of units.
         busiest = min(math.ceil(units / workers) * spec.unit_rows, spec.rows)
         seconds = busiest / rate + (measured.start_seconds if measured else 0.0)
-        puts = (len(spec.arrays) + 2) * workers * rate / spec.unit_rows
+        puts = (arrays + 2) * workers * rate / spec.unit_rows
     return Plan(
         rows=spec.rows,
         units=units,
@@ -122,7 +127,7 @@ def plan_run(
         workers=workers,
         map_bytes=round(spec.rows * map_bytes),
         summary_bytes=round(spec.rows * value_bytes + units * part_bytes),
-        objects=(len(spec.arrays) + 2) * units,
+        objects=(arrays + 2) * units,
         worker_bytes=round(held),
         measured=measured is not None,
         images_per_second=rate,

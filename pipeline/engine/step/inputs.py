@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engine.batch import LoadedBatch, LoadedImage
+from pipeline.engine.compute import unusable
 from pipeline.engine.context import Context
 from pipeline.engine.inspection.target import WORDS, explained_class
 
@@ -17,7 +18,8 @@ Inputs = Mapping[str, Tensor]
 ``shown`` (B, 3, H, W) uint8 are the pixels, zeros for images that cannot be used. Where the run
 needs them: ``targets`` (B,) int64, the outputs to explain (those that a table lists: (B, R)),
 ``labels`` (B,) int64, for which there is a second flow (-1: none), ``own`` (B,) int64, the
-reference to leave out, and ``boxes`` (B, K, 4) float32, padded with NaN.
+reference to leave out, ``usable`` (B,) bool, whose activations are counted, and ``boxes``
+(B, K, 4) float32, padded with NaN.
 """
 
 
@@ -36,6 +38,8 @@ def host_inputs(batch: Sequence[LoadedImage], context: Context, *, even: bool = 
     if references is not None:
         places = [(item.image.place.uri, item.image.place.offset) for item in batch]
         found["own"] = references.own(places)
+    if spec.layer_channels:
+        found["usable"] = torch.tensor([unusable(loaded, context) is None for loaded in batch])
     if context.measures_boxes and not spec.multi_label:
         found["boxes"] = padded_boxes(batch, [0] * len(batch), even=even)
     return found

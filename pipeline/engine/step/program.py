@@ -17,8 +17,9 @@ from pipeline.engine.context import Context
 from pipeline.engine.step.explain import Explained, explain
 from pipeline.engine.step.inputs import Inputs, padded_boxes
 from pipeline.engine.usage.clock import Clock
+from pipeline.flows.methods.activation import COUNTS, PEAKS
 from pipeline.measures import judged, measure, measure_pixels, perceptual_hash, predictions
-from pipeline.store.layout import HEADS
+from pipeline.store.layout import CHANNEL_COUNTS, CHANNEL_PEAKS, HEADS
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,15 @@ def results_of(
         del present["logits"]
     if spec.heads:  # NaN where a layer has no such statistic, so not among the finite
         present["heads"] = flow.extras[HEADS].half()
+    whole = torch.stack(finite).all(0)
+    if spec.layer_channels:
+        present[CHANNEL_PEAKS] = flow.extras[PEAKS].half()
+        counted = flow.extras[COUNTS] * (whole & inputs["usable"])[:, None, None, None]
+        present[CHANNEL_COUNTS] = counted.sum(dim=0, dtype=torch.int32)
     tensors = present | {
         "floats": torch.stack([predicted.confidence, predicted.margin, *measured.values()]),
         "integers": torch.stack([predicted.pred, flow.target]).to(torch.int32),
         "phash": perceptual_hash(shown),
-        "finite": torch.stack(finite).all(0),
+        "finite": whole,
     }
     return Results(tensors, tuple(measured), flow.logits.shape[1])

@@ -1,12 +1,14 @@
 """Comparisons of the run with others, as ``flowatlas compare`` left them in its audit."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.audit.compare.channels import SHOWN as CHANNELS
+from pipeline.audit.compare.channels import channels_sentence, layer_distances
 from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path
 from pipeline.audit.compare.differing_images import IMAGES_SCHEMA
 from pipeline.audit.compare.settings import (
@@ -45,6 +47,27 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class ChannelLine:
+    """A channel that differs: its row, the images that excite it here, and those in the other."""
+
+    row: dict[str, Any]
+    images: tuple[int, ...]
+    other_images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """How the activations of both runs differ, by layer and in the channels that differ most.
+
+    ``layers``: name, mean distance in standard deviations, channels beyond chance, and all.
+    """
+
+    sentence: str
+    layers: tuple[tuple[str, float, int, int], ...]
+    lines: tuple[ChannelLine, ...]
+
+
+@dataclass(frozen=True)
 class ComparisonPage:
     """What differs between this run and another, or between two of its atlases.
 
@@ -66,11 +89,14 @@ class ComparisonPage:
     flows: MeanFlows | None
     images: ImagePairs | None
     same_method: bool
+    channels: Channels | None = None
 
     @property
     def rows(self) -> frozenset[int]:
         """The shown images, as rows of this run."""
-        return frozenset(row["row"] for row in self.images.rows) if self.images else frozenset()
+        apart = {row["row"] for row in self.images.rows} if self.images else set()
+        lines = self.channels.lines if self.channels else ()
+        return frozenset(apart | {row for line in lines for row in line.images})
 
 
 def comparison_tables(run: Run) -> dict[str, pa.Table]:
@@ -89,7 +115,8 @@ def read_comparisons(run: Run) -> tuple[ComparisonPage, ...]:
         settings, maps = (run.table(companion_path(path, name)) for name in ("settings", "maps"))
         images = companion_path(path, "images")
         shown = run.table(images) if run.exists(images) else IMAGES_SCHEMA.empty_table()
-        found.append(_comparison(table, settings, maps, shown))
+        page = _comparison(table, settings, maps, shown)
+        found.append(replace(page, channels=_channels(run, path)))
     return tuple(found)
 
 
@@ -112,6 +139,33 @@ def _comparison(
         flows=draw_mean_flows(maps),
         images=draw_image_pairs(images),
         same_method=comparable(settings),
+    )
+
+
+def _channels(run: Run, path: str) -> Channels | None:
+    """Return how activations differ; None where the two runs do not both count them."""
+    if not run.exists(companion_path(path, "channels")):
+        return None
+    table = run.table(companion_path(path, "channels"))
+    excited = run.table(companion_path(path, "channel_images")).to_pylist()
+
+    def of(row: dict[str, Any], *, other: bool) -> list[dict[str, Any]]:
+        place = (row["layer"], row["channel"], other)
+        return [
+            item for item in excited if (item["layer"], item["channel"], item["other"]) == place
+        ]
+
+    return Channels(
+        sentence=channels_sentence(table),
+        layers=tuple(layer_distances(table)),
+        lines=tuple(
+            ChannelLine(
+                row,
+                tuple(item["row"] for item in of(row, other=False)),
+                tuple(item["uri"] for item in of(row, other=True)),
+            )
+            for row in table.slice(0, CHANNELS).to_pylist()
+        ),
     )
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import timm
 import torch
@@ -5,6 +6,7 @@ from torch import nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
+from pipeline.measures.activations import BINS, EDGES
 from pipeline.models import embed
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
@@ -140,3 +142,36 @@ def test_a_head_in_name_only_is_refused_in_a_sentence():
         flow(torch.randn(1, 3, side, side))
     with pytest.raises(UnsupportedModel, match="use a model with a head"):
         embed(model, torch.randn(1, 3, side, side))
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet10t"])
+@torch.no_grad()
+def test_channels_are_counted_as_a_plain_histogram_counts_them(name: str) -> None:
+    model = build(name, SMALL if name.startswith("vit") else None)
+    images = torch.randn(3, 3, 32, 32) * torch.tensor([1.0, 4.0, 0.2])[:, None, None, None]
+    _, stages = model.forward_intermediates(images)
+    with create_flow("activation", model, channels=True) as flow:
+        found = flow(images)
+        alone = [flow(images[[i]]) for i in range(3)]
+    lying = [s for s in stages if len(stages) == len(found.layers)]
+    peaks, counts = found.extras["channel_peaks"], found.extras["channel_counts"]
+    most = max(stage.shape[1] for stage in lying)
+    assert counts.shape == (3, len(lying), most, BINS)
+    for layer, stage in enumerate(lying):
+        channels = stage.shape[1]
+        for image in range(3):
+            for channel in range(channels):
+                values = stage[image, channel].flatten().numpy()
+                bins = np.searchsorted(EDGES, values, side="right")
+                expected = np.bincount(bins, minlength=BINS)
+                assert np.array_equal(counts[image, layer, channel].numpy(), expected)
+                assert peaks[image, layer, channel] == values.max()
+        assert not counts[:, layer, channels:].any()
+        assert (peaks[:, layer, channels:] == -torch.inf).all()
+    for i, own in enumerate(alone):
+        # Values may round otherwise in another batch, and then lie beyond an edge.
+        moved = (own.extras["channel_counts"][0] - counts[i]).abs().sum()
+        assert moved <= 1e-4 * counts[i].sum()
+        torch.testing.assert_close(own.extras["channel_peaks"][0], peaks[i])
+    with create_flow("activation", model) as flow:
+        assert flow(images).extras == {}
