@@ -22,7 +22,7 @@ from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.proposals import FIRST, Candidate
 from pipeline.audit.screening.selection import Selection
 from pipeline.audit.screening.spots import other_side, peaks
-from pipeline.audit.screening.stage import Stage, Turned, together
+from pipeline.audit.screening.stage import Stage, together
 from pipeline.audit.stats.intervals import Rate
 from pipeline.engine import Attempt
 from pipeline.engine.context import Context, open_context
@@ -136,12 +136,14 @@ def examine(
         chosen = [other_side(spots[row]) if mirrored else spots[row] for row in rows]
         return pasted(group, rows, chosen, key)
 
-    def shared(operators: Sequence[Operator], most: int) -> Turned:
+    def shared(operators: Sequence[Operator], most: int) -> Rate:
         """Try several operators, each on recipients of its own where there are enough."""
+        if not operators:
+            return Rate(0, 0, LEVEL)
         each = max(1, min(most, len(free)) // len(operators))
         places = [free[number * each : (number + 1) * each] for number in range(len(operators))]
         pairs = zip(operators, places, strict=True)
-        return together([stage.turned(class_id, one, met) for one, met in pairs if met])
+        return together([stage.turned(class_id, one, met) for one, met in pairs if met]).rate
 
     operator = of(carriers, others)
     if not stage.turned(class_id, operator, free[:SCOUTS]).hit.any():
@@ -155,10 +157,10 @@ def examine(
         carriers=tuple(carriers),
         plain_rows=tuple(others),
         pasted=stage.turned(class_id, operator, free[:TRANSPLANTS]).rate,
-        rest=shared(halves, TRANSPLANTS).rate,
-        others=shared(controls, CONTROLS).rate,
-        random=shared(_strange(candidate, len(carriers), stage, context), CONTROLS).rate,
-        mirrored=shared([of(carriers, others, True)], CONTROLS // 2).rate
+        rest=shared(halves, TRANSPLANTS),
+        others=shared(controls, CONTROLS),
+        random=shared(_strange(candidate, len(carriers), stage, context), CONTROLS),
+        mirrored=shared([of(carriers, others, True)], CONTROLS // 2)
         if part.moves
         else Rate(0, 0, LEVEL),
         erased=_lost(candidate, {row: images[row] for row in carriers[:ERASED]}, seen, context),
@@ -177,8 +179,10 @@ def _parted(rows: Sequence[int], size: int, draw: int) -> tuple[list[int], list[
 
 
 def _strange(candidate: Candidate, size: int, stage: Stage, context: Context) -> list[Operator]:
-    """Return the operators of groups of images of other classes, of any of them."""
+    """Return the operators of groups of images of other classes, none if there is one image."""
     own = stage.recipients_of(candidate.class_id)
+    if len(own) < 2:
+        return []
     found = []
     for draw in range(_GROUPS):
         group, rest = _parted(own, size, draw)

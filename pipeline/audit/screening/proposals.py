@@ -28,7 +28,7 @@ from pipeline.audit.screening.estimates.carriers import (
     holds,
 )
 from pipeline.audit.screening.estimates.operators import estimated, pasted
-from pipeline.audit.screening.estimates.properties import Rarity, above, rarest
+from pipeline.audit.screening.estimates.properties import COLUMNS, Rarity, above, rarest
 from pipeline.audit.screening.groups import split
 from pipeline.audit.screening.likeness import likeness
 from pipeline.audit.screening.parts import PARTS, SPOT, WHOLE, place_of
@@ -101,11 +101,12 @@ class ProposalWorker:
         number, images = reading
         own = self._selection.by_class[number]
         there = [place for place, image in enumerate(images) if image is not None]
-        if len(there) < 2 * LEAST + 1:
+        if len(there) < 2 * LEAST + 1 or not self._recipients(own.class_id):
             return number, []
         pixels = torch.cat([image for image in images if image is not None])
         rows = [own.donors[place] for place in there]
-        others = np.concatenate([n for k, n in enumerate(self._numbers) if k != number])
+        none = np.empty((0, len(COLUMNS)))
+        others = np.concatenate([none, *(n for k, n in enumerate(self._numbers) if k != number)])
         others = others[~np.isnan(others).any(1)]
         found = [
             *self._overlays(own, there, rows, pixels),

@@ -1,8 +1,10 @@
 import pickle
+from dataclasses import replace
 
 import pyarrow.compute as pc
 import pytest
 
+from pipeline.atlas import choose_atlas
 from pipeline.audit.causal.confirm import confirm
 from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import (
@@ -18,6 +20,7 @@ from pipeline.audit.screening.findings import add_screened
 from pipeline.audit.screening.proposals import Candidate
 from pipeline.audit.screening.screen import best, screen
 from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
+from pipeline.audit.screening.selection import select_images
 from pipeline.engine import LocalEngine
 from pipeline.engine.scheduling.failure import warn
 from pipeline.errors import FlowatlasError
@@ -114,6 +117,23 @@ def test_images_that_are_gone_leave_an_earlier_table(table, trained, hidden):
 def test_actors_come_to_the_same_table(table, trained):
     """The table is of two actors that took the classes in another order."""
     assert screen(trained, LocalEngine()).equals(table)
+
+
+@pytest.mark.parametrize("recipients", [1, 2])
+def test_few_recipients_prove_nothing(table, trained, monkeypatch, recipients):
+    selection = select_images(trained, choose_atlas(trained).table)
+    others = [place for place, own in enumerate(selection.classes) if own != TAGGED][:recipients]
+    few = replace(
+        selection,
+        by_class=tuple(own for own in selection.by_class if own.class_id == TAGGED),
+        recipients=tuple(selection.recipients[place] for place in others),
+        classes=tuple(selection.classes[place] for place in others),
+    )
+    monkeypatch.setattr("pipeline.audit.screening.screen.select_images", lambda *_: few)
+    before = trained.read(SCREENING)
+    found = screen(trained, LocalEngine())
+    trained.write(SCREENING, before)
+    assert "shortcut" not in found["word"].to_pylist()
 
 
 def test_what_raises_the_logit_most_is_tested_to_the_end():
