@@ -21,7 +21,7 @@ def test_objects_come_and_go(tmp_path: Path) -> None:
 
 
 def test_a_missing_run_says_how_to_compute_it(tmp_path: Path) -> None:
-    with pytest.raises(FlowatlasError, match="flowatlas flows"):
+    with pytest.raises(FlowatlasError, match="flowatlas run"):
         open_store(str(tmp_path / "nowhere"))
 
 
