@@ -18,6 +18,7 @@ from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
 from pipeline.report.pages.evaluation import EvaluationPage, read_evaluation
 from pipeline.report.pages.facts import RunFacts, read_facts
+from pipeline.report.pages.heads import Heads, read_heads
 from pipeline.report.pages.labels import rate_word, read_rates, words_of
 from pipeline.report.pages.lightbox import row_details
 from pipeline.report.pages.mistakes import ScoredRows, read_mistakes
@@ -74,6 +75,8 @@ class Volume:
     sure: tuple[int, ...]
     """Wrong images, those of which the model is surest first."""
     shared: Shared | None
+    heads: Heads | None
+    """Statistics of attention heads; None where the run stores none."""
 
     @cached_property
     def details(self) -> dict[int, dict[str, object]]:
@@ -174,6 +177,7 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
         answers=answers,
         sure=sure[:CONFUSIONS],
         shared=find_shared(atlas),
+        heads=read_heads(run, atlas),
     )
 
 

@@ -7,6 +7,7 @@ from pipeline.audit.finding import Finding
 from pipeline.progress import Progress, Show, unseen
 from pipeline.report import ANSWER
 from pipeline.report.contents import FINDINGS, Volume, gather
+from pipeline.report.head_page import write_heads
 from pipeline.report.image_table import FOLDER as IMAGE_DATA
 from pipeline.report.image_table import count_files, write_image_table
 from pipeline.report.json_data import write_data
@@ -82,6 +83,7 @@ def write_report(run: Run, on_progress: Show = unseen) -> str:
         progress.add()
     _write_rows(volume, progress)
     _write_images(volume, progress)
+    write_heads(run, volume.heads, volume.common())
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
     _write_evaluation(volume)
@@ -119,6 +121,7 @@ def _write_index(volume: Volume) -> None:
         "sure": volume.sure,
         "evaluation": volume.evaluation,
         "checks": read_checks(run, atlas, volume.facts, volume.classes),
+        "heads": volume.heads,
         "lines": read_labels(run) if run.spec.multi_label else (),
     }
     _write(run, INDEX, contents)
@@ -154,6 +157,7 @@ def _write_class(volume: Volume, rank: int) -> None:
         "mistakes": volume.mistakes.get(fact.id, ()),
         "clusters": clusters,
         "chance": CHANCE,
+        "heads": volume.heads,
     }
     _write(run, class_page(fact.id), contents)
 

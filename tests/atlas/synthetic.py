@@ -64,6 +64,7 @@ def synthetic_run(
     label_maps: bool = False,
     hashes: bool = False,
     copied: tuple[int, int] | None = None,
+    heads: int = 0,
 ) -> Run:
     """Write a finished run and open it.
 
@@ -73,7 +74,8 @@ def synthetic_run(
     mass, and of the blob's place in tenths of the frame). With ``hashes`` every image has a hash of
     its own; ``copied`` (class, n) makes the first n usable images of a class copies of one image
     that is looked at only in the top-left corner. A few images are quarantined, some have
-    no mass, a tenth is predicted wrongly. ``label_maps`` are the maps seen in a mirror.
+    no mass, a tenth is predicted wrongly. ``label_maps`` are the maps seen in a mirror. Of
+    ``heads`` attention heads in every layer, head 0 of layer 1 attends to itself in class 3.
     """
     drawn = draw(images, classes, seed, layers, grid, tag_class, tag_share, variety)
     own = np.random.default_rng(seed).integers(1, 1 << 62, images) if hashes else None
@@ -112,6 +114,8 @@ def synthetic_run(
         columns=tuple(Column(name, kind) for name, kind in kinds.items()),
         dtype=dtype,
         label_maps=label_maps,
+        head_layers=tuple(f"blocks.{layer}" for layer in range(layers if heads else 0)),
+        heads=heads,
     )
     index = {
         "row": np.arange(images),
@@ -216,7 +220,18 @@ def _unit_data(
     }
     mirrored = np.flip(part.maps, axis=3).copy() if spec.label_maps else None
     table = _table(summary, summary_schema(spec.columns))
-    return UnitData(part.maps, part.status, table, mirrored)
+    return UnitData(part.maps, part.status, table, mirrored, heads=_heads(part, unit, spec))
+
+
+def _heads(part: Drawn, unit: Unit, spec: RunSpec) -> NDArray[np.float16] | None:
+    if not spec.heads:
+        return None
+    rng = np.random.default_rng(unit.id)
+    kind = np.linspace(0.1, 0.9, spec.heads)[:, None]
+    heads = kind + rng.normal(0, 0.02, (len(unit), *spec.arrays["heads"]))
+    heads[part.label == 3, 1, 0, 4] += 0.3
+    heads[part.status != Status.OK] = 0
+    return heads.clip(0, 1).astype(np.float16)
 
 
 def _where(ok: NDArray[np.bool_], values: NDArray[np.generic]) -> pa.Array:

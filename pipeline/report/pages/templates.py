@@ -19,9 +19,11 @@ ASSETS = (
     "pictures.css",
     "opening.css",
     "lightbox.css",
+    "heads.css",
     "report.js",
     "opening.js",
     "lightbox.js",
+    "heads.js",
 )
 
 
@@ -42,6 +44,7 @@ class Page:
 INDEX = Page("index.html", "index.html")
 IMAGES = Page("images.html", "images.html")
 EVALUATION = Page("evaluation.html", "evaluation.html")
+HEADS = Page("heads.html", "heads.html")
 
 
 def class_page(class_id: int) -> Page:
