@@ -31,8 +31,9 @@ def group_heads(mean: Float, known: NDArray[np.int64]) -> HeadGroups:
 
     Two heads are as far apart as the root mean square, over classes and statistics that both have,
     of their differences in units of the statistic's standard deviation over all heads. The tree is
-    that of average linkage (Sokal and Michener 1958), cut into that number of groups, from 2 to 8,
-    whose mean silhouette is largest (the smaller of equals). Deterministic.
+    that of Ward's linkage (Ward 1963), which does not spend its groups on single outliers, cut into
+    that number of groups, from 2 to 8, whose mean silhouette is largest (the smaller of equals).
+    Deterministic.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def group_heads(mean: Float, known: NDArray[np.int64]) -> HeadGroups:
         group[present] = 0
         return HeadGroups(group, _profile(overall, group), 0.0)
     far = _distances(mean[:, present], overall[present])
-    tree = linkage(squareform(far, checks=False), "average")
+    tree = linkage(squareform(far, checks=False), "ward")
     best, labels = -np.inf, np.zeros(heads, np.int64)
     for count in range(2, min(MOST_GROUPS, heads - 1) + 1):
         found = fcluster(tree, count, "maxclust")
