@@ -22,16 +22,16 @@ class Opening:
         self._thread, self._make = thread, manager
         self._manager: AbstractContextManager[Engine] | None = None
         self._opened: Future[Engine] | None = None
+        self._before: tuple[Future[None], ...] = ()
 
     def begin(self) -> None:
         """Begin to open the engine, unless it was begun; does not wait, and raises nothing."""
         if self._opened is None:
+            self._before = tuple(_leaving)
             self._opened = self._thread.submit(self._open)
 
     def _open(self) -> Engine:
-        while _leaving:
-            wait(_leaving)
-            _leaving.pop()
+        wait(self._before)
         manager = self._make()
         engine = manager.__enter__()
         self._manager = manager
@@ -56,7 +56,8 @@ class Opening:
     def leave(self) -> None:
         """Close the engine once it is open, without waiting for it: the process ends after that."""
         if self._opened is not None:
-            _leaving.append(self._thread.submit(self.close))
+            still = [future for future in _leaving if not future.done()]
+            _leaving[:] = [*still, self._thread.submit(self.close)]
 
 
 @contextmanager

@@ -74,6 +74,21 @@ def test_an_error_of_the_preparation_does_not_wait_for_the_engine_which_is_close
         assert (door.opened, door.closed, after.opened) == (1, 1, 1)
 
 
+def test_engines_that_are_left_one_after_the_other_are_all_closed_in_turn() -> None:
+    doors = [Door() for _ in range(3)]
+    for door in doors:
+        with pytest.raises(ConfigError, match="no such model"):
+            prepare_in_vain(door)
+    assert doors[0].begun.wait(CALM)
+    assert not any(door.begun.is_set() for door in doors[1:])
+    last = Door()
+    for door in (*doors, last):
+        door.allowed.set()
+    with opening(last) as ahead:
+        ahead.engine()
+    assert [(door.opened, door.closed) for door in (*doors, last)] == [(1, 1)] * 4
+
+
 def test_an_engine_that_cannot_be_opened_says_so_to_who_needs_it() -> None:
     door = Door(ConfigError("no room"))
     door.allowed.set()
