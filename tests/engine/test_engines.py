@@ -179,7 +179,7 @@ def test_the_wait_for_nodes_with_room_is_limited(cluster: None, tmp_path: Path) 
     config = small_config(tmp_path)
     units = created_run(config).spec.units
     asked = ClusterConfig(gpus_per_actor=4, cpus_per_actor=1, patience=0.5)
-    message = "no node with room for an actor of 1 CPUs and 4 GPUs"
+    message = "no node with room for an actor of 1 CPU and 4 GPUs"
     with RayEngine(asked) as engine, pytest.raises(UnitFailed, match=message):
         list(engine.run(Job(config.run, 1, open_flows), units))
 

@@ -97,7 +97,7 @@ def test_a_small_class_says_so_and_no_image_is_typical_and_untypical(tmp_path):
     text = Reader(tmp_path / "run/report/classes/1.html").text
     shown = text.partition("Typical")[2].partition("Wrong")[0]
     typical, _, untypical = shown.partition("Untypical")
-    near, far = (set(re.findall(r"row (\d+)", part)) for part in (typical, untypical))
+    near, far = (set(re.findall(r"row\s(\d+)", part)) for part in (typical, untypical))
     assert len(near) == len(far) == 6
     assert not near & far
 
@@ -109,7 +109,7 @@ def test_every_finding_has_a_page_with_its_evidence(run, pages):
     assert bound(findings["sentence"][0].as_py()) in page.text
     rows = run.table("audit/evidence.parquet").filter(pc.field("finding") == 0)["row"]
     for row in rows.to_pylist()[:10]:
-        assert re.search(rf"row {row}\b", page.text)
+        assert re.search(rf"row\s{row}\b", page.text)
     assert "findings/0.html" in pages["index.html"].values("href")
 
 
@@ -166,7 +166,7 @@ def test_wrong_images_are_on_the_page_of_their_class(run, pages):
         text = pages[f"classes/{label}.html"].text
         assert "takes for another class" in text
         for row, _ in ranked:
-            assert re.search(rf"row {row}\b", text)
+            assert re.search(rf"row\s{row}\b", text)
 
 
 def test_numbers_are_beside_the_pages(run, report):
@@ -241,7 +241,7 @@ def test_class_page_shows_its_typical_images_and_its_findings(run, pages):
     page = pages[f"classes/{TAGGED}.html"]
     rows, _ = run.atlas("label").typical(TAGGED, 6)
     for row in rows:
-        assert re.search(rf"row {row}\b", page.text)
+        assert re.search(rf"row\s{row}\b", page.text)
     assert bound(run.findings()["sentence"][0].as_py()) in page.text
     assert bound(run.findings()["sentence"][0].as_py()) not in pages["classes/0.html"].text
 
