@@ -11,7 +11,6 @@ from pipeline.flows.flow import Method
 from pipeline.flows.heads import WithHeads
 from pipeline.flows.methods.activation import Activation
 from pipeline.flows.methods.attention import AttentionRows
-from pipeline.flows.methods.daam import Daam
 from pipeline.flows.methods.fam import Fam
 from pipeline.flows.methods.gradcam import GradCam, HiResCam, LayerCam
 from pipeline.flows.methods.input_gradient import InputGradient
@@ -20,10 +19,11 @@ from pipeline.flows.methods.occlusion import Occlusion
 from pipeline.flows.methods.projection import Projection
 from pipeline.flows.methods.relevance import Relevance
 from pipeline.flows.methods.rollout import Rollout
+from pipeline.flows.methods.windowed_daam import daam
 from pipeline.models import check_ready, unwrapped
 
 METHODS: dict[str, Callable[..., Method]] = {
-    "daam": Daam,
+    "daam": daam,
     "naflow": NaFlow,
     "gradcam": GradCam,
     "hirescam": HiResCam,

@@ -51,8 +51,65 @@ def plain(name: str, **options: Any) -> nn.Module:
 
     torch.manual_seed(0)
     model = timm.create_model(name, **{"num_classes": 5, **options}).eval()
-    nn.init.normal_(model.get_classifier().weight, std=0.1)  # some heads are born as zeros
+    heads = model.get_classifier()
+    for head in heads if isinstance(heads, tuple) else (heads,):
+        for part in head.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.normal_(part.weight, std=0.1)  # some heads are born as zeros
     return model
+
+
+HIERARCHICAL = tuple(
+    Family(name, model, options, size=(size, size), builder=plain)
+    for name, model, size, options in (
+        (
+            "Hiera",
+            "hiera_tiny_224",
+            64,
+            {"img_size": 64, "embed_dim": 16, "num_heads": 1, "stages": (1, 1, 2, 1)},
+        ),
+        ("PiT", "pit_ti_224", 64, {"img_size": 64, "base_dims": (8, 8, 8), "depth": (1, 2, 1)}),
+        (
+            "PiT, distilled",
+            "pit_ti_distilled_224",
+            64,
+            {"img_size": 64, "base_dims": (8, 8, 8), "depth": (1, 1, 1)},
+        ),
+        (
+            "Twins-SVT",
+            "twins_svt_small",
+            128,
+            {
+                "img_size": 128,
+                "depths": (1, 2, 2, 1),
+                "embed_dims": (16, 32, 48, 64),
+                "num_heads": (1, 2, 3, 4),
+                "wss": (4, 4, 4, 4),
+            },
+        ),
+        (
+            "Twins-PCPVT",
+            "twins_pcpvt_small",
+            64,
+            {
+                "img_size": 64,
+                "depths": (1, 1, 1, 1),
+                "embed_dims": (16, 32, 48, 64),
+                "num_heads": (1, 2, 3, 4),
+            },
+        ),
+        (
+            "LeViT",
+            "levit_128s",
+            96,
+            {"img_size": 96, "depth": (1, 1, 1), "embed_dim": (32, 48, 64), "num_heads": (2, 3, 4)},
+        ),
+        ("MViTv2", "mvitv2_tiny", 64, {"img_size": 64}),
+        ("CoaT", "coat_lite_tiny", 64, {"img_size": 64}),
+        ("VOLO", "volo_d1_224", 64, {"img_size": 64}),
+    )
+)
+"""Transformers of several stages; each at a size that its windows divide."""
 
 
 def convolutional(name: str) -> Family:
@@ -128,6 +185,7 @@ FAMILIES: tuple[Family, ...] = (
         size=(56, 56),
         builder=plain,
     ),
+    *HIERARCHICAL,
     Family("MLP-Mixer", "mixer_s32_224", {"img_size": 64}, size=(64, 64), builder=plain),
     *(tower(name) for name in towers.TOWERS),
 )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UnsupportedModel
 from pipeline.flows import create_flow
-from tests.flows import cams, inversion, projecting, reference, similarity, towers
+from tests.flows import cams, inversion, projecting, reference, similarity, towers, windowed
 from tests.flows.families import FAMILIES, Family
 
 PATH = Path(__file__).parents[2] / "pipeline/flows/SUPPORT.md"
@@ -63,14 +63,19 @@ def explained(model: nn.Module, image: Tensor) -> reference.Seeing:
 def activation(model: nn.Module, image: Tensor) -> list[Tensor]:
     """Norms of what the blocks or stages that timm names put out, patch by patch."""
     kept: list[Tensor] = []
-    hooks = [
-        model.get_submodule(stage["module"]).register_forward_hook(lambda m, i, o: kept.append(o))
-        for stage in model.feature_info
+    stages = windowed.stages(model) or [
+        model.get_submodule(s["module"]) for s in model.feature_info
     ]
+    hooks = [stage.register_forward_hook(lambda m, i, o: kept.append(o)) for stage in stages]
     with torch.no_grad():
         model(image[None])
     for hook in hooks:
         hook.remove()
+    kept = [output[0] if isinstance(output, tuple) else output for output in kept]  # PiT's map
+    if isinstance(model, windowed.Hiera):
+        return [windowed.unrolled(output[0].double().norm(dim=1), model) for output in kept]
+    if windowed.stages(model):
+        return [windowed.patches(output[0].double().norm(dim=1)) for output in kept]
     only_patches = hasattr(model, "blocks_token_only") or hasattr(model, "cls_attn_blocks")
     prefix = 0 if only_patches else getattr(model, "num_prefix_tokens", 0)
     most = max(output.shape[1] for output in kept)
@@ -82,6 +87,13 @@ def activation(model: nn.Module, image: Tensor) -> list[Tensor]:
         else:  # channels first, or last as in Swin
             maps.append(values.norm(dim=0 if len(values) == stage["num_chs"] else 2))
     return maps
+
+
+def _daam(model: nn.Module, image: Tensor) -> Iterable[Tensor]:
+    """The definition for a model of one resolution, or within windows."""
+    if not windowed.has_windows(model):
+        return reference.daam(explained(model, image))
+    return windowed.daam(model, image)
 
 
 def _self_supervised(model: nn.Module, image: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:
@@ -111,7 +123,7 @@ def _given(options: Callable[[nn.Module], dict[str, Any]]) -> Callable[..., dict
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("daam", "daam", lambda model, image: reference.daam(explained(model, image))),
+    Column("daam", "daam", _daam, often_zero=True),
     # Without the ReLU on g its parts cancel, so rounding weighs more.
     Column("daam, with a bank", "daam", _self_supervised, reference_bank, tolerance=1e-4),
     Column(
