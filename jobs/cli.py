@@ -12,6 +12,7 @@ from jobs.evaluate import evaluate
 from jobs.export import export
 from jobs.flows import flows
 from jobs.labels import labels
+from jobs.model import model
 from jobs.plan import plan
 from jobs.probe import probe
 from jobs.report import report
@@ -32,6 +33,7 @@ for command in (
     demo,
     run,
     labels,
+    model,
     plan,
     benchmark,
     flows,
