@@ -9,6 +9,7 @@ from pipeline.config import load_config
 from pipeline.console.command import run_command, say
 from pipeline.console.configuration import is_configuration
 from pipeline.errors import ConfigError
+from pipeline.nouns import counted
 
 
 def model(
@@ -38,7 +39,7 @@ def model(
             f"{float(layer.strength.median()):15.2f}  {names[top]} "
             f"(value {int(layer.best[top])}, {float(layer.strength[top]):.1f})"
         )
-    say(f"{place}: {len(layers) * len(names):,} rows")
+    say(f"{place}: {counted(len(layers) * len(names), 'row')}")
 
 
 if __name__ == "__main__":

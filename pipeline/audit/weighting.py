@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.atlas import Atlas
 from pipeline.audit.text.quoting import quote
+from pipeline.nouns import agreeing, counted
 
 
 def weights_sentence(atlas: Atlas) -> str | None:
@@ -17,11 +18,12 @@ def weights_sentence(atlas: Atlas) -> str | None:
     share = np.where(some, atlas.weight / np.maximum(atlas.count, 1), np.inf)
     worst = int(share.argmin())
     most = (
-        f"; {quote(atlas.names[worst])} has {int(atlas.count[worst]):,} images and "
+        f"; {quote(atlas.names[worst])} has {counted(int(atlas.count[worst]), 'image')} and "
         f"{atlas.weight[worst]:,.1f} distinct ones"
     )
     return (
-        f"weighted by {atlas.facts['weights']}: {images:,} images count as {weight:,.1f} distinct "
+        f"weighted by {atlas.facts['weights']}: {counted(images, 'image')} "
+        f"{agreeing(images, 'counts', 'count')} as {weight:,.1f} distinct "
         f"ones (Kish's effective sample size: {kish:,.1f}), and findings count distinct images"
         f"{most if weight < images else ''}"
     )

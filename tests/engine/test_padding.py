@@ -41,7 +41,8 @@ def test_the_last_batches_are_as_large_as_those_of_any_unit(
     config = small_config(tmp_path, cluster=cluster, flow=flow)  # units of 8: batches of 3, 3, 2
     run_flows(config)
     if target == "predicted":
-        assert sizes[-5:] == [3, 3, 2, 3, 3]
+        # Batches of one image measure what a call costs.
+        assert [size for size in sizes if size > 1][-5:] == [3, 3, 2, 3, 3]
     run = open_run(config.run)
     assert run.spec.padded
     assert run.summary().count_rows() == 13

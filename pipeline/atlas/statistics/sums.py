@@ -137,6 +137,6 @@ def _zeros(cells: int, shape: tuple[int, ...]) -> Integer:
 def _check(count: Integer) -> None:
     if count.size and int(count.max()) > COUNT_LIMIT:
         raise FlowatlasError(
-            f"a class has {counted(int(count.max()), 'image')}, and exact sums hold {COUNT_LIMIT}; "
-            "split the dataset into several runs"
+            f"a class has {counted(int(count.max()), 'image')}, and exact sums hold "
+            f"{COUNT_LIMIT:,}; split the dataset into several runs"
         )

@@ -14,6 +14,7 @@ from pipeline.audit.evaluation.sample_scores import ALONE
 from pipeline.audit.evaluation.scores import EVALUATION_SCHEMA
 from pipeline.audit.evaluation.tables import Column, Scores, columns, maps_in_order, overall
 from pipeline.audit.text.numbers import figure, percent
+from pipeline.nouns import counted
 from pipeline.report.charts import Chart, Series, depth_chart
 from pipeline.report.pictures.method_maps import MethodMaps, draw_method_maps
 from pipeline.store import Run
@@ -169,7 +170,8 @@ def _sentences(rows: list[dict[str, Any]], scores: Scores, method: str) -> list[
     for row in rows:
         if row["map"] == MODEL and row["label"] is None:
             found.append(
-                f"Of {row['images']:,} pairs of images {percent(row['mean'])} count: each half is "
+                f"{percent(row['mean'])} of {counted(row['images'], 'joined pair')} of images "
+                "count: each half is "
                 "used for its own class."
             )
     return found

@@ -64,7 +64,7 @@ def test_pickling_sends_present_classes_only():
 def test_more_images_than_the_sums_hold_is_an_error():
     full = ClassSums(CLASSES, SHAPES)
     full.count[2] = COUNT_LIMIT
-    with pytest.raises(FlowatlasError, match="a class has 536870912 images"):
+    with pytest.raises(FlowatlasError, match="a class has 536,870,912 images"):
         full.admit(np.array([2]))
     full.count[2] = COUNT_LIMIT
     with pytest.raises(FlowatlasError, match="split the dataset"):

@@ -15,6 +15,7 @@ def atlas(maps, sinks=None):
     return SimpleNamespace(
         count=np.full(classes, 30),
         n_zero=np.zeros(classes, int),
+        weight_with_mass=np.full(classes, 30),
         flow_mean=maps[:, None],
         columns={"sink_cells": "count"} if sinks else {},
         column_moments=lambda _: moments,

@@ -71,7 +71,7 @@ def test_what_is_best_is_said_with_the_runs_own_beside_it(run):
     assert first.endswith("; the run's own (daam) 0.4 (-0.235 to 1.04).")
     assert second.startswith("The run's own map (daam) has the largest share")
     assert third.startswith("relevance is most inside")
-    assert pairs.startswith("Of 4 pairs of images 50 % count: ")
+    assert pairs.startswith("50 % of 4 joined pairs of images count: ")
 
 
 def test_every_table_has_the_maps_that_have_its_scores(run):
