@@ -6,6 +6,7 @@ import typer
 
 from pipeline.console.command import run_command, say
 from pipeline.console.engines import Actors, Address, Local, chosen_engine
+from pipeline.nouns import counted
 
 
 def screen(
@@ -33,9 +34,11 @@ def screen(
     for row in found.to_pylist():
         if row["word"] != "nothing" and row["same_as"] is None:
             say(f"- {row['sentence']}")
-    for finding in add_screened(opened).to_pylist():
-        if finding["kind"] == "screened":
-            say(f"finding {finding['finding']}: {finding['class_name']}, {finding['place']}")
+    screened = [row for row in add_screened(opened).to_pylist() if row["kind"] == "screened"]
+    for finding in screened:
+        say(f"finding {finding['finding']}: {finding['class_name']}, {finding['place']}")
+    tested = counted(found.num_rows, "group")
+    say(f"{counted(len(screened), 'finding')}; {tested} of images tested to the end")
 
 
 if __name__ == "__main__":
