@@ -6,7 +6,7 @@ from pipeline.audit.finding import Finding
 from pipeline.audit.findings_table import SANITY, SCREENING
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES
-from pipeline.nouns import part_of
+from pipeline.nouns import counted, part_of
 from pipeline.report.pages.classes import ClassFacts
 from pipeline.report.pages.facts import RunFacts
 from pipeline.report.pages.verdicts import Verdict, state_of
@@ -45,6 +45,5 @@ def find_gaps(
         )
     untested = sum(state_of(found, verdicts.get(found.number)) == "untested" for found in findings)
     if untested:
-        yield (
-            f"Whether the model uses {untested:,} of the places it looks at (flowatlas confirm)."
-        )
+        places = counted(untested, "place")
+        yield f"Whether the model uses {places} that it looks at (flowatlas confirm)."

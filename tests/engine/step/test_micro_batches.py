@@ -42,7 +42,9 @@ def test_batches_are_halved_until_they_fit(tmp_path: Path) -> None:
         list(LocalEngine().run(Job(config.run, 1, open_flows), units))
     sizes = tried[tried.index(8) :]  # what comes before is the proof of the layout, on two images
     assert sizes[:6] == [8, 4, 2, 2, 2, 2]
-    assert set(sizes[6:]) == {2}, "the size that fits is kept"
+    # Two batches of one image measure what a call costs.
+    assert set(sizes[6:]) <= {1, 2}, "the size that fits is kept"
+    assert sizes.count(1) <= 2
     np.testing.assert_allclose(
         open_run(config.run).read_maps(0, 40), open_run(plenty.run).read_maps(0, 40), atol=1e-6
     )

@@ -16,7 +16,7 @@ def test_everything_that_was_not_looked_for_is_named_with_its_reason(run):
     assert "not screened (flowatlas screen)" in said
     assert "labels" not in said
     assert "flowatlas confirm" not in said
-    few = [replace(fact, images=5, no_mass=0) for fact in classes]
+    few = [replace(fact, images=5, distinct=5.0, no_mass=0) for fact in classes]
     said = " ".join(find_gaps(run, replace(facts, accuracy=None), few, findings, {}))
     assert "there are no labels" in said
     assert f"0 of {len(few)} classes" in said
