@@ -12,7 +12,22 @@ PATHS = (CLASSES, CLASSES_TABLE, FINDINGS, FINDINGS_TABLE)
 def test_undefined_numbers_are_null_and_hostile_names_are_plain_text(run):
     name = "</script><b>\u2028\ud800"
     fact = ClassFacts(
-        3, 0, name, name, "", 2, 2.0, 2.0, 0, *[float("nan")] * 4, 1.5, float("inf"), 0.0, 0.5, 1.0, 0
+        3,
+        0,
+        name,
+        name,
+        "",
+        2,
+        2.0,
+        2.0,
+        0,
+        *[float("nan")] * 4,
+        1.5,
+        float("inf"),
+        0.0,
+        0.5,
+        1.0,
+        0,
     )
     before = {path: run.read(path) for path in PATHS}
     try:
