@@ -34,6 +34,11 @@ def daam(
     ------
     UnsupportedModel
         See both classes; of a model without attention heads the reason of the first.
+
+    Examples
+    --------
+    >>> with create_flow("daam", model) as flow:
+    ...     maps = flow(images).maps  # (B, L, h, w)
     """
     try:
         return Daam(model, bank, bank_labels, k, temperature, relu)
