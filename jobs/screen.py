@@ -6,7 +6,6 @@ import typer
 
 from pipeline.console.command import run_command, say
 from pipeline.console.engines import Actors, Address, Local, chosen_engine
-from pipeline.nouns import counted
 
 
 def screen(
@@ -22,7 +21,7 @@ def screen(
     margin). What works, and only some images of the class have, becomes a finding.
     """
     from pipeline.audit.run import audited
-    from pipeline.audit.screening.findings import add_screened
+    from pipeline.audit.screening.findings import add_screened, screening_sentence
     from pipeline.audit.screening.screen import screen as look
     from pipeline.console.step_progress import shown
     from pipeline.store.reader import open_run
@@ -34,11 +33,11 @@ def screen(
     for row in found.to_pylist():
         if row["word"] != "nothing" and row["same_as"] is None:
             say(f"- {row['sentence']}")
-    screened = [row for row in add_screened(opened).to_pylist() if row["kind"] == "screened"]
-    for finding in screened:
-        say(f"finding {finding['finding']}: {finding['class_name']}, {finding['place']}")
-    tested = counted(found.num_rows, "group")
-    say(f"{counted(len(screened), 'finding')}; {tested} of images tested to the end")
+    findings = add_screened(opened)
+    for finding in findings.to_pylist():
+        if finding["kind"] == "screened":
+            say(f"finding {finding['finding']}: {finding['class_name']}, {finding['place']}")
+    say(screening_sentence(found, findings))
 
 
 if __name__ == "__main__":

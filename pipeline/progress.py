@@ -1,4 +1,4 @@
-"""``Progress``: how much of a step is done, for whoever shows it."""
+"""``Progress``: how much of a step is done, and a function that shows it."""
 
 import threading
 from collections.abc import Callable

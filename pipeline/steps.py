@@ -83,15 +83,12 @@ def _baselines(run: Run, _: OpenEngine, show: Show) -> str:
 
 
 def _screen(run: Run, open_engine: OpenEngine, show: Show) -> str:
-    import pyarrow.compute as pc
-
-    from pipeline.audit.screening.findings import KIND, add_screened
+    from pipeline.audit.screening.findings import add_screened, screening_sentence
     from pipeline.audit.screening.screen import screen
 
     with open_engine() as engine:
         parts = screen(run, engine, on_progress=show)
-    findings = add_screened(run).filter(pc.field("kind") == KIND).num_rows
-    return f"{counted(parts.num_rows, 'part')} tested to the end, {findings} of them shortcuts"
+    return screening_sentence(parts, add_screened(run))
 
 
 def _confirm(run: Run, open_engine: OpenEngine, show: Show) -> str:

@@ -78,7 +78,7 @@ _CHECKED = threading.local()
 
 @contextmanager
 def targets_checked(checked: bool = True) -> Iterator[None]:
-    """Take this thread's targets within the block for checked by whoever gave them.
+    """Leave out the check of targets within the block, in this thread: the caller has made it.
 
     A GPU that has them would otherwise be waited for at every batch.
     """

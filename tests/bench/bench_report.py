@@ -1,4 +1,4 @@
-"""How large, slow and hungry is a report? ``python -m tests.bench.bench_report FOLDER``.
+"""Size, build time and memory of a report. ``python -m tests.bench.bench_report FOLDER``.
 
 Writes a synthetic run of ``--images`` and ``--classes`` once (as ``bench_atlas`` does: without
 photographs), aggregates, audits and reports it, each in a process of its own, and opens the first

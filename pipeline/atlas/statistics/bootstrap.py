@@ -19,14 +19,7 @@ from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.hashing import hash64
 from pipeline.atlas.statistics.membership import segments
 from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
-from pipeline.atlas.statistics.sums import (
-    ONE,
-    WEIGHT_ONE,
-    ClassSums,
-    Integer,
-    Shapes,
-    weigh,
-)
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums, Integer, Shapes, weigh
 from pipeline.atlas.statistics.table import Table
 from pipeline.store.layout import Column
 

@@ -14,14 +14,7 @@ from pipeline.atlas.statistics.block import SummaryBlock
 from pipeline.atlas.statistics.histograms import Counts, Histograms
 from pipeline.atlas.statistics.membership import CONFIDENT_MASS, segments
 from pipeline.atlas.statistics.statistic import Finish, Sums
-from pipeline.atlas.statistics.sums import (
-    ONE,
-    WEIGHT_ONE,
-    ClassSums,
-    Integer,
-    Shapes,
-    weigh,
-)
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums, Integer, Shapes, weigh
 from pipeline.atlas.statistics.table import WHOLE, Table
 from pipeline.measures import edges
 from pipeline.store.layout import Column

@@ -20,14 +20,7 @@ from pipeline.atlas.statistics.block import FlowBlock
 from pipeline.atlas.statistics.membership import Members
 from pipeline.atlas.statistics.pooled import pool, pooled_grid
 from pipeline.atlas.statistics.statistic import Finish, Flat, Sums
-from pipeline.atlas.statistics.sums import (
-    ONE,
-    WEIGHT_ONE,
-    ClassSums,
-    Integer,
-    Shapes,
-    weigh,
-)
+from pipeline.atlas.statistics.sums import ONE, WEIGHT_ONE, ClassSums, Integer, Shapes, weigh
 from pipeline.atlas.statistics.table import Table
 
 BLOCK = 48

@@ -19,6 +19,7 @@ from pipeline.audit.places import CORNERS
 from pipeline.audit.run import audited
 from pipeline.audit.screening.parts import PARTS
 from pipeline.audit.screening.screening_table import SCREENING_SCHEMA
+from pipeline.nouns import counted
 from pipeline.store import Run
 from pipeline.store.parquet import parquet_bytes
 
@@ -110,6 +111,16 @@ def add_screened(run: Run, with_verdicts: bool = True) -> pa.Table:
     if verdicts.num_rows and with_verdicts:
         run.write(CONFIRMATIONS, parquet_bytes(verdicts))
     return run.findings()
+
+
+def screening_sentence(parts: pa.Table, findings: pa.Table) -> str:
+    """Return what a screening came to, of its table and the findings of its run."""
+    shortcut = (pc.field("word") == "shortcut") & pc.field("same_as").is_null()
+    shortcuts = parts.filter(shortcut).num_rows
+    known = shortcuts - findings.filter(pc.field("kind") == KIND).num_rows
+    named = f", of which the audit's own findings name {known:,}" if known else ""
+    tested = counted(parts.num_rows, "part")
+    return f"{tested} tested to the end; {counted(shortcuts, 'shortcut')}{named}"
 
 
 def screened_verdicts(run: Run, findings: Sequence[Finding]) -> pa.Table:
