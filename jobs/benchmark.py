@@ -45,8 +45,8 @@ def benchmark(
     from pipeline.engine.benchmark.result import place_beside
     from pipeline.engine.benchmark.run import benchmark as measure
 
-    settings, beside = read_configuration(config), place_of(config)
-    place = output or (None if beside is None else place_beside(beside))
+    settings, given = read_configuration(config), place_of(config)
+    place = output or (None if given is None else place_beside(given))
     if place is None:
         raise ConfigError(f"{config} is in a store; give --output, a local file for the result")
     if not place.parent.is_dir():

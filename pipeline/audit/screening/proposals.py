@@ -45,7 +45,7 @@ Float = NDArray[np.float64]
 FIRST = 8
 """Recipients that a proposal is tried on."""
 
-SPOTS, MEETINGS = 20, 2
+SPOTS, TRIALS_EACH = 20, 2
 """Most donors whose spots are tried, and recipients of each."""
 
 CLEAR = 0.5
@@ -189,12 +189,12 @@ class ProposalWorker:
         known = peaks(self._context.run, rows)
         spots = [known[row] for row in rows]
         met = self._recipients(class_id)
-        turns = [(place, turn) for turn in range(MEETINGS) for place in range(len(rows))]
+        turns = [(place, turn) for turn in range(TRIALS_EACH) for place in range(len(rows))]
         order = [place for place, _ in turns]
         operator = pasted(pixels[order], [rows[p] for p in order], [spots[p] for p in order], SPOT)
-        places = [met[(place + turn * len(met) // MEETINGS) % len(met)] for place, turn in turns]
+        places = [met[(place + turn * len(met) // TRIALS_EACH) % len(met)] for place, turn in turns]
         turned = self._stage.turned(class_id, operator, places)
-        gains = turned.gain.reshape(MEETINGS, len(rows)).mean(0)
+        gains = turned.gain.reshape(TRIALS_EACH, len(rows)).mean(0)
         groups = split(gains)
         if groups is None or groups.score <= CLEAR or len(groups.carriers) > MOST * len(rows):
             return
