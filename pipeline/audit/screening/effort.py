@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.audit.screening.examination import CONTROLS, ERASED, SCOUTS, TRANSPLANTS
-from pipeline.audit.screening.proposals import EACH, FIRST, TRIALS_EACH, SPOTS
+from pipeline.audit.screening.proposals import EACH, FIRST, SPOTS, TRIALS_EACH
 from pipeline.audit.screening.selection import RECIPIENTS
 from pipeline.nouns import counted
 
