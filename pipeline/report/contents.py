@@ -83,10 +83,19 @@ class Volume:
         """What the light-box shows of every row, as JSON can hold it."""
         return {
             number: row_details(
-                row, self.pictures[number], self.captions[number], self.neighbours[number]
+                row,
+                self.pictures[number],
+                self.captions[number],
+                self.neighbours[number],
+                self.paged,
             )
             for number, row in self.rows.items()
         }
+
+    @cached_property
+    def paged(self) -> frozenset[int]:
+        """Classes that have a page."""
+        return frozenset(fact.id for fact in self.classes)
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -105,7 +114,7 @@ class Volume:
             "details": self.details,
             "explain": explain,
             "verdicts": self.verdicts,
-            "paged": {fact.id for fact in self.classes},
+            "paged": self.paged,
             "short": short_names(self.run.spec.classes),
             "shared": self.shared,
             "about": "" if self.exact else "≈ ",
