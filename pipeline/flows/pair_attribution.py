@@ -129,7 +129,8 @@ class PairAttribution(Session):
         A timm model in evaluation mode, with or without a head.
     layer
         The module whose outputs are the tokens: a block of a transformer, a stage of a
-        convolutional network. By default the block at half of the depth, the last stage.
+        convolutional network. By default the block at three quarters of the depth, the last
+        stage.
     embedding
         ``model``: what a classifier reads; ``pooled``: the mean of the last activations.
     similarity

@@ -182,7 +182,7 @@ def layers_of(model: nn.Module) -> tuple[str, ...]:
 
 
 def default_layer(model: nn.Module) -> str:
-    """Return the block at half of the depth, or the last stage.
+    """Return the block at three quarters of the depth, or the last stage.
 
     Raises
     ------
@@ -196,4 +196,4 @@ def default_layer(model: nn.Module) -> str:
             "whose output is a map of patches"
         )
     of_blocks = names[0] == "blocks.0" and hasattr(model, "patch_embed")
-    return names[(len(names) - 1) // 2] if of_blocks else names[-1]
+    return names[(3 * len(names) - 1) // 4] if of_blocks else names[-1]

@@ -85,8 +85,8 @@ def test_a_model_without_an_embedding_or_layers_is_refused():
         default_layer(nn.Linear(2, 2))
 
 
-def test_the_default_is_the_middle_block_or_the_last_stage():
-    assert default_layer(small(depth=12)) == "blocks.5"
+def test_the_default_is_three_quarters_of_the_depth_or_the_last_stage():
+    assert default_layer(small(depth=12)) == "blocks.8"
     assert default_layer(small(depth=1)) == "blocks.0"
     assert default_layer(network()) == "layer4"
 
