@@ -13,7 +13,6 @@ from jobs.export import export
 from jobs.flows import flows
 from jobs.labels import labels
 from jobs.model import model
-from jobs.pairs import pairs
 from jobs.plan import plan
 from jobs.probe import probe
 from jobs.report import report
@@ -45,7 +44,6 @@ for command in (
     confirm,
     probe,
     evaluate,
-    pairs,
     compare,
     report,
     export,

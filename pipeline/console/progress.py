@@ -64,13 +64,11 @@ class FlowProgress:
         self._rate = Rate(self._begin)
         self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
-        workers = f"; {counted(started.workers, 'worker')}"
-        if not started.units_todo:
-            earlier, workers = ", all done earlier", ""
-        say(
+        self._console.print(
             f"{spec.counted} in {counted(len(spec.units), 'unit')}{earlier}; "
-            f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells{workers}",
-            self._console,
+            f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells; "
+            f"{counted(started.workers, 'worker')}",
+            highlight=False,
         )
         for note in started.notes:
             say(f"model: {note}", self._console)
@@ -97,8 +95,10 @@ class FlowProgress:
         self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self.noun)
         if not self._live and (now - self._last_line > LINE_SECONDS or completed == self._rows):
             self._last_line = now
-            speed = _speed(rate, left if completed < self._rows else None, self.noun)
-            say(f"{completed:,} of {self._rows:,} {self.noun}, {speed}", self._console)
+            self._console.print(
+                f"{completed:,} of {self._rows:,} {self.noun}, {_speed(rate, left, self.noun)}",
+                highlight=False,
+            )
 
     def failure(self, failure: Failure) -> None:
         """Print a failed attempt, or a lost worker or node, in one line."""
@@ -128,6 +128,5 @@ class _Rate(ProgressColumn):
         return Text(_speed(task.fields["rate"], task.fields["left"], task.fields["noun"]))
 
 
-def _speed(rate: float, left: float | None, noun: str = "images") -> str:
-    words = f"{rate:.1f} {noun}/s"
-    return words if left is None else f"{words}, {clock(left)} left"
+def _speed(rate: float, left: float, noun: str = "images") -> str:
+    return f"{rate:.1f} {noun}/s, {clock(left)} left"

@@ -68,7 +68,7 @@ class Score:
 
 def score(folder: Path, run: Run, gradcam: Run | None = None) -> Score:
     """Score the audit of a planted model in ``folder``, and simple looks at its maps."""
-    plants = [planted for planted in _plants(folder, run) if planted.used]
+    plants = [planted for planted in planted_in(folder, run) if planted.used]
     used = {planted.label for planted in plants}
     looks = {
         "audit": _findings(run, FOUND),
@@ -98,7 +98,8 @@ def score(folder: Path, run: Run, gradcam: Run | None = None) -> Score:
     )
 
 
-def _plants(folder: Path, run: Run) -> list[Planted]:
+def planted_in(folder: Path, run: Run) -> list[Planted]:
+    """Return what ``bench_photographs`` has planted into a folder, with the rows of its run."""
     truth = json.loads((folder / "truth.json").read_text())
     with (folder / "carriers.csv").open(newline="", encoding="utf-8") as file:
         carriers = list(csv.DictReader(file))
@@ -165,18 +166,18 @@ def _answer(approach: str, plant: Planted, found: Sequence[dict[str, Any]]) -> A
     own = [item for item in found if item["class"] == plant.label]
     if not own:
         return Answer(approach, found=False)
-    own.sort(key=lambda item: not _right(item, plant))
+    own.sort(key=lambda item: not is_right(item, plant))
     best = own[0]
     return Answer(
         approach,
         found=True,
-        right=_right(best, plant),
+        right=is_right(best, plant),
         verdict=best["verdict"],
         carried=_carried(best["rows"], plant),
     )
 
 
-def _right(item: dict[str, Any], plant: Planted) -> bool:
+def is_right(item: dict[str, Any], plant: Planted) -> bool:
     """Return whether a finding names the artefact: its region, or its operator.
 
     What has no place of its own is named by the images that carry it.

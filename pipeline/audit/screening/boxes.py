@@ -1,6 +1,6 @@
 """Boxes: how much of a part and of the object lie on each other, where objects' boxes are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.spots import peaks
+from pipeline.audit.screening.spots import Spot
 from pipeline.engine.batch import indexed_images, load_image
 from pipeline.engine.context import Context
 from pipeline.engine.usage.clock import Clock
@@ -17,18 +17,19 @@ from pipeline.measures.boxes import coverage
 _CELLS = 32
 
 
-def on_object(rows: Sequence[int], key: str, seen: Tensor, context: Context) -> float | None:
+def on_object(
+    rows: Sequence[int], key: str, seen: Tensor, spots: Mapping[int, Spot], context: Context
+) -> float | None:
     """Return how far a region and the objects of some images overlap, on average in [0, 1].
 
     It is the area that they share over the smaller of both: 1 if the region lies inside the boxes,
     and 1 if it holds them, however much of a wide strip lies beside a small object. ``seen``
-    (H, W) is where a region lies that does not move. None of a property of the whole image, and
-    where no image has a box.
+    (H, W) is where a region lies that does not move, ``spots`` where one lies that does. None of a
+    property of the whole image, and where no image has a box.
     """
     part, run = PARTS[key], context.run
     if not part.is_region or "box_area" not in {column.name for column in run.spec.columns}:
         return None
-    spots = peaks(run, rows) if part.moves else {}
     fixed = functional.adaptive_avg_pool2d(seen[None].float(), _CELLS)[0] > 0.5
     found = []
     for row in rows:

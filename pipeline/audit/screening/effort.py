@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.audit.screening.examination import CONTROLS, ERASED, SCOUTS, TRANSPLANTS
-from pipeline.audit.screening.proposals import EACH, FIRST, SPOTS, TRIALS_EACH
+from pipeline.audit.screening.proposals import EACH, EACH_CONTENT, FIRST
 from pipeline.audit.screening.selection import RECIPIENTS
 from pipeline.nouns import counted
 
@@ -12,7 +12,7 @@ _LEAST_LAST = 8
 IN_SURVEY = 16
 """What measuring a class takes, in forward passes."""
 
-IN_PROPOSALS = 2 * EACH * FIRST + SPOTS * TRIALS_EACH
+IN_PROPOSALS = (2 * EACH + EACH_CONTENT) * FIRST
 IN_LAST = SCOUTS + 2 * TRANSPLANTS + 2 * CONTROLS + CONTROLS // 2 + 4 * ERASED
 """Most forward passes for the proposals of one class, and for one group in the last round."""
 

@@ -5,10 +5,11 @@ And whether the model misses the part where it is erased.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.stats import fisher_exact
 from torch import Tensor
 
 from pipeline.audit.causal.confirmation import LEVEL
@@ -16,12 +17,13 @@ from pipeline.audit.causal.edits import erase_blur, erase_mean
 from pipeline.audit.causal.predictions import load_each
 from pipeline.audit.screening.answers import answer, margins
 from pipeline.audit.screening.boxes import on_object
+from pipeline.audit.screening.candidate import Candidate
 from pipeline.audit.screening.estimates.carriers import aligned
 from pipeline.audit.screening.estimates.operators import Operator, estimated, pasted
 from pipeline.audit.screening.parts import PARTS
-from pipeline.audit.screening.proposals import FIRST, Candidate
+from pipeline.audit.screening.proposals import FIRST
 from pipeline.audit.screening.selection import Selection
-from pipeline.audit.screening.spots import other_side, peaks
+from pipeline.audit.screening.spots import Spot, other_side, peaks
 from pipeline.audit.screening.stage import Stage, together
 from pipeline.audit.stats.intervals import Rate
 from pipeline.engine import Attempt
@@ -44,6 +46,10 @@ _SEEN, _WEAK, _STRONG = 10.0, 0.25, 0.995
 of the change of the strongest pixels, those above this quantile."""
 
 
+NONE = Rate(0, 0, LEVEL)
+"""The rate of what was not tried."""
+
+
 @dataclass(frozen=True)
 class Examined:
     """A candidate after the last round, with the rates of images that became the class.
@@ -51,7 +57,8 @@ class Examined:
     ``pasted`` is by the operator of all carriers, ``rest`` by those of each half of them,
     ``others`` by those of groups of the other donors, ``random`` by those of groups of images of
     other classes, ``mirrored`` by the other side of the carriers of a spot. ``erased`` and
-    ``plain`` are the carriers and the others that lose the class without the part.
+    ``plain`` are the carriers and the others that lose the class without the part. Where ``pasted``
+    against ``random`` proves nothing, the others were not tried.
     """
 
     candidate: Candidate
@@ -60,12 +67,12 @@ class Examined:
     plain_rows: tuple[int, ...]
     """Rows of the other donors."""
     pasted: Rate
-    rest: Rate
-    others: Rate
-    random: Rate
-    mirrored: Rate
-    erased: Rate
-    plain: Rate
+    random: Rate = NONE
+    rest: Rate = NONE
+    others: Rate = NONE
+    mirrored: Rate = NONE
+    erased: Rate = NONE
+    plain: Rate = NONE
     covers: float = 0.0
     """Share of the image that is changed to be seen, of a region."""
     inside: float | None = None
@@ -77,9 +84,13 @@ class ExamineWorker:
     """Examines candidates; see :class:`pipeline.engine.Worker`."""
 
     def __init__(
-        self, candidates: Sequence[Candidate], selection: Selection, context: Context
+        self,
+        candidates: Sequence[Candidate],
+        selection: Selection,
+        provable: float,
+        context: Context,
     ) -> None:
-        self._candidates, self._context = candidates, context
+        self._candidates, self._provable, self._context = candidates, provable, context
         self._stage = Stage(selection, context)
 
     def read(self, attempt: Attempt) -> tuple[int, dict[int, Tensor]]:
@@ -93,7 +104,8 @@ class ExamineWorker:
     def compute(self, reading: tuple[int, dict[int, Tensor]]) -> tuple[int, Examined | None]:
         """Examine a candidate; None if it has no effect, or few can be read now."""
         number, images = reading
-        return number, examine(self._candidates[number], images, self._stage, self._context)
+        candidate = self._candidates[number]
+        return number, examine(candidate, images, self._stage, self._context, self._provable)
 
     def commit(self, computed: tuple[int, Examined | None]) -> tuple[int, Examined | None]:
         """Return the result; the driver stores all of them."""
@@ -102,19 +114,29 @@ class ExamineWorker:
 
 @contextmanager
 def open_examine(
-    uri: str, threads: int, *, candidates: Sequence[Candidate], selection: Selection
+    uri: str,
+    threads: int,
+    *,
+    candidates: Sequence[Candidate],
+    selection: Selection,
+    provable: float,
 ) -> Iterator[ExamineWorker]:
     """Open a worker that knows the candidates of the last round."""
     with open_context(uri, threads=threads) as context:
-        yield ExamineWorker(candidates, selection, context)
+        yield ExamineWorker(candidates, selection, provable, context)
 
 
 def examine(
-    candidate: Candidate, images: dict[int, Tensor], stage: Stage, context: Context
+    candidate: Candidate,
+    images: dict[int, Tensor],
+    stage: Stage,
+    context: Context,
+    provable: float = 1.0,
 ) -> Examined | None:
     """Try a candidate's operator and controls on new recipients.
 
-    None if none of the first becomes the class, or too few of its donors can be read now.
+    None if none of the first becomes the class, or too few of its donors can be read now. Not all
+    controls are tried where the p-value of :func:`chance` exceeds ``provable``.
     """
     carriers, others = (
         [row for row in rows if row in images] for rows in (candidate.carriers, candidate.others)
@@ -126,20 +148,21 @@ def examine(
     class_id = candidate.class_id
     free = stage.recipients_of(class_id)[FIRST:] or stage.recipients_of(class_id)
 
+    spots = _spots(candidate, context)
+
     def of(rows: Sequence[int], rest: Sequence[int], mirrored: bool = False) -> Operator:
         group = torch.cat([images[row] for row in rows])
         if moves and rows[0] in moves:
             group = aligned(group, [moves[row] for row in rows])
         if not part.moves:
             return estimated(key, group, torch.cat([images[row] for row in rest]))
-        spots = peaks(context.run, rows)
         chosen = [other_side(spots[row]) if mirrored else spots[row] for row in rows]
         return pasted(group, rows, chosen, key)
 
     def shared(operators: Sequence[Operator], most: int) -> Rate:
         """Try several operators, each on recipients of its own where there are enough."""
         if not operators:
-            return Rate(0, 0, LEVEL)
+            return NONE
         each = max(1, min(most, len(free)) // len(operators))
         places = [free[number * each : (number + 1) * each] for number in range(len(operators))]
         pairs = zip(operators, places, strict=True)
@@ -148,27 +171,54 @@ def examine(
     operator = of(carriers, others)
     if not stage.turned(class_id, operator, free[:SCOUTS]).hit.any():
         return None
-    halves = [of(carriers[half::2], others) for half in range(2)]
-    controls = [of(*_parted(others, len(carriers), draw)) for draw in range(_GROUPS)]
+    pasted_rate = stage.turned(class_id, operator, free[:TRANSPLANTS]).rate
+    random = NONE
+    if chance(pasted_rate, Rate(0, CONTROLS, LEVEL)) <= provable:
+        random = shared(_strange(candidate, len(carriers), stage, context), CONTROLS)
     change = stage.changed_by(operator)
     seen = change > max(_SEEN, _WEAK * float(change.flatten().quantile(_STRONG)))
-    return Examined(
+    found = Examined(
         candidate=candidate,
         carriers=tuple(carriers),
         plain_rows=tuple(others),
-        pasted=stage.turned(class_id, operator, free[:TRANSPLANTS]).rate,
+        pasted=pasted_rate,
+        random=random,
+        covers=float(seen.float().mean()) if part.is_region and not part.moves else 0.0,
+    )
+    if chance(pasted_rate, random) > provable:
+        return found
+    halves = [of(carriers[half::2], others) for half in range(2)]
+    controls = [of(*_parted(others, len(carriers), draw)) for draw in range(_GROUPS)]
+    mirror = [of(carriers, others, True)] if part.moves else []
+    shown, plain = ({row: images[row] for row in rows[:ERASED]} for rows in (carriers, others))
+    return replace(
+        found,
         rest=shared(halves, TRANSPLANTS),
         others=shared(controls, CONTROLS),
-        random=shared(_strange(candidate, len(carriers), stage, context), CONTROLS),
-        mirrored=shared([of(carriers, others, True)], CONTROLS // 2)
-        if part.moves
-        else Rate(0, 0, LEVEL),
-        erased=_lost(candidate, {row: images[row] for row in carriers[:ERASED]}, seen, context),
-        plain=_lost(candidate, {row: images[row] for row in others[:ERASED]}, seen, context),
-        covers=float(seen.float().mean()) if part.is_region and not part.moves else 0.0,
-        inside=on_object(carriers[:ERASED], key, seen, context),
-        others_inside=on_object(others[:ERASED], key, seen, context),
+        mirrored=shared(mirror, CONTROLS // 2),
+        erased=_lost(candidate, shown, seen, spots, context),
+        plain=_lost(candidate, plain, seen, spots, context),
+        inside=on_object(list(shown), key, seen, spots, context),
+        others_inside=on_object(list(plain), key, seen, spots, context),
     )
+
+
+def chance(pasted: Rate, random: Rate) -> float:
+    """Return the p-value of turning more images than the same of random images does.
+
+    Fisher's exact test, one-sided, of as many images as the grouped ones are worth; 1 where either
+    was not tried.
+    """
+    if not pasted.images or not random.images:
+        return 1.0
+    table = [_worth(pasted), _worth(random)]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def _worth(rate: Rate) -> list[int]:
+    images = max(1, round(rate.images / rate.design))
+    hits = min(images, round(rate.count / rate.design))
+    return [hits, images - hits]
 
 
 def _parted(rows: Sequence[int], size: int, draw: int) -> tuple[list[int], list[int]]:
@@ -196,12 +246,25 @@ def _strange(candidate: Candidate, size: int, stage: Stage, context: Context) ->
     return found
 
 
-def _lost(candidate: Candidate, images: dict[int, Tensor], seen: Tensor, context: Context) -> Rate:
+def _spots(candidate: Candidate, context: Context) -> dict[int, Spot]:
+    """Return where every donor has a part that moves: what carriers share, or where a map peaks."""
+    if not PARTS[candidate.part].moves:
+        return {}
+    known = dict(zip(candidate.carriers, candidate.spots, strict=True))
+    return peaks(context.run, candidate.others) | known
+
+
+def _lost(
+    candidate: Candidate,
+    images: dict[int, Tensor],
+    seen: Tensor,
+    spots: dict[int, Spot],
+    context: Context,
+) -> Rate:
     """Count the images that lose the class when the part is filled by mean and by blur."""
     part = PARTS[candidate.part]
     if not part.is_region or not images or not seen.any():
-        return Rate(0, 0, LEVEL)
-    spots = peaks(context.run, list(images)) if part.moves else {}
+        return NONE
     size = (int(seen.shape[0]), int(seen.shape[1]))
     masks = [part.mask(size, spots[row]) if part.moves else seen for row in images]
     gone = torch.ones(len(images), dtype=torch.bool)

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control, fisher_exact
+from scipy.stats import false_discovery_control
 
 from pipeline.audit.causal.confirmation import MARGIN
-from pipeline.audit.screening.examination import Examined
-from pipeline.audit.screening.parts import PARTS
+from pipeline.audit.screening.examination import Examined, chance
 from pipeline.audit.stats.intervals import Rate, difference
 
 FALSE = 0.05
@@ -21,9 +20,6 @@ FALSE = 0.05
 
 ALIKE = 0.05
 """False discovery rate of what carriers share being chance, over the parts that turn images."""
-
-_PEAKS_ALIKE = 0.02
-"""The same for spots, where every class has its object."""
 
 _MOST = 0.5
 """Share of an image that an overlay covers at most."""
@@ -62,12 +58,20 @@ class Judged:
         return _gain(self.examined, self.examined.pasted)
 
 
+def provable(candidates: int, tests: int) -> float:
+    """Return the p-value above which an effect cannot be proven, of so many parts that are tested.
+
+    That of Benjamini and Hochberg if all of them had an effect.
+    """
+    return FALSE * min(1.0, candidates / tests)
+
+
 def judge(examined: Sequence[Examined], tests: int) -> list[Judged]:
     """Judge parts together; ``tests`` is the number of classes times parts that they come from."""
     if not examined:
         return []
     p = np.ones(max(tests, len(examined)))
-    p[: len(examined)] = [_chance(item) for item in examined]
+    p[: len(examined)] = [chance(item.pasted, item.random) for item in examined]
     q = false_discovery_control(p)[: len(examined)]
     works = [
         bool(q[number] <= FALSE) and _gain(item, item.rest)[0] > 0
@@ -91,8 +95,6 @@ def _word(item: Examined, works: bool, alike: float) -> str:
     apart = difference(item.pasted, item.others)[0] > 0
     if not apart or item.others.value * _RATHER > item.pasted.value:
         return "object"
-    if PARTS[item.candidate.part].moves and alike > _PEAKS_ALIKE:
-        return "unclear"
     # What covers most of an image is the same picture twice.
     return "shortcut" if alike <= ALIKE and item.covers < _MOST else "unclear"
 
@@ -120,20 +122,3 @@ def _gain(item: Examined, pasted: Rate) -> tuple[float, float]:
     if not gains:
         return -1.0, 1.0
     return min(low for low, _ in gains), min(high for _, high in gains)
-
-
-def _chance(item: Examined) -> float:
-    """Return the p-value of turning more images than the same of random images does.
-
-    Fisher's exact test, one-sided, of as many images as the grouped ones are worth.
-    """
-    if not item.pasted.images or not item.random.images:
-        return 1.0
-    table = [_worth(item.pasted), _worth(item.random)]
-    return float(fisher_exact(table, alternative="greater").pvalue)
-
-
-def _worth(rate: Rate) -> list[int]:
-    images = max(1, round(rate.images / rate.design))
-    hits = min(images, round(rate.count / rate.design))
-    return [hits, images - hits]

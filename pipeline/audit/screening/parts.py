@@ -2,7 +2,8 @@
 
 A region is what lies over these images at the same pixels, wherever that is, named by the place
 that holds most of it (:mod:`~pipeline.audit.screening.estimates.overlay`); a spot is where an image
-is looked at most, cut out and pasted somewhere else; a property is one of the whole image.
+shows a detail that others of the group show elsewhere, cut out and pasted; a property is one of the
+whole image.
 """
 
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ def _parts() -> Iterator[Part]:
     yield Part("middle", "middle from left to right", (4, 0, 12, 16))
     yield Part("column", "middle from top to bottom", (0, 4, 16, 12))
     yield Part(WHOLE, "whole image", (0, 0, 16, 16))
-    yield Part(SPOT, "most looked-at spot", (0, 0, side, side))
+    yield Part(SPOT, "repeated detail", (0, 0, side, side))
     for key, words in (
         ("colours", "colours and brightness"),
         ("detail", "sharpness"),

@@ -1,13 +1,12 @@
 """Proposals: groups of images of a class that have something that the rest and others have not.
 
 Three kinds, none of which needs to know what to look for: images that share a pattern at the same
-pixels, images with a property that is rare in other classes, and images whose most looked-at spot
-works elsewhere. Each is tried on a few recipients.
+pixels, images with a property that is rare in other classes, and images that repeat a detail which
+the model looks at, at other places. Each is tried on a few recipients.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,24 +15,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.audit.causal.predictions import load_each
+from pipeline.audit.screening.candidate import Candidate
 from pipeline.audit.screening.estimates.carriers import (
     LEAST,
-    MOST,
     Gathered,
     Move,
     aligned,
     coarseness,
     comparable,
     gathered,
-    holds,
+    upper,
+)
+from pipeline.audit.screening.estimates.contents import (
+    Content,
+    apart,
+    found_again,
+    likely_contents,
+    reduced,
 )
 from pipeline.audit.screening.estimates.operators import estimated, pasted
-from pipeline.audit.screening.estimates.properties import COLUMNS, Rarity, above, rarest
-from pipeline.audit.screening.groups import split
-from pipeline.audit.screening.likeness import likeness
-from pipeline.audit.screening.parts import PARTS, SPOT, WHOLE, place_of
-from pipeline.audit.screening.selection import ClassDonors, Selection, screened
-from pipeline.audit.screening.spots import crops, peaks
+from pipeline.audit.screening.estimates.pairs import pairs
+from pipeline.audit.screening.estimates.properties import COLUMNS, rarest
+from pipeline.audit.screening.estimates.rarity import Rarity, above
+from pipeline.audit.screening.parts import SPOT, WHOLE, place_of
+from pipeline.audit.screening.selection import Selection, screened
+from pipeline.audit.screening.spots import SIDE, Spot, around, peaks
 from pipeline.audit.screening.stage import Stage
 from pipeline.audit.screening.survey import ATTEMPTS
 from pipeline.engine import Attempt, Engine, Job
@@ -45,8 +51,14 @@ Float = NDArray[np.float64]
 FIRST = 8
 """Recipients that a proposal is tried on."""
 
-SPOTS, TRIALS_EACH = 20, 2
-"""Most donors whose spots are tried, and recipients of each."""
+SPOTS, EACH_CONTENT = 24, 2
+"""Most donors whose spots are compared, and contents of one class that are looked for."""
+
+STRANGE = 8
+"""Images of other classes in which a content is not to be found."""
+
+SAME = 0.7
+"""Correlation from which two windows show the same."""
 
 CLEAR = 0.5
 """Mean rise of the logit up to which a proposal is not followed."""
@@ -57,31 +69,15 @@ EACH = 3
 RARE = 0.02
 """Chance above which what a group has is not followed."""
 
+FEW, _COMMON = 96, 0.1
+"""Images among which it is seen first how rare a pattern is, and the chance above which these are
+enough."""
+
+PAIRS = 4
+"""Pairs of images to start from."""
+
 _HELD = 0.15
 """Least share of a pattern that three of four carriers hold."""
-
-_DRAWS = 199
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A group of a class with what it has more of than the others of the class.
-
-    ``carriers`` are rows, those with most of it first, and ``others`` rows; ``gain`` is the mean
-    rise of the logit; ``left`` and ``chance`` say how rare it is elsewhere, of a spot how alike.
-    """
-
-    class_id: int
-    part: str
-    carriers: tuple[int, ...]
-    others: tuple[int, ...]
-    strengths: tuple[float, ...]
-    """Of every carrier."""
-    gain: float
-    left: float
-    chance: float
-    moves: tuple[Move, ...] = ()
-    """Pixels down and to the right that bring what carriers share to the same place."""
 
 
 class ProposalWorker:
@@ -105,13 +101,17 @@ class ProposalWorker:
             return number, []
         pixels = torch.cat([image for image in images if image is not None])
         rows = [own.donors[place] for place in there]
+        now = {place: number for number, place in enumerate(there)}
+        starts = [[now[place] for place in start if place in now] for start in own.starts]
         none = np.empty((0, len(COLUMNS)))
         others = np.concatenate([none, *(n for k, n in enumerate(self._numbers) if k != number)])
         others = others[~np.isnan(others).any(1)]
         found = [
-            *self._overlays(own, there, rows, pixels),
-            *self._properties(own.class_id, rows, pixels, self._numbers[number][there], others),
-            *self._spots(own.class_id, rows[:SPOTS], pixels[:SPOTS]),
+            *self._overlays(own.class_id, starts, rows, pixels),
+            *self._properties(
+                own.class_id, rows, pixels, self._numbers[number][there], others, starts
+            ),
+            *self._spots(own.class_id, rows, pixels),
         ]
         return number, found
 
@@ -120,19 +120,15 @@ class ProposalWorker:
         return computed
 
     def _overlays(
-        self, own: ClassDonors, there: Sequence[int], rows: Sequence[int], pixels: Tensor
+        self, class_id: int, starts: Sequence[Sequence[int]], rows: Sequence[int], pixels: Tensor
     ) -> Iterator[Candidate]:
-        edges, elsewhere = comparable(pixels), self._stage.edges_of(own.class_id)
-        now = {place: number for number, place in enumerate(there)}
+        edges = comparable(pixels)
         seen: dict[tuple[int, ...], tuple[Rarity, Gathered]] = {}
-        for start in own.starts:
-            given = [now[place] for place in start if place in now]
-            if LEAST <= len(given) <= len(rows) - LEAST - 1:
-                group = gathered(edges, given)
+        for start in (*pairs(pixels, PAIRS), *starts):
+            if LEAST <= len(start) <= len(rows) - LEAST - 1:
+                group = gathered(edges, start)
                 if group.carriers not in seen:
-                    size = max(LEAST, -(-3 * len(group.carriers) // 4))
-                    rare = above(group.held, holds(elsewhere, group.pattern), [size])
-                    seen[group.carriers] = rare, group
+                    seen[group.carriers] = self._rarity(class_id, group), group
         kept = [
             (rare.chance, carriers, rare, group)
             for carriers, (rare, group) in seen.items()
@@ -144,12 +140,27 @@ class ProposalWorker:
                 place: (y * scale, x * scale)
                 for place, (y, x) in zip(carriers, group.moves, strict=True)
             }
-            yield self._tried(own.class_id, WHOLE, rows, pixels, carriers, group.held, rare, moves)
+            yield self._tried(class_id, WHOLE, rows, pixels, carriers, group.held, rare, moves)
+
+    def _rarity(self, class_id: int, group: Gathered) -> Rarity:
+        """Return how rare what a group holds is among all images: first among a few of them."""
+        size = max(LEAST, -(-3 * len(group.carriers) // 4))
+        return _first_among_few(
+            lambda most: above(
+                group.held, self._stage.held_elsewhere(class_id, group.pattern, most), [size]
+            )
+        )
 
     def _properties(
-        self, class_id: int, rows: Sequence[int], pixels: Tensor, own: Float, others: Float
+        self,
+        class_id: int,
+        rows: Sequence[int],
+        pixels: Tensor,
+        own: Float,
+        others: Float,
+        starts: Sequence[Sequence[int]],
     ) -> Iterator[Candidate]:
-        rare = {key: one for key, one in rarest(own, others).items() if one.chance <= RARE}
+        rare = {key: one for key, one in rarest(own, others, starts).items() if one.chance <= RARE}
         for key, one in sorted(rare.items(), key=lambda item: item[1].chance)[:EACH]:
             yield self._tried(class_id, key, rows, pixels, one.carriers, np.zeros(len(rows)), one)
 
@@ -186,34 +197,71 @@ class ProposalWorker:
         )
 
     def _spots(self, class_id: int, rows: Sequence[int], pixels: Tensor) -> Iterator[Candidate]:
-        known = peaks(self._context.run, rows)
-        spots = [known[row] for row in rows]
-        met = self._recipients(class_id)
-        turns = [(place, turn) for turn in range(TRIALS_EACH) for place in range(len(rows))]
-        order = [place for place, _ in turns]
-        operator = pasted(pixels[order], [rows[p] for p in order], [spots[p] for p in order], SPOT)
-        places = [met[(place + turn * len(met) // TRIALS_EACH) % len(met)] for place, turn in turns]
-        turned = self._stage.turned(class_id, operator, places)
-        gains = turned.gain.reshape(TRIALS_EACH, len(rows)).mean(0)
-        groups = split(gains)
-        if groups is None or groups.score <= CLEAR or len(groups.carriers) > MOST * len(rows):
-            return
-        cut = crops(pixels, spots, PARTS[SPOT])
-        left, chance = likeness(cut, groups.carriers, class_id, _DRAWS)
-        order = sorted(groups.carriers, key=lambda place: -gains[place])
-        yield Candidate(
+        small, first = reduced(pixels), rows[:SPOTS]
+        scale = small.shape[2] / 16, small.shape[3] / 16
+        known = peaks(self._context.run, first)
+        tops, lefts = ([round(known[row][axis] * scale[axis]) for row in first] for axis in (0, 1))
+        side = round(SIDE * min(scale))
+        strange = self._stage.small_elsewhere(class_id, STRANGE)
+        contents = likely_contents(small[: len(first)], tops, lefts, side, strange, SAME)
+        for content in apart(contents, EACH_CONTENT):
+            held, places = found_again(content, small)
+            group = [place for place in upper(held) if held[place] >= SAME]
+            if len(group) < LEAST:
+                continue
+            rare = self._content_rarity(class_id, content, held, group)
+            if rare.chance <= RARE:
+                middle = (places + content.window.shape[1] / 2) / scale
+                spots = [around(*middle[place]) for place in group]
+                yield self._pasted(class_id, rows, pixels, group, held, rare, spots)
+
+    def _content_rarity(
+        self, class_id: int, content: Content, held: Float, group: Sequence[int]
+    ) -> Rarity:
+        """Return how rare a content is elsewhere; the image that it is from does not count."""
+        others = np.delete(held, content.owner)
+        size = max(1, -(-3 * (len(group) - 1) // 4))
+        return _first_among_few(
+            lambda most: above(
+                others, self._stage.content_elsewhere(class_id, content, most), [size]
+            )
+        )
+
+    def _pasted(
+        self,
+        class_id: int,
+        rows: Sequence[int],
+        pixels: Tensor,
+        group: Sequence[int],
+        held: Float,
+        rare: Rarity,
+        spots: Sequence[Spot],
+    ) -> Candidate:
+        order = sorted(range(len(group)), key=lambda turn: -held[group[turn]])
+        carriers = [rows[group[turn]] for turn in order]
+        chosen = [spots[turn] for turn in order]
+        operator = pasted(pixels[[group[turn] for turn in order]], carriers, chosen, SPOT)
+        turned = self._stage.turned(class_id, operator, self._recipients(class_id))
+        return Candidate(
             class_id,
             SPOT,
-            tuple(rows[place] for place in order),
-            tuple(rows[place] for place in groups.others),
-            tuple(float(gains[place]) for place in order),
-            groups.score,
-            left,
-            chance,
+            tuple(carriers),
+            tuple(row for place, row in enumerate(rows) if place not in set(group)),
+            tuple(float(held[group[turn]]) for turn in order),
+            float(turned.gain.mean()),
+            rare.left,
+            rare.chance,
+            spots=tuple(chosen),
         )
 
     def _recipients(self, class_id: int) -> list[int]:
         return self._stage.recipients_of(class_id)[:FIRST]
+
+
+def _first_among_few(rarity: Callable[[int | None], Rarity]) -> Rarity:
+    """Return a rarity among all images, or among few where these show that it is none."""
+    rare = rarity(FEW)
+    return rare if rare.chance > _COMMON else rarity(None)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from pipeline.atlas import choose_atlas
 from pipeline.audit.findings_table import SCREENING
+from pipeline.audit.screening.candidate import Candidate
 from pipeline.audit.screening.effort import IN_LAST, IN_PROPOSALS, IN_SURVEY, effort
 from pipeline.audit.screening.examination import Examined, open_examine
-from pipeline.audit.screening.judgement import judge
-from pipeline.audit.screening.proposals import CLEAR, Candidate, proposed
+from pipeline.audit.screening.judgement import judge, provable
+from pipeline.audit.screening.proposals import CLEAR, proposed
 from pipeline.audit.screening.screening_table import screening_table
 from pipeline.audit.screening.selection import Selection, screened, select_images
 from pipeline.audit.screening.survey import ATTEMPTS, surveyed
@@ -77,8 +78,9 @@ def screen(
     proposals = proposed(run, engine, selection, numbers, lambda: progress.add(IN_PROPOSALS))
     candidates = best(proposals, needed.last)
     progress.plan(len(candidates) * IN_LAST)
-    found = _examined(run, engine, selection, candidates, lambda: progress.add(IN_LAST))
-    table = screening_table(judge(found, len(classes) * KINDS), atlas.names)
+    tests = len(classes) * KINDS
+    found = examined(run, engine, selection, candidates, tests, lambda: progress.add(IN_LAST))
+    table = screening_table(judge(found, tests), atlas.names)
     run.write(SCREENING, parquet_bytes(table))
     return table
 
@@ -98,21 +100,25 @@ def best(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
     return list(first.values())[:most]
 
 
-def _examined(
+def examined(
     run: Run,
     engine: Engine,
     selection: Selection,
     candidates: Sequence[Candidate],
+    tests: int,
     on_done: Callable[[], None],
 ) -> list[Examined]:
-    """Examine candidates, in their order; those whose images are gone are left out."""
+    """Examine candidates of ``tests`` parts, in their order; those without images are left out."""
     if not candidates:
         return []
     units = [Unit(number, number, number + 1) for number in range(len(candidates))]
-    opener = partial(open_examine, candidates=tuple(candidates), selection=selection)
+    least = provable(len(candidates), tests)
+    opener = partial(
+        open_examine, candidates=tuple(candidates), selection=selection, provable=least
+    )
     found: dict[int, Examined | None] = {}
-    for number, examined in engine.run(Job(run.uri, ATTEMPTS, opener), units):
-        found[number] = examined
+    for number, item in engine.run(Job(run.uri, ATTEMPTS, opener), units):
+        found[number] = item
         on_done()
     kept = (found[number] for number in range(len(units)))
     return [item for item in kept if item is not None]

@@ -38,13 +38,15 @@ SCREENING_SCHEMA = pa.schema(
         pa.field("same_as", pa.int32()),
         pa.field("carrier_rows", pa.list_(pa.int64()), nullable=False),
         pa.field("carrier_gains", pa.list_(pa.float32()), nullable=False),
+        pa.field("carrier_spots", pa.list_(pa.list_(pa.int8())), nullable=False),
         pa.field("other_rows", pa.list_(pa.int64()), nullable=False),
         pa.field("sentence", pa.string(), nullable=False),
     ]
 )
 """``word`` is a key of :data:`~pipeline.audit.screening.judgement.WORDS`; rates are those of
 :class:`~pipeline.audit.screening.examination.Examined`. ``same_as`` is the position of the row that
-has the same carriers and a greater effect. The first rows of carriers and of others are shown."""
+has the same carriers and a greater effect. The first rows of carriers and of others are shown, and
+the top and left of each carrier's spot, in sixteenths of the sides, of a part that moves."""
 
 
 def screening_table(judged: Sequence[Judged], names: Sequence[str]) -> pa.Table:
@@ -60,7 +62,8 @@ def screening_table(judged: Sequence[Judged], names: Sequence[str]) -> pa.Table:
 
 def _effect(item: Judged) -> float:
     """Return how many more images carriers turn than the others."""
-    return item.examined.pasted.value - item.examined.others.value
+    others = item.examined.others
+    return item.examined.pasted.value - (others.value if others.images else 0.0)
 
 
 def _same(one: Judged, other: Judged) -> bool:
@@ -77,6 +80,7 @@ def _row(item: Judged, name: str) -> dict[str, Any]:
     found = item.examined
     strengths = zip(found.candidate.carriers, found.candidate.strengths, strict=True)
     gains = dict(strengths)
+    spots = dict(zip(found.candidate.carriers, found.candidate.spots, strict=False))
     row: dict[str, Any] = {
         "class": found.candidate.class_id,
         "class_name": name,
@@ -94,6 +98,7 @@ def _row(item: Judged, name: str) -> dict[str, Any]:
         "others_inside": found.others_inside,
         "carrier_rows": found.carriers[:SHOWN],
         "carrier_gains": [gains[row] for row in found.carriers[:SHOWN]],
+        "carrier_spots": [list(spots[row]) for row in found.carriers[:SHOWN] if row in spots],
         "other_rows": found.plain_rows[:SHOWN],
     }
     for key in RATES:
@@ -113,7 +118,7 @@ def sentence(item: Judged, name: str) -> str:
     return (
         f"{what} {part_of(carriers, donors, 'image')} of {quote(name)}, put onto images of other "
         f"classes, turns {percent(found.pasted.value)} of them into {quote(name)}; that of its "
-        f"other images {percent(found.others.value)}, that of images of other classes "
+        f"other images {_share(found.others)}, that of images of other classes "
         f"{_share(found.random)}. {_reason(item)}."
     )
 
@@ -130,17 +135,16 @@ def _reason(item: Judged) -> str:
     """Return what it is called, and why."""
     candidate = item.examined.candidate
     left, chance = percent(candidate.left), f"p = {rate(candidate.chance)}"
-    if item.word == "shortcut" and not PARTS[candidate.part].moves:
+    if item.word == "shortcut":
         return f"{left} of the images of other classes have as much of it ({chance}): a shortcut"
     return _REASONS[item.word].format(chance=chance)
 
 
 _REASONS = {
-    "shortcut": "These few look alike there, unlike the others ({chance}): a shortcut",
     "unclear": "They share nothing that is theirs alone ({chance}), or whole pictures: a shortcut "
     "or a part of the object; look at the images",
     "object": "It works in many images of the class, or lies on the object in these: a part of the "
     "object",
     "nothing": "That is no proven effect",
 }
-assert _REASONS.keys() == WORDS.keys()
+assert {*_REASONS, "shortcut"} == WORDS.keys()

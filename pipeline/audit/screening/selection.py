@@ -31,6 +31,9 @@ RECIPIENTS = 96
 """Images that parts are put onto, drawn by lot from those of all classes; a donor gets those that
 are of other classes than its own."""
 
+REFERENCE = 512
+"""Most images of all classes among which it is seen how rare is what a group has."""
+
 _AXES = 3
 _SHOWING = 4096
 """Most images from which the covariance within classes is estimated."""
@@ -64,6 +67,13 @@ class Selection:
     by_class: tuple[ClassDonors, ...]
     recipients: tuple[int, ...]
     classes: tuple[int, ...]
+
+    @property
+    def reference(self) -> tuple[tuple[int, int], ...]:
+        """Rows of donors of all classes with their class, those that something is rare among."""
+        every = [(row, own.class_id) for own in self.by_class for row in own.donors]
+        order = np.random.default_rng(len(every)).permutation(len(every))
+        return tuple(every[place] for place in order[:REFERENCE])
 
 
 def select_images(run: Run, table: str) -> Selection:

@@ -1,4 +1,4 @@
-"""Spots: where an image is looked at most, cut out as content and put onto others elsewhere.
+"""Spots: where an image shows a detail, cut out as content and put onto others elsewhere.
 
 What lies at another place in every image is at no place of the class. It is where the model looks,
 though, so the peaks of an image's own map propose it.
@@ -37,6 +37,12 @@ def peaks(run: Run, rows: Sequence[int]) -> dict[int, Spot]:
 def _highest(held: NDArray[np.float32]) -> Spot:
     top, left = divmod(int(held.argmax()), held.shape[1])
     return top, left
+
+
+def around(top: float, left: float) -> Spot:
+    """Return the spot whose middle is nearest to a point, in sixteenths of the sides."""
+    first, second = (min(max(round(place - SIDE / 2), 0), _ROOM) for place in (top, left))
+    return first, second
 
 
 def other_side(spot: Spot) -> Spot:

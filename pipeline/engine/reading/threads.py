@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage, load_image
 from pipeline.engine.usage.clock import Clock
@@ -23,7 +24,7 @@ class _Batch:
 
 def _as_row(row: IndexedImage, read: Future[LoadedImage]) -> LoadedImage:
     loaded = read.result()
-    return loaded if loaded.image is row else loaded._replace(image=row)
+    return loaded if loaded.image is row else replace(loaded, image=row)
 
 
 class ThreadReaders:

@@ -44,7 +44,12 @@ def draw_crops(run: Run, class_id: int | None, part: str | None) -> Crops | None
     reader = CropReader(run, [row for group in groups for row in group])
     size = (int(run.spec.input["size"][0]), int(run.spec.input["size"][1]))
     shown = [row for group in groups for row in group]
-    spots = peaks(run, shown) if PARTS[part].moves and shown else {}
+    # A table of an earlier version has no spots: there they were the peaks.
+    given = found[0].get("carrier_spots") or []
+    spots: dict[int, Spot] = {}
+    if PARTS[part].moves and shown:
+        pairs = zip(found[0]["carrier_rows"], given, strict=False)
+        spots = peaks(run, shown) | {row: (top, left) for row, (top, left) in pairs}
     strips = [[_crop(reader, row, part, size, spots) for row in group] for group in groups]
     side = max(crop.width for strip in strips for crop in strip)
     width = max(len(strip) for strip in strips) * (side + _GAP) - _GAP

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.audit.causal.confirmation import LEVEL
-from pipeline.audit.screening.examination import Examined
-from pipeline.audit.screening.judgement import judge
-from pipeline.audit.screening.proposals import Candidate
+from pipeline.audit.screening.candidate import Candidate
+from pipeline.audit.screening.examination import Examined, chance
+from pipeline.audit.screening.judgement import judge, provable
 from pipeline.audit.stats.intervals import Rate
 
 NONE = Rate(0, 0, LEVEL)
@@ -82,3 +82,18 @@ def test_an_effect_must_stand_out_of_all_classes_and_parts():
 
 def test_nothing_to_judge():
     assert judge([], TESTS) == []
+
+
+def test_what_is_not_tried_further_could_not_have_been_proven():
+    """The last round stops where even no hit of the control would prove nothing."""
+    control = rate(0, 72)
+    stopped = [count for count in range(40) if chance(rate(count), control) > provable(1, TESTS)]
+    assert stopped
+    for count in stopped:
+        found = examined(pasted=rate(count), random=control)
+        assert judge([found], TESTS)[0].word == "nothing"
+
+
+def test_what_was_not_tried_has_no_effect():
+    (judged,) = judge([examined(random=NONE, rest=NONE, others=NONE)], TESTS)
+    assert (judged.word, judged.verdict) == ("nothing", "undecided")

@@ -1,10 +1,11 @@
 import re
+from dataclasses import replace
 
 import pytest
 
 from pipeline.audit.screening.judgement import judge
 from pipeline.audit.screening.screening_table import SCREENING_SCHEMA, screening_table
-from tests.audit.screening.test_judgement import TESTS, examined, rate
+from tests.audit.screening.test_judgement import NONE, TESTS, examined, rate
 
 NAMES = ("cat", "dog", "owl")
 
@@ -37,7 +38,7 @@ def test_the_largest_effect_comes_first_and_names_what_is_the_same():
 
 
 @pytest.mark.parametrize(
-    ("part", "words"), [("peak", "The most looked-at spot of 6"), ("noise", "The noise of 6 of 20")]
+    ("part", "words"), [("peak", "The repeated detail of 6"), ("noise", "The noise of 6 of 20")]
 )
 def test_what_has_no_place_is_named_without(part, words):
     (row,) = table(examined(part=part)).to_pylist()
@@ -51,3 +52,17 @@ def test_another_class_or_another_judgement_is_not_the_same():
 
 def test_no_part_is_an_empty_table():
     assert table().equals(SCREENING_SCHEMA.empty_table())
+
+
+def test_what_was_not_tried_is_null_and_the_sentence_says_so():
+    (row,) = table(examined(rest=NONE, others=NONE)).to_pylist()
+    assert row["others_rate"] is None
+    assert "that of its other images was not tested" in row["sentence"]
+
+
+def test_the_spots_of_carriers_are_kept():
+    found = examined(part="peak")
+    spots = tuple((place, 2) for place in range(6))
+    moved = replace(found, candidate=replace(found.candidate, spots=spots))
+    assert table(moved).to_pylist()[0]["carrier_spots"] == [list(spot) for spot in spots]
+    assert table(found).to_pylist()[0]["carrier_spots"] == []

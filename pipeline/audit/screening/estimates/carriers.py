@@ -8,6 +8,7 @@ had no part in separates the two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,23 +16,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.audit.screening.estimates.overlay import clear, edges
+from pipeline.audit.screening.estimates.overlay import FAINT, edges
 
 Float = NDArray[np.float64]
 
 Move = tuple[int, int]
 """Pixels down and to the right, at the size at which patterns are compared."""
 
-REACH = 2
+REACH = 1
 """Pixels by which a pattern may be moved from image to image, in each direction."""
 
 LEAST, MOST = 2, 0.6
 """Images that a group has at least, and the share of a class that it has at most."""
 
-_FINEST = 112
+_FINEST = 80
 """Pixels of a side at which patterns are compared, up to twice as many."""
 
-_STRONGEST = 64.0
+STRONGEST = 64.0
 """Difference of neighbouring pixels, of 255 levels, above which edges count as equally strong."""
 
 _CLEAR = 2.5
@@ -66,27 +67,32 @@ def coarseness(images: Tensor) -> int:
 def comparable(images: Tensor) -> Tensor:
     """Return edges (n, 6, h, w) of images (n, 3, H, W) uint8 as they are compared."""
     found = edges(functional.avg_pool2d(images.float(), coarseness(images)))
-    return found.clamp(-_STRONGEST, _STRONGEST)
+    return found.clamp(-STRONGEST, STRONGEST)
 
 
 def gathered(own: Tensor, start: Sequence[int]) -> Gathered:
     """Gather carriers among images with :func:`comparable` edges (n, 6, h, w) from a start."""
-    spread = own.std(0, correction=0)
+    compared = _Compared.of(own)
     chosen, moved = sorted(start), [(0, 0)] * len(own)
     for _ in range(_STEPS):
-        held, moved = _held(own, spread, chosen, moved)
-        found = _upper(held)
+        held, moved = _held(compared, chosen, moved)
+        found = upper(held)
         if found == chosen:
             break
         chosen = found
-    held, moved = _held(own, spread, chosen, moved)
-    pattern = _pattern(_aligned(own, chosen, moved).mean(0), own, chosen, spread, len(chosen))
+    held, moved = _held(compared, chosen, moved)
+    pattern = compared.pattern(_aligned(own, chosen, moved).sum(0), len(chosen), chosen)
     return Gathered(tuple(chosen), held, pattern, tuple(moved[place] for place in chosen))
 
 
-def holds(images: Tensor, pattern: Tensor) -> Float:
-    """Return how much of a pattern (6, h, w) images with edges (n, 6, h, w) hold, (n,)."""
-    return _best(images, pattern)[0]
+def widened(edges: Tensor) -> Tensor:
+    """Return edges (n, 6, h, w) with a margin in which a pattern may be moved, whole levels."""
+    return _widened(edges).round().to(torch.int8)
+
+
+def holds(wide: Tensor, pattern: Tensor) -> Float:
+    """Return how much of a pattern (6, h, w) images hold whose edges are :func:`widened`, (n,)."""
+    return _best(wide, pattern)[0]
 
 
 def aligned(images: Tensor, moves: Sequence[Move]) -> Tensor:
@@ -95,30 +101,73 @@ def aligned(images: Tensor, moves: Sequence[Move]) -> Tensor:
     return torch.stack([image.roll(move, (1, 2)) for image, move in pairs])
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Edges ``own`` of a class, with a margin ``wide``, and what is needed of all of them."""
+
+    own: Tensor
+    wide: Tensor
+    total: Tensor
+    precision: Tensor
+
+    @classmethod
+    def of(cls, own: Tensor) -> "_Compared":
+        spread = own.std(0, correction=0).clamp(min=FAINT)
+        return cls(own, _widened(own), own.sum(0), spread.square().reciprocal())
+
+    def rest(self, chosen: Sequence[int]) -> Tensor:
+        """Return the mean edges of all that are not chosen."""
+        return (self.total - self.own[list(chosen)].sum(0)) / (len(self.own) - len(chosen))
+
+    def pattern(
+        self, inside: Tensor, number: int, chosen: Sequence[int], rest: Tensor | None = None
+    ) -> Tensor:
+        """Return what of the sum of ``number`` images is clear against all that are not chosen."""
+        shared = inside / number - (self.rest(chosen) if rest is None else rest)
+        strength = (shared.square() * self.precision).view(-1, 3, *shared.shape[1:]).sum(1)
+        there = strength > 3 * _CLEAR**2 / number
+        return shared.view(-1, 3, *shared.shape[1:]).mul(there[:, None]).view_as(shared)
+
+
 def _held(
-    own: Tensor, spread: Tensor, chosen: Sequence[int], moved: Sequence[Move]
+    compared: _Compared, chosen: Sequence[int], moved: Sequence[Move]
 ) -> tuple[Float, list[Move]]:
     """Return how much each image holds of the pattern that the others of the group make.
 
     And how it is moved to hold most of it.
     """
-    group, size = _aligned(own, chosen, moved), len(chosen)
-    inside = group.sum(0)
-    found, moves = _best(own, _pattern(inside / size, own, chosen, spread, size))
+    group, size = _aligned(compared.own, chosen, moved), len(chosen)
+    inside, rest = group.sum(0), compared.rest(chosen)
+    found, moves = _best(compared.wide, compared.pattern(inside, size, chosen, rest))
     for place, one in zip(chosen, group, strict=True):
-        pattern = _pattern((inside - one) / (size - 1), own, chosen, spread, size - 1)
-        held, move = _best(own[place : place + 1], pattern)
-        found[place], moves[place] = held[0], move[0]
+        pattern = compared.pattern(inside - one, size - 1, chosen, rest)
+        here = compared.own[place].roll(moves[place], (1, 2))
+        found[place] = float((here * pattern).sum() / pattern.square().sum().clamp(min=_ENERGY))
     return found, moves
 
 
-def _best(images: Tensor, pattern: Tensor) -> tuple[Float, list[Move]]:
-    """Return how much of a pattern images hold at the best of small moves, and these."""
-    met = functional.conv2d(functional.pad(images, [REACH] * 4), pattern[None])[:, 0]
-    share = met.flatten(1).double() / pattern.square().sum().clamp(min=_ENERGY)
+def _widened(images: Tensor) -> Tensor:
+    return functional.pad(images, [REACH] * 4)
+
+
+def _best(wide: Tensor, pattern: Tensor) -> tuple[Float, list[Move]]:
+    """Return how much of a pattern images with a margin hold at the best of small moves, and these.
+
+    A pattern is empty at most pixels, so that only the others are looked up.
+    """
+    _, height, width = pattern.shape
+    there = pattern.flatten().nonzero()[:, 0]
+    weights = pattern.flatten()[there]
+    channel, place = there // (height * width), there % (height * width)
+    row = (channel * wide.shape[2] + place // width) * wide.shape[3] + place % width
+    flat, ways = wide.flatten(1), 2 * REACH + 1
+    met = [
+        flat.index_select(1, row + down * wide.shape[3] + right).to(weights.dtype) @ weights
+        for down, right in product(range(ways), repeat=2)
+    ]
+    share = torch.stack(met, 1).double() / weights.square().sum().clamp(min=_ENERGY)
     best = share.max(1)
-    wide = 2 * REACH + 1
-    moves = [(REACH - place // wide, REACH - place % wide) for place in best.indices.tolist()]
+    moves = [(REACH - at // ways, REACH - at % ways) for at in best.indices.tolist()]
     return best.values.numpy(), moves
 
 
@@ -126,15 +175,7 @@ def _aligned(own: Tensor, chosen: Sequence[int], moved: Sequence[Move]) -> Tenso
     return torch.stack([own[place].roll(moved[place], (1, 2)) for place in chosen])
 
 
-def _pattern(
-    mean: Tensor, own: Tensor, chosen: Sequence[int], spread: Tensor, number: int
-) -> Tensor:
-    """Return what of the mean of ``number`` images is clear against all that are not chosen."""
-    shared = mean - (own.sum(0) - own[list(chosen)].sum(0)) / (len(own) - len(chosen))
-    return torch.where(clear(shared, spread, number, _CLEAR), shared, 0)
-
-
-def _upper(held: Float) -> list[int]:
+def upper(held: Float) -> list[int]:
     """Return the positions above the threshold that separates values best (Otsu, 1979)."""
     order = np.argsort(-held, kind="stable")
     values, number = held[order].round(6), len(held)

@@ -19,7 +19,7 @@ from pipeline.audit.screening.estimates.transfers import as_image
 _CLEAR = 3.0
 """Standard errors by which a mean must differ from none to be of the overlay."""
 
-_FAINT = 2.0
+FAINT = 2.0
 """Least deviation of pixels and edges, in levels: flat ground is not free of noise."""
 
 _LEAST_SPREAD = 5.0
@@ -69,14 +69,14 @@ def edges(pixels: Tensor) -> Tensor:
     return torch.cat([down, right], 1)
 
 
-def clear(shared: Tensor, spread: Tensor, number: int, least: float = _CLEAR) -> Tensor:
+def clear(shared: Tensor, spread: Tensor, number: int) -> Tensor:
     """Return where means (3 n, H, W) of ``number`` images are no chance, channels taken together.
 
-    ``spread`` is the deviation of one image, ``least`` the standard errors that are asked for.
+    ``spread`` is the deviation of one image.
     """
-    error = spread.clamp(min=_FAINT) / number**0.5
+    error = spread.clamp(min=FAINT) / number**0.5
     strength = (shared / error).square().view(-1, 3, *shared.shape[1:]).mean(1)
-    there: Tensor = strength > least**2
+    there: Tensor = strength > _CLEAR**2
     return there.repeat_interleave(3, 0)
 
 

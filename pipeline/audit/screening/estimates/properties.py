@@ -6,16 +6,17 @@ nature.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import hypergeom
 from torch import Tensor
 
 from pipeline.audit.screening.estimates import transfers
 from pipeline.audit.screening.estimates.carriers import MOST
+from pipeline.audit.screening.estimates.combined import combined
+from pipeline.audit.screening.estimates.rarity import Rarity, above
+from pipeline.audit.screening.estimates.sharpness import bands
 
 Float = NDArray[np.float64]
 
@@ -25,30 +26,37 @@ _TAIL = 0.005
 _EVERY = 3
 """Of so many pixels one is looked at for the range of colours."""
 
-COLUMNS = (
+_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles of a channel that describe its curve."""
+
+_CLIPPED = 2
+"""Levels from the end of the range within which a pixel counts as clipped."""
+
+_LEAST_SHARE = 0.01
+"""Share of clipped pixels below which there are hardly any."""
+
+_BANDS = 8
+"""Bands of frequencies that describe an image's sharpness."""
+
+_ALONE = (
     *(("colours", name) for name in ("low red", "low green", "low blue")),
     *(("colours", name) for name in ("high red", "high green", "high blue")),
     *(("colours", name) for name in ("brightness", "red", "blue", "saturation")),
     *(("detail", name) for name in ("finest", "fine")),
     *((key, key) for key in ("noise", "compression", "lines", "margin")),
 )
+"""Part and name of the numbers that say something by themselves."""
+
+COLUMNS = (
+    *_ALONE,
+    *(("colours", f"{colour} at {at}") for at in _LEVELS for colour in ("red", "green", "blue")),
+    *(("colours", name) for name in ("black", "white")),
+    *(("detail", f"band {band}") for band in range(_BANDS)),
+)
 """Part and name of every number that :func:`measured` returns."""
 
 _BOTH_WAYS = {"brightness", "red", "blue", "finest", "fine"}
 _DOWN = {"high red", "high green", "high blue", "saturation"}
-
-
-@dataclass(frozen=True)
-class Rarity:
-    """``carriers`` are positions of images of a class with more of a property than others have.
-
-    ``left`` is the share of images of other classes with as much, ``chance`` how likely it is that
-    the class has so many more by chance: Fisher's exact test, times the thresholds tried.
-    """
-
-    carriers: tuple[int, ...]
-    left: float
-    chance: float
 
 
 def measured(images: Tensor) -> Float:
@@ -59,12 +67,13 @@ def measured(images: Tensor) -> Float:
 def _of_one(image: Tensor) -> list[float]:
     pixels = image.float()
     flat = pixels.flatten(1)
-    ends = torch.tensor([_TAIL, 1 - _TAIL])
-    low, high = flat[:, ::_EVERY].quantile(ends, 1)
+    ends = torch.tensor([_TAIL, 1 - _TAIL, *_LEVELS])
+    low, high, *levels = flat[:, ::_EVERY].quantile(ends, 1)
     red, green, blue = flat.mean(1).tolist()
     grey = torch.full_like(image, 127)[None]
     top, bottom, left, right = transfers.margins_of(pixels)
     height, width = image.shape[1:]
+    clipped = (flat.amax(0) <= _CLIPPED, flat.amin(0) >= 255 - _CLIPPED)
     return [
         *low.tolist(),
         *high.tolist(),
@@ -77,21 +86,31 @@ def _of_one(image: Tensor) -> list[float]:
         transfers.blockiness(image),
         float((transfers.with_lines(grey, image[None]).float() - 127).abs().mean()),
         min(top / height, bottom / height, left / width, right / width),
+        *torch.cat(levels).tolist(),
+        *(float((part.float().mean() + _LEAST_SHARE).log()) for part in clipped),
+        *bands(image[None], _BANDS)[0].tolist(),
     ]
 
 
-def rarest(own: Float, others: Float) -> dict[str, Rarity]:
-    """Return for every part of ``COLUMNS`` the property that sets a class apart most.
+def rarest(own: Float, others: Float, starts: Sequence[Sequence[int]] = ()) -> dict[str, Rarity]:
+    """Return for every part of ``COLUMNS`` the group that sets a class apart most.
 
-    ``own`` (n, C) and ``others`` (N, C) are numbers of images of a class and of the others.
+    By one number, or by all of a part together, from some groups to start with. ``own`` (n, C) and
+    ``others`` (N, C) are numbers of images of a class and of the others.
     """
     found: dict[str, Rarity] = {}
-    for place, (key, name) in enumerate(COLUMNS):
+    for place, (key, name) in enumerate(_ALONE):
         ways = (1, -1) if name in _BOTH_WAYS else (-1,) if name in _DOWN else (1,)
         for way in ways:
             one = above(way * own[:, place], way * others[:, place], _sizes(len(own)))
             if key not in found or one.chance < found[key].chance:
                 found[key] = one
+    for key in ("colours", "detail"):
+        places = [place for place, (part, _) in enumerate(COLUMNS) if part == key]
+        first = [*starts, found[key].carriers]
+        one = combined(own[:, places], others[:, places], first)
+        if one.chance < found[key].chance:
+            found[key] = one
     return found
 
 
@@ -101,20 +120,3 @@ def _sizes(number: int) -> list[int]:
     while (size := max(found[-1] + 1, found[-1] * 5 // 4)) <= MOST * number:
         found.append(size)
     return found
-
-
-def above(own: Float, others: Float, sizes: Sequence[int]) -> Rarity:
-    """Return how rare what the first images of a class have is elsewhere; the best of ``sizes``."""
-    order = np.argsort(-own, kind="stable")
-    best = Rarity((), 1.0, 1.0)
-    for size in sizes:
-        least = own[order[size - 1]]
-        if size < len(own) and own[order[size]] == least:
-            continue
-        there = int((others >= least).sum())
-        total, much = len(own) + len(others), size + there
-        chance = float(hypergeom.sf(size - 1, total, much, len(own))) * len(sizes)
-        if chance < best.chance:
-            carriers = tuple(sorted(order[:size].tolist()))
-            best = Rarity(carriers, there / max(1, len(others)), chance)
-    return best

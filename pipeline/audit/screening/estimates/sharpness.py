@@ -46,8 +46,23 @@ def estimate_sharpness(group: Tensor, rest: Tensor) -> Sharpness:
     return Sharpness(apart.exp().clamp(max=_MOST))
 
 
+def bands(images: Tensor, number: int) -> Tensor:
+    """Return the log amplitude of images (n, 3, H, W) by bands of frequencies, (n, number).
+
+    Of detail, relative to what is coarse.
+    """
+    found = _profiles(images)
+    fine = found[:, _COARSE.stop :] - found[:, _COARSE].mean(1, keepdim=True)
+    return functional.adaptive_avg_pool1d(fine[:, None], number)[:, 0]
+
+
 def _profile(images: Tensor) -> Tensor:
     """Return the mean log amplitude (bins,) of images (n, 3, H, W) by frequency."""
+    return _profiles(images).mean(0)
+
+
+def _profiles(images: Tensor) -> Tensor:
+    """Return the log amplitude (n, bins) of images (n, 3, H, W) by frequency."""
     size = (int(images.shape[2]), int(images.shape[3]))
     window = torch.hann_window(size[0])[:, None] * torch.hann_window(size[1])
     pixels = images.float()
@@ -56,7 +71,7 @@ def _profile(images: Tensor) -> Tensor:
     bins = _bins(size).flatten()
     count = torch.bincount(bins, minlength=_BINS).clamp(min=1)
     sums = torch.zeros(len(images), _BINS).index_add(1, bins, power)
-    return (sums / count).clamp(min=1e-3).log().mean(0) / 2
+    return (sums / count).clamp(min=1e-3).log() / 2
 
 
 def _bins(size: tuple[int, int]) -> Tensor:

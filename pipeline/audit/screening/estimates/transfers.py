@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.functional import gaussian_blur
 
 _FINE = 0.008
 """Deviation of the blur that takes fine detail away, as a share of the shorter side."""
@@ -58,17 +57,28 @@ def with_lines(recipients: Tensor, donors: Tensor) -> Tensor:
     pixels = donors.float()
     spectrum = torch.fft.rfft2(pixels - pixels.mean((2, 3), keepdim=True))
     amplitude = spectrum.abs().mean(1, keepdim=True)
-    around = functional.unfold(
-        functional.pad(amplitude, [_NEIGHBOURS // 2] * 4, "replicate"), _NEIGHBOURS
-    )
-    usual = around.median(1).values.view_as(amplitude).clamp(min=1)
     size = (int(pixels.shape[2]), int(pixels.shape[3]))
     y, x = torch.fft.fftfreq(size[0])[:, None].abs(), torch.fft.rfftfreq(size[1])
     # The edges of an image are no period: they fill the axes.
     fast = (torch.hypot(y, x) > _SLOWEST) & (y > 1.5 / size[0]) & (x > 1.5 / size[1])
     wave = 2 * amplitude / (size[0] * size[1])
-    lines = torch.where(fast & (amplitude > _LINE * usual) & (wave > _LEAST_WAVE), spectrum, 0)
+    seen = fast & (wave > _LEAST_WAVE)
+    lines = torch.where(seen & (amplitude > _LINE * _usual(amplitude, seen)), spectrum, 0)
     return as_image(recipients.float() + torch.fft.irfft2(lines, s=size))
+
+
+def _usual(amplitude: Tensor, asked: Tensor) -> Tensor:
+    """Return the median of the neighbours of amplitudes (n, 1, h, w), at least 1, where asked."""
+    reach = _NEIGHBOURS // 2
+    wide = functional.pad(amplitude, [reach] * 4, "replicate")[:, 0]
+    image, _, row, column = asked.nonzero(as_tuple=True)
+    steps = torch.arange(_NEIGHBOURS)
+    rows, columns = row[:, None, None] + steps[:, None], column[:, None, None] + steps
+    found = torch.ones_like(amplitude)
+    around = wide[image[:, None, None], rows, columns].flatten(1)
+    if len(image):
+        found[:, 0][image, row, column] = around.median(1).values.clamp(min=1)
+    return found
 
 
 def with_noise(recipients: Tensor, donors: Tensor) -> Tensor:
@@ -128,10 +138,21 @@ def _bands(images: Tensor) -> list[Tensor]:
     for octave in range(_BANDS):
         sigma = max(0.6, _FINE * min(images.shape[2:])) * 2**octave
         side = min(2 * int(np.ceil(3 * sigma)) + 1, min(images.shape[2:]) // 2 * 2 - 1)
-        smooth: Tensor = gaussian_blur(images, [side, side], [sigma, sigma])
+        smooth = _blurred(images, side, sigma)
         bands.append(left - smooth)
         left = smooth
     return [*bands, left]
+
+
+def _blurred(images: Tensor, side: int, sigma: float) -> Tensor:
+    """Return images (n, 3, H, W) under a Gaussian of ``side`` pixels, mirrored at their edges."""
+    steps = torch.arange(side) - side // 2
+    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(3, 1, side)
+    wide = functional.pad(images, [side // 2] * 4, "reflect")
+    across = functional.conv2d(wide, kernel[:, :, None], groups=3)
+    found: Tensor = functional.conv2d(across, kernel[:, :, :, None], groups=3)
+    return found
 
 
 def fineness(images: Tensor) -> Tensor:
@@ -139,7 +160,7 @@ def fineness(images: Tensor) -> Tensor:
     *bands, left = _bands(images)
     sigma = max(0.6, _FINE * min(images.shape[2:])) * 2**_BANDS
     side = min(2 * int(np.ceil(3 * sigma)) + 1, min(images.shape[2:]) // 2 * 2 - 1)
-    coarse = left - gaussian_blur(left, [side, side], [sigma, sigma])
+    coarse = left - _blurred(left, side, sigma)
     whole = coarse.abs().mean((1, 2, 3)).clamp(min=1e-3)
     return torch.stack([band.abs().mean((1, 2, 3)) / whole for band in bands])
 

@@ -1,1 +1,0 @@
-"""Pairs of a query and a gallery image: which patches of both make them similar."""
