@@ -48,6 +48,7 @@ def aggregate(
     from pipeline.atlas import cluster, open_atlas
     from pipeline.audit.weighting import weights_sentence
     from pipeline.console.step_progress import shown
+    from pipeline.steps import record_step
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
@@ -64,6 +65,8 @@ def aggregate(
             partial_run=partial,
             on_progress=show,
         )
+    if not (name or by or partial):
+        record_step(opened, "aggregate")
     atlas = open_atlas(opened, name=name or by)
     seen = int((atlas.count > 0).sum())
     place = "/".join(["atlas", *filter(None, [name or by])])

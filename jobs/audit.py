@@ -53,6 +53,7 @@ def audit(
     from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
     from pipeline.audit.weighting import weights_sentence
     from pipeline.console.step_progress import shown
+    from pipeline.steps import record_step
     from pipeline.store.reader import open_run
 
     with usage("--fail-on"):
@@ -61,6 +62,7 @@ def audit(
     with shown("audit") as show:
         find(opened, properties, show)
     findings = add_screened(opened, with_verdicts=False)
+    record_step(opened, "audit")
     say(FORMATS[output](findings))
     if sentence := weights_sentence(choose_atlas(opened)):
         typer.echo(f"atlas: {sentence}", err=True)
@@ -74,10 +76,12 @@ def _print_sanity(run: "Run", images: int) -> None:
     """Print the baselines to stderr; stdout holds only the findings, for programs."""
     from pipeline.audit.sanity import check_sanity
     from pipeline.console.step_progress import shown
+    from pipeline.steps import record_step
 
     try:
         with shown("baselines") as show:
             sentences = check_sanity(run, images, on_progress=show)["sentence"].to_pylist()
+        record_step(run, "baselines")
     except FlowatlasError as error:
         sentences = [f"no baselines: {error}"]
     for sentence in sentences:

@@ -13,6 +13,7 @@ from jobs.export import export
 from jobs.flows import flows
 from jobs.labels import labels
 from jobs.model import model
+from jobs.pairs import pairs
 from jobs.plan import plan
 from jobs.probe import probe
 from jobs.report import report
@@ -44,6 +45,7 @@ for command in (
     confirm,
     probe,
     evaluate,
+    pairs,
     compare,
     report,
     export,

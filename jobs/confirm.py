@@ -24,6 +24,7 @@ def confirm(
     from pipeline.audit.causal.confirm import confirm as test
     from pipeline.audit.screening.findings import add_screened
     from pipeline.console.step_progress import shown
+    from pipeline.steps import record_step
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
@@ -33,7 +34,9 @@ def confirm(
 
     with chosen_engine(address, actors, local) as engine, shown("confirm") as on_progress:
         found = test(opened, engine, show, leads, on_progress)
-    for finding in add_screened(opened).to_pylist():
+    findings = add_screened(opened)
+    record_step(opened, "confirm")
+    for finding in findings.to_pylist():
         if finding["kind"] == "lead":
             say(f"finding {finding['finding']}: {finding['sentence']}")
     if not found.num_rows:

@@ -47,7 +47,7 @@ def evaluate(
         float, typer.Option(min=0, max=1, help="Slack of the pointing game, part of the input.")
     ] = 15 / 224,
     address: Address = None,
-    actors: Actors = 1,
+    actors: Actors = None,
     local: Local = False,
     output: Annotated[
         Format, typer.Option("--format", help="How the scores are printed.")

@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.config import RunConfig
-from pipeline.console.command import console, run_command, say
+from pipeline.console.command import console, errors, run_command, say
 from pipeline.console.configuration import place_of, read_configuration
 from pipeline.errors import FlowatlasError
 from pipeline.nouns import counted
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.engine import Measured, Plan
     from pipeline.engine.benchmark.result import Precision
     from pipeline.engine.preparation import Prepared
-    from pipeline.store import RunSpec
 
 
 _QUICK = 16
@@ -25,6 +23,9 @@ _QUICK = 16
 
 _PRECISION_SECONDS = 2.0
 """How long each precision is measured."""
+
+_LONG = 600.0
+"""Seconds of a run from which it is worth the time to measure what bfloat16 would save."""
 
 _WORTH = 1.1
 """How many times as fast bfloat16 must be to be offered."""
@@ -56,35 +57,40 @@ def plan(
     """Check a configuration and estimate what its run needs; nothing of the run is written."""
     if (gpus and actors) or (measure and like):
         raise typer.BadParameter("give --gpus or --actors, and --measure or --like, not both")
+    from pipeline.console.plan_table import needs_table, shape_table
     from pipeline.engine import check_fit, measure_run, measure_sample, plan_run, prepare
     from pipeline.files.places import free_bytes
 
     settings = read_configuration(config)
-    prepared = prepare(settings)
-    half = None if rate or like else _bfloat16(config, settings, prepared)
-    measured = None
-    if measure or like:
-        measured = (
-            measure_run(like, prepared.spec.unit_rows)
-            if like
-            else measure_sample(settings, prepared, int(measure or 0))
+    with errors.status("reading the dataset, trying the method on the model"):
+        prepared = prepare(settings)
+    if not as_json:
+        console.print(shape_table(prepared.spec))
+    with errors.status("computing a few images"):
+        measured, note = None, None
+        if measure or like:
+            measured = (
+                measure_run(like, prepared.spec.unit_rows)
+                if like
+                else measure_sample(settings, prepared, int(measure or 0))
+            )
+        elif not rate:
+            measured, note = _benchmarked(config, settings, prepared)
+            if measured is None:
+                rate, quick = _quick_rate(settings, prepared)
+                note = f"{quick}; {note}" if note else quick
+        here = bool(note or measure)  # the machine that computes is this one
+        per_actor = _gpus_per_actor(settings)
+        workers = int(gpus / per_actor + 1e-9) if gpus else actors
+        estimate = plan_run(
+            prepared.spec,
+            batch_size=settings.flow.batch_size,
+            workers=workers or _workers(settings, measured, prepared, here=here),
+            images_per_second=rate,
+            price_per_hour=price and price * (per_actor if gpus else 1),
+            measured=measured,
         )
-    note = None
-    if not (measure or like or rate):
-        measured, note = _benchmarked(config, settings, prepared)
-        if measured is None:
-            rate, quick = _quick_rate(settings, prepared)
-            note = f"{quick}; {note}" if note else quick
-    per_actor = _gpus_per_actor(settings)
-    workers = int(gpus / per_actor + 1e-9) if gpus else actors or _workers(settings, measured)
-    estimate = plan_run(
-        prepared.spec,
-        batch_size=settings.flow.batch_size,
-        workers=workers,
-        images_per_second=rate,
-        price_per_hour=price and price * (per_actor if gpus else 1),
-        measured=measured,
-    )
+        half = _bfloat16(config, settings, prepared, estimate.seconds) if here else None
     limit = None if memory is None else int(memory * 2**30)
     warnings = check_fit(estimate, memory=limit, free=free_bytes(settings.run))
     screening = _screening(prepared, estimate)
@@ -104,10 +110,7 @@ def plan(
         }
         print(json.dumps(content, indent=1))
         return
-    table = _table(estimate, prepared.spec, measured)
-    if screening is not None:
-        table.add_row("screening", _screening_words(screening))
-    console.print(table)
+    console.print(needs_table(estimate, prepared.spec, measured, screening))
     if note:
         say(f"time: {note}")
     if half is not None:
@@ -143,10 +146,13 @@ def _benchmarked(
     )
 
 
-def _bfloat16(given: str, config: RunConfig, prepared: "Prepared") -> "Precision | None":
+def _bfloat16(
+    given: str, config: RunConfig, prepared: "Prepared", seconds: float | None
+) -> "Precision | None":
     """Return what bfloat16 is worth here for a new run in float32; None if that is little.
 
-    Only for methods whose flow keeps its ranks in it.
+    Only for methods whose flow keeps its ranks in it. What is not known is measured if the run
+    takes long: ``seconds``.
     """
     from pipeline.engine.inspection.precision import ROBUST
 
@@ -162,6 +168,8 @@ def _bfloat16(given: str, config: RunConfig, prepared: "Prepared") -> "Precision
     try:
         if measured and measured.precisions and measured.of(config, prepared.spec):
             (found,) = measured.precisions
+        elif (seconds or 0.0) < _LONG:
+            return None
         else:
             found = try_bfloat16(config, prepared, _PRECISION_SECONDS)
     except FlowatlasError:  # no image can be read here; the plan has said so
@@ -180,9 +188,9 @@ def _quick_rate(config: RunConfig, prepared: "Prepared") -> tuple[float | None, 
     except FlowatlasError as error:
         return None, f"unknown, for no image could be computed here: {error}; give --rate"
     return measured.images_per_second, (
-        f"of one worker on this machine, measured on {counted(measured.rows, 'image')}; "
-        "--measure N "
-        "measures more of them, --rate and --gpus are for another machine"
+        "at the rate of one worker on this machine, measured on "
+        f"{counted(measured.rows, 'image')}; --measure N measures more images, --rate and --gpus "
+        "are for another machine"
     )
 
 
@@ -211,64 +219,23 @@ def _screening(prepared: "Prepared", plan: "Plan") -> dict[str, Any] | None:
     }
 
 
-def _screening_words(screening: dict[str, Any]) -> str:
-    passes = counted(screening["passes"], "forward pass")
-    words = f"at most {passes} for {counted(screening['classes'], 'class')}"
-    if screening["seconds"] is not None:
-        words += f", {_time(screening['seconds'])} or less"
-    return words if screening["cost"] is None else f"{words}, cost {screening['cost']:,.2f}"
-
-
 def _gpus_per_actor(config: RunConfig) -> float:
     asked = config.cluster.gpus_per_actor
     return 1.0 if asked == "auto" or not asked else float(asked)
 
 
-def _workers(config: RunConfig, measured: "Measured | None") -> int:
+def _workers(
+    config: RunConfig, measured: "Measured | None", prepared: "Prepared", *, here: bool
+) -> int:
+    """Return the actors that the run is to have, was measured with, or has room for here."""
+    from pipeline.engine.planning.room import workers_here
+
     asked = config.cluster.actors
-    return asked if asked != "auto" else measured.workers if measured else 1
-
-
-def _table(plan: "Plan", spec: "RunSpec", measured: "Measured | None") -> Table:
-    table = Table(show_header=False, box=None)
-    how = f"from {counted(measured.rows, 'measured image')}" if measured else "estimated"
-    each = plan.total_bytes / plan.rows
-    table.add_row("images", spec.counted.replace(" images", "", 1))
-    table.add_row("units", f"{plan.units:,} of {counted(plan.unit_rows, 'row')}")
-    table.add_row(
-        "maps", f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells"
-    )
-    table.add_row(
-        "bytes",
-        f"{_bytes(plan.total_bytes)} stored, {each:,.0f} per image ({_bytes(plan.map_bytes)} of "
-        f"maps, {_bytes(plan.summary_bytes)} of {len(spec.columns)} measures; {how})",
-    )
-    rhythm = "" if plan.puts_per_second is None else f", {plan.puts_per_second:,.3g} per second"
-    table.add_row("objects", f"{plan.objects:,}{rhythm}")
-    rest = "" if measured else ", plus the model and its libraries"
-    table.add_row("memory", f"{_bytes(plan.worker_bytes)} per actor ({how}{rest})")
-    if plan.seconds is not None:
-        table.add_row(
-            "time",
-            f"{_time(plan.seconds)} with {counted(plan.workers, 'actor')} at "
-            f"{plan.images_per_second:.3g} images/s each",
-        )
-    if plan.cost is not None:
-        table.add_row("cost", f"{plan.cost:,.2f}")
-    return table
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds / 3600:,.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
+    if asked != "auto":
+        return asked
+    if measured:
+        return measured.workers
+    return min(workers_here(config.cluster), len(prepared.spec.units)) if here else 1
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ def report(
 ) -> None:
     """Write the report of an audited run as static HTML."""
     from pipeline.console.step_progress import shown
-    from pipeline.report import write_report
     from pipeline.report.single_file import write_single_file
+    from pipeline.steps import refresh_report
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
     with shown("report") as show:
-        page = write_report(opened, show)
-    say(f"report: {opened.uri.rstrip('/')}/{page}")
+        page = refresh_report(opened, show)
+    say(f"report: {page}")
     if single_file:
         say(f"one file: {opened.uri.rstrip('/')}/{write_single_file(opened)}")
 

@@ -24,6 +24,7 @@ def screen(
     from pipeline.audit.screening.findings import add_screened, screening_sentence
     from pipeline.audit.screening.screen import screen as look
     from pipeline.console.step_progress import shown
+    from pipeline.steps import record_step
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
@@ -34,6 +35,7 @@ def screen(
         if row["word"] != "nothing" and row["same_as"] is None:
             say(f"- {row['sentence']}")
     findings = add_screened(opened)
+    record_step(opened, "screen")
     for finding in findings.to_pylist():
         if finding["kind"] == "screened":
             say(f"finding {finding['finding']}: {finding['class_name']}, {finding['place']}")

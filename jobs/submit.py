@@ -2,15 +2,20 @@
 
 import asyncio
 import importlib.util
+import ipaddress
 import logging
+import os
 import re
 import shutil
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 import yaml
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _CODE = ("pipeline", "jobs")
+_HERE = "http://127.0.0.1:8265"
+"""The dashboard that ``ray start --head`` opens."""
+_MODE = "RAY_AUTH_MODE"
 _NO_AGENT = "No available agent"
 _AGENT_SECONDS = 120.0
 """How long to wait for a node that runs jobs: it comes some time after the dashboard."""
@@ -40,9 +48,10 @@ def submit(
     address: Annotated[
         str,
         typer.Option(
-            envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard: http://head:8265."
+            envvar="RAY_API_SERVER_ADDRESS",
+            help="The cluster's dashboard, http://head:8265; by default that of this machine.",
         ),
-    ],
+    ] = _HERE,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the log until the job ends.")
     ] = True,
@@ -53,6 +62,7 @@ def submit(
 ) -> None:
     """Do what ``run`` does, on a Ray cluster as one job; submit it again to resume."""
     settings = _for_the_cluster(read_configuration(config))
+    token = _send_own_token(address)
     client = _connect(address)
     with tempfile.TemporaryDirectory() as folder:
         entrypoint = _stage(settings, Path(folder), code=not installed)
@@ -65,9 +75,10 @@ def submit(
             )
         )
     say(f"job {job}: {settings.run}")
+    ray = f"{_MODE}=token ray" if token else "ray"
     later = (
-        f"follow it: ray job logs --address {address} --follow {job}\n"
-        f"stop it:   ray job stop --address {address} {job}"
+        f"follow it: {ray} job logs --address {address} --follow {job}\n"
+        f"stop it:   {ray} job stop --address {address} {job}"
     )
     if not wait:
         say(later)
@@ -99,6 +110,45 @@ def _for_the_cluster(config: RunConfig) -> RunConfig:
     return config.model_copy(
         update={"cluster": config.cluster.model_copy(update={"address": None})}
     )
+
+
+def _send_own_token(address: str) -> bool:
+    """Let Ray's client send this machine's token to a cluster on it that asks for one.
+
+    ``ray start`` protects a cluster with the token of its machine, if there is one; Ray's client
+    sends it only if it is asked to. Where else a token goes is for ``RAY_AUTH_MODE`` to say.
+    """
+    if _MODE in os.environ or not (_is_here(address) and _has_token() and _wants_token(address)):
+        return False
+    os.environ[_MODE] = "token"
+    return True
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is one at which only this machine answers."""
+    host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_token() -> bool:
+    """Whether Ray finds a token; it is not read here."""
+    named = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _wants_token(address: str) -> bool:
+    """Whether a dashboard refuses what comes without a token."""
+    where = address if "://" in address else f"http://{address}"
+    try:
+        urllib.request.urlopen(f"{where.rstrip('/')}/api/version", timeout=10).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False  # Ray's client says what is wrong
+    return False
 
 
 def _connect(address: str) -> "JobSubmissionClient":

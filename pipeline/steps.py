@@ -126,6 +126,11 @@ def refresh_report(run: Run, show: Show = unseen) -> str:
     return _do(run, AFTER_FLOWS[-1], _no_engine, show)
 
 
+def record_step(run: Run, name: str) -> None:
+    """Remember that a step was done by a command of its own, with its options; it is then done."""
+    _record(run, next(step for step in AFTER_FLOWS if step.name == name))
+
+
 def _no_step(step: str, done: int, total: int) -> None:
     """Show no progress."""
 
@@ -183,9 +188,13 @@ def _open_once(open_engine: OpenEngine, stack: ExitStack) -> OpenEngine:
 def _do(run: Run, step: Step, open_engine: OpenEngine, show: Show) -> str:
     """Do a step and remember what it read; return its sentence."""
     sentence = step.work(run, open_engine, show)
+    _record(run, step)
+    return sentence
+
+
+def _record(run: Run, step: Step) -> None:
     notes = _notes(run) | {step.name: _hash(run, step)}
     run.write(STEPS, json.dumps(notes, indent=1, sort_keys=True).encode())
-    return sentence
 
 
 def _no_engine() -> AbstractContextManager[Engine]:

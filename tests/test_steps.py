@@ -5,7 +5,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs.cli import app
 from pipeline.engine import LocalEngine
 from pipeline.errors import RunIncomplete
 from pipeline.steps import AFTER_FLOWS, STEPS, explain_run
@@ -66,11 +68,29 @@ def test_the_report_follows_what_another_command_adds_to_the_audit(run: Run) -> 
     assert done(run) == ["report"]
 
 
-def test_a_damaged_record_costs_a_step_and_nothing_else(run: Run) -> None:
+def test_a_damaged_record_costs_steps_and_what_commands_of_their_own_did_is_done(run: Run) -> None:
     done(run)
     run.write(STEPS, b"[]")
-    assert done(run) == NAMES
+    first = next(explain_run(run, engine))
+    assert (first.step, first.skipped) == (NAMES[0], False)
+    for name in NAMES[1:]:
+        if name != "baselines":  # audit's own
+            local = ["--local"] if name in ("screen", "confirm") else []
+            result = CliRunner().invoke(app, [name, run.uri, *local])
+            assert result.exit_code == 0, result.output
     assert set(json.loads(run.read(STEPS))) == set(NAMES)
+    assert done(run) == []
+
+
+def test_an_atlas_of_other_images_is_not_the_step(run: Run) -> None:
+    done(run)
+    kept = run.read(STEPS)
+    run.delete(STEPS)
+    options = ["--where", "correct", "--name", "correct"]
+    result = CliRunner().invoke(app, ["aggregate", run.uri, *options])
+    assert result.exit_code == 0, result.output
+    assert not run.exists(STEPS)
+    run.write(STEPS, kept)
 
 
 def test_an_unfinished_run_is_refused(run: Run) -> None:

@@ -13,12 +13,15 @@ Address = Annotated[
     str | None,
     typer.Option(help="Ray cluster to join (auto, ray://…); by default one is started."),
 ]
-Actors = Annotated[int, typer.Option(min=1, help="Workers in parallel.")]
+Actors = Annotated[
+    int | None,
+    typer.Option(min=1, help="Workers in parallel; by default as many as there is room for."),
+]
 Local = Annotated[bool, typer.Option("--local", help="In this process, without Ray.")]
 
 
 @contextmanager
-def chosen_engine(address: str | None, actors: int, local: bool) -> Iterator[Engine]:
+def chosen_engine(address: str | None, actors: int | None, local: bool) -> Iterator[Engine]:
     """Yield the engine that the options of a command choose; a Ray session ends with it."""
     if local:
         from pipeline.engine import LocalEngine
@@ -27,5 +30,5 @@ def chosen_engine(address: str | None, actors: int, local: bool) -> Iterator[Eng
         return
     from pipeline.engine.ray import RayEngine
 
-    with RayEngine(ClusterConfig(address=address, actors=actors)) as engine:
+    with RayEngine(ClusterConfig(address=address, actors=actors or "auto")) as engine:
         yield engine

@@ -64,11 +64,13 @@ class FlowProgress:
         self._rate = Rate(self._begin)
         self._pace = Pace(started.threads, started.room, started.cpus)
         earlier = f", {started.rows_done:,} done earlier" if started.rows_done else ""
-        self._console.print(
+        workers = f"; {counted(started.workers, 'worker')}"
+        if not started.units_todo:
+            earlier, workers = ", all done earlier", ""
+        say(
             f"{spec.counted} in {counted(len(spec.units), 'unit')}{earlier}; "
-            f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells; "
-            f"{counted(started.workers, 'worker')}",
-            highlight=False,
+            f"{counted(len(spec.layers), 'layer')} of {spec.grid[0]}×{spec.grid[1]} cells{workers}",
+            self._console,
         )
         for note in started.notes:
             say(f"model: {note}", self._console)
@@ -95,10 +97,8 @@ class FlowProgress:
         self._bar.update(self._task, completed=completed, rate=rate, left=left, noun=self.noun)
         if not self._live and (now - self._last_line > LINE_SECONDS or completed == self._rows):
             self._last_line = now
-            self._console.print(
-                f"{completed:,} of {self._rows:,} {self.noun}, {_speed(rate, left, self.noun)}",
-                highlight=False,
-            )
+            speed = _speed(rate, left if completed < self._rows else None, self.noun)
+            say(f"{completed:,} of {self._rows:,} {self.noun}, {speed}", self._console)
 
     def failure(self, failure: Failure) -> None:
         """Print a failed attempt, or a lost worker or node, in one line."""
@@ -128,5 +128,6 @@ class _Rate(ProgressColumn):
         return Text(_speed(task.fields["rate"], task.fields["left"], task.fields["noun"]))
 
 
-def _speed(rate: float, left: float, noun: str = "images") -> str:
-    return f"{rate:.1f} {noun}/s, {clock(left)} left"
+def _speed(rate: float, left: float | None, noun: str = "images") -> str:
+    words = f"{rate:.1f} {noun}/s"
+    return words if left is None else f"{words}, {clock(left)} left"

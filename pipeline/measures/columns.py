@@ -46,7 +46,7 @@ def columns(
         Whether object boxes are given.
     extras
         Names of what the flow carries beside its maps; ``prefix_mass``, ``readout_rank``,
-        ``residual`` and ``token_norm`` have columns, others are ignored.
+        ``patch_rank``, ``residual`` and ``token_norm`` have columns, others are ignored.
     label_maps
         Whether every image has a second flow, for its label, to compare with the first.
 
@@ -72,6 +72,8 @@ def columns(
     if "readout_rank" in extras:
         each_layer["readout_rank"] = "fraction"
         whole["known_depth"] = "count"
+    if "patch_rank" in extras:
+        each_layer["patch_rank"] = "fraction"
     if "residual" in extras:
         each_layer["residual"] = "fraction"
     if label_maps:

@@ -30,9 +30,9 @@ class MeasurableFlow(Protocol):
 
     @property
     def extras(self) -> Mapping[str, Tensor]:
-        """``prefix_mass``, ``readout_rank`` and ``residual`` (B, L), ``token_norm`` (B, h, w).
+        """``prefix_mass``, ``readout_rank``, ``patch_rank`` and ``residual`` (B, L).
 
-        All are optional.
+        And ``token_norm`` (B, h, w). All are optional.
         """
 
 
@@ -91,6 +91,8 @@ def measure(
     if "readout_rank" in flow.extras:
         of_layers["readout_rank"] = flow.extras["readout_rank"].float()
         of_flow["known_depth"] = known_depth(of_layers["readout_rank"])
+    if "patch_rank" in flow.extras:
+        of_layers["patch_rank"] = flow.extras["patch_rank"].float()
     if "residual" in flow.extras:
         # A layer that needs no solver has residual 0, even where its map is not finite.
         known = layers.mass.isfinite()

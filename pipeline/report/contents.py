@@ -24,6 +24,7 @@ from pipeline.report.pages.lightbox import row_details
 from pipeline.report.pages.mistakes import ScoredRows, read_mistakes
 from pipeline.report.pages.neighbours import find_neighbours
 from pipeline.report.pages.outcomes import open_outcomes
+from pipeline.report.pages.pairs import PairsPage, read_pairs
 from pipeline.report.pages.quantiles import Quantiles
 from pipeline.report.pages.rows import Row, read_rows
 from pipeline.report.pages.verdicts import Verdict, read_verdicts
@@ -77,16 +78,27 @@ class Volume:
     shared: Shared | None
     heads: Heads | None
     """Statistics of attention heads; None where the run stores none."""
+    pairs: PairsPage | None
+    """Explained pairs of images; None where there are none."""
 
     @cached_property
     def details(self) -> dict[int, dict[str, object]]:
         """What the light-box shows of every row, as JSON can hold it."""
         return {
             number: row_details(
-                row, self.pictures[number], self.captions[number], self.neighbours[number]
+                row,
+                self.pictures[number],
+                self.captions[number],
+                self.neighbours[number],
+                self.paged,
             )
             for number, row in self.rows.items()
         }
+
+    @cached_property
+    def paged(self) -> frozenset[int]:
+        """Classes that have a page."""
+        return frozenset(fact.id for fact in self.classes)
 
     def common(self) -> dict[str, object]:
         """Return what every template needs."""
@@ -105,7 +117,7 @@ class Volume:
             "details": self.details,
             "explain": explain,
             "verdicts": self.verdicts,
-            "paged": {fact.id for fact in self.classes},
+            "paged": self.paged,
             "short": short_names(self.run.spec.classes),
             "shared": self.shared,
             "about": "" if self.exact else "≈ ",
@@ -147,6 +159,8 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
     rows |= {row for comparison in comparisons for row in comparison.rows}
     evaluation = read_evaluation(run)
     rows |= evaluation.rows if evaluation else frozenset()
+    pairs = read_pairs(run)
+    rows |= pairs.rows if pairs else frozenset()
     own = read_rows(run, atlas, quantiles, findings[:FINDINGS], rows)
     captions = read_captions(run, rows)
     failed = {row for row, caption in captions.items() if caption.correct is False}
@@ -178,6 +192,7 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
         sure=sure[:CONFUSIONS],
         shared=find_shared(atlas),
         heads=read_heads(run, atlas),
+        pairs=pairs,
     )
 
 

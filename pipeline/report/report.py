@@ -33,6 +33,7 @@ from pipeline.report.pages.templates import (
     row_page,
 )
 from pipeline.report.pages.verdicts import state_of
+from pipeline.report.pair_page import write_pairs
 from pipeline.report.pictures.animation import animate
 from pipeline.report.pictures.crops import draw_crops
 from pipeline.report.pictures.film_strips import class_strips, run_strip, thumbnails
@@ -84,6 +85,7 @@ def write_report(run: Run, on_progress: Show = unseen) -> str:
     _write_rows(volume, progress)
     _write_images(volume, progress)
     write_heads(run, volume.heads, volume.common())
+    write_pairs(run, volume.pairs, volume.common())
     for number in range(len(volume.comparisons)):
         _write_comparison(volume, number)
     _write_evaluation(volume)
@@ -122,6 +124,7 @@ def _write_index(volume: Volume) -> None:
         "evaluation": volume.evaluation,
         "checks": read_checks(run, atlas, volume.facts, volume.classes),
         "heads": volume.heads,
+        "pairs": volume.pairs,
         "lines": read_labels(run) if run.spec.multi_label else (),
     }
     _write(run, INDEX, contents)

@@ -20,6 +20,9 @@ from tests.chaos.trouble import dying_in_a_shard, failing_at_random
 
 DEADLY = b"this image kills its decoder"
 
+GREED = 9 * 2**30
+"""Bytes that a greedy worker takes if nobody stops it."""
+
 
 def once(flag: Path) -> bool:
     """Return True to the first process that asks."""
@@ -85,8 +88,8 @@ class Greedy(Meddler):
     def compute(self, pending: PendingUnit) -> Computed:
         if pending.attempt.unit.id == 1 and once(self._folder / "greedy"):
             hoard = []
-            for _ in range(36):
-                hoard.append(np.ones(2**27, np.uint8))
+            for _ in range(GREED // 2**28):
+                hoard.append(np.ones(2**28, np.uint8))
                 time.sleep(0.1)
             (self._folder / "sated").touch()
         return super().compute(pending)

@@ -26,7 +26,18 @@ def test_a_log_gets_a_first_and_a_last_line() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "50 images in 4 units, 16 done earlier; 2 layers of 3×4 cells; 2 workers"
     assert lines[-1].startswith("50 of 50 images")
-    assert "0:00 left" in lines[-1]
+    assert "left" not in lines[-1]
+
+
+def test_a_finished_run_has_no_workers_to_name() -> None:
+    out = io.StringIO()
+    with FlowProgress(Console(file=out, width=40)) as progress:
+        progress.started(
+            Started(spec_of(), rows_done=50, units_todo=0, workers=0, wanted=0, threads=0)
+        )
+    assert out.getvalue().startswith(
+        "50 images in 4 units, all done earlier; 2 layers of 3×4 cells\n"
+    )
 
 
 def test_a_cluster_that_is_still_too_small_is_reported() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -47,12 +48,13 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(
-    *nodes: dict[str, int], scaled: dict[str, float] | None = None
+    *nodes: dict[str, int], scaled: dict[str, float] | None = None, home: Path | None = None
 ) -> Iterator[RayCluster]:
     """Start a node per mapping of ``ray start`` resources; the first one is the head.
 
     ``scaled`` are the resources of a further kind of node, which Ray's autoscaler starts on this
-    machine when they are asked for, two at most, and ends when they are idle.
+    machine when they are asked for, two at most, and ends when they are idle. ``home`` is the
+    home folder that nodes see: a token of Ray in it protects the cluster; without, none does.
 
     Examples
     --------
@@ -78,7 +80,8 @@ def ray_cluster(
                     file.flush()
                     place.append(f"--autoscaling-config={file.name}")
             options = (f"--{name}={value}" for name, value in resources.items())
-            urls.append(stack.enter_context(_node(ports, *place, *options, scaled=bool(scaled))))
+            environment = _environment(home, scaled=bool(scaled))
+            urls.append(stack.enter_context(_node(ports, environment, *place, *options)))
         _wait(f"http://127.0.0.1:{dashboard}/api/version")
         yield RayCluster(f"127.0.0.1:{head}", f"http://127.0.0.1:{dashboard}", tuple(urls))
 
@@ -122,8 +125,32 @@ def _scaling(head: str, resources: dict[str, float]) -> dict[str, Any]:
     }
 
 
+def _environment(home: Path | None, *, scaled: bool) -> dict[str, str]:
+    environment = {
+        **os.environ,
+        # Jobs are started as "python", which on a cluster is the one that has flowatlas.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        # Metrics are handed on every second, not every ten, so that a short run is seen.
+        "RAY_metrics_report_interval_ms": "1000",
+    }
+    if home is None:
+        environment["RAY_AUTH_MODE"] = "disabled"
+    else:
+        environment["HOME"] = str(home)
+        environment.pop("RAY_AUTH_MODE", None)
+    if scaled:
+        environment |= {
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        }
+    return environment
+
+
 @contextmanager
-def _node(ports: Iterator[int], *arguments: str, scaled: bool = False) -> Iterator[str]:
+def _node(ports: Iterator[int], environment: dict[str, str], *arguments: str) -> Iterator[str]:
     """Run one ``ray start --block`` during the block, then end all that it started.
 
     Yields the URL of the node's metrics, which answers as soon as the node is up.
@@ -144,22 +171,6 @@ def _node(ports: Iterator[int], *arguments: str, scaled: bool = False) -> Iterat
         *arguments,
         *([f"--temp-dir={folder}"] if "--head" in arguments else []),
     ]
-    # Metrics are handed on every second, not every ten, so that a short run is seen.
-    environment = {
-        **os.environ,
-        # Jobs are started as "python", which on a cluster is the one that has flowatlas.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_metrics_report_interval_ms": "1000",
-    }
-    if scaled:
-        environment |= {
-            "RAY_FAKE_CLUSTER": "1",
-            "RAY_enable_autoscaler_v2": "1",
-            "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
-            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
-            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-        }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -202,6 +213,10 @@ def _wait(url: str) -> None:
         try:
             urllib.request.urlopen(url, timeout=2).close()
             return
+        except urllib.error.HTTPError as error:
+            if error.code == 401:  # it is up, and asks for a token
+                return
+            raise
         except OSError:
             if time.monotonic() > deadline:
                 raise

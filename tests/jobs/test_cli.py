@@ -76,7 +76,7 @@ def test_a_run_from_plan_to_report(tmp_path: Path) -> None:
     assert "warning: 5 units keep 4 actors busy unevenly" in planned.stdout
     quick = flowatlas("plan", str(path))
     assert "images/s each" in quick.stdout
-    assert "time: of one worker on this machine" in " ".join(
+    assert "time: at the rate of one worker on this machine" in " ".join(
         quick.stderr.split() + quick.stdout.split()
     )
     assert not Path(config.run).exists()

@@ -51,7 +51,7 @@ def test_a_second_demo_trains_and_computes_nothing(folder):
     said = _said(_demo(folder))
     assert "model trained earlier" in said
     assert "training:" not in said
-    assert "800 done earlier" in said
+    assert "all done earlier" in said
     run = open_run(str(folder / "planted-quick-0" / "run"))
     assert f"first finding: {run.findings()['sentence'][0].as_py()}" in said
 

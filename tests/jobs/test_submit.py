@@ -1,8 +1,9 @@
-"""Jobs on a real cluster of two nodes, each with one CPU and one GPU in name only."""
+"""Jobs on a real cluster of one node with two GPUs in name only, protected by a token."""
 
 import asyncio
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.submit import _Log, _stage, _when_ready
+from jobs.submit import _is_here, _Log, _stage, _when_ready
 from pipeline.engine import run_flows
 from pipeline.engine.ray.metrics import METRICS
 from pipeline.errors import ConfigError, FlowatlasError
@@ -24,12 +25,24 @@ from tests.jobs.cluster import RayCluster, ray_cluster
 pytestmark = pytest.mark.slow
 
 
+TOKEN = secrets.token_hex(32)
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RayCluster]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with a token of Ray, as the first start of Ray on a machine leaves it."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".ray").mkdir()
+    (home / ".ray" / "auth_token").write_text(TOKEN)
+    return home
+
+
+@pytest.fixture(scope="module")
+def cluster(home: Path) -> Iterator[RayCluster]:
     pytest.importorskip("aiohttp", reason="submitting needs ray[default]")
     # One node: two on one machine would unpack a job's files into the same folder, the second one
     # while the job runs in it.
-    with ray_cluster({"num-cpus": 2, "num-gpus": 2}) as running:
+    with ray_cluster({"num-cpus": 2, "num-gpus": 2}, home=home) as running:
         yield running
 
 
@@ -45,14 +58,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(config: Path, address: str, *options: str) -> "subprocess.Popen[str]":
+def start(
+    config: Path, address: str, *options: str, home: Path | None = None
+) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    if home is not None:  # as right after "ray start --head": nothing says that there is a token
+        environment["HOME"] = str(home)
+        environment.pop("RAY_AUTH_MODE", None)
     return subprocess.Popen(
         [sys.executable, "-m", "jobs.submit", str(config), "--address", address, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd="/",
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env=environment,
         # A job in a shell's background ignores Ctrl-C and hands that down.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -63,8 +82,8 @@ def names(page: str) -> set[str]:
     return set(re.findall(r"^([a-z]\w*)[ {]", page, re.M))
 
 
-def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> None:
-    submitted = start(folder / "run.yaml", cluster.dashboard)
+def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path, home: Path) -> None:
+    submitted = start(folder / "run.yaml", cluster.dashboard, home=home)
     seen: set[str] = set()
     while submitted.poll() is None:
         seen |= names(cluster.scrape())
@@ -82,17 +101,20 @@ def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path) -> N
     assert f"open {folder}/submitted/report/index.html" in out
     assert "report/index.html" in all_of_it
     assert {f"ray_{name}" for name in METRICS} <= seen, "Prometheus sees every metric"
+    assert TOKEN not in out + errors
+    files = (path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert not any(TOKEN.encode() in content for content in files)
 
 
 def test_the_exit_code_and_the_error_are_those_of_the_job(
-    cluster: RayCluster, tmp_path: Path
+    cluster: RayCluster, tmp_path: Path, home: Path
 ) -> None:
     config = small_config(tmp_path)
     path = tmp_path / "run.yaml"
     content = config.model_dump(mode="json", exclude={"cluster"})
     content["dataset"]["source"] = str(tmp_path / "nowhere")
     path.write_text(yaml.safe_dump(content))
-    submitted = start(path, cluster.dashboard)
+    submitted = start(path, cluster.dashboard, home=home)
     out, errors = submitted.communicate(timeout=300)
     assert submitted.returncode == 1
     assert "error: " in out
@@ -100,10 +122,12 @@ def test_the_exit_code_and_the_error_are_those_of_the_job(
     assert "Traceback" not in out + errors
 
 
-def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, folder: Path) -> None:
+def test_an_interrupted_submitter_leaves_the_job_alone(
+    cluster: RayCluster, folder: Path, home: Path
+) -> None:
     from ray.job_submission import JobSubmissionClient
 
-    submitted = start(folder / "run.yaml", cluster.dashboard)
+    submitted = start(folder / "run.yaml", cluster.dashboard, home=home)
     lines = [submitted.stdout.readline() for _ in range(2)]  # type: ignore[union-attr]
     (job,) = re.findall(r"job (flowatlas-\w+):", "".join(lines))
     time.sleep(1)
@@ -111,8 +135,8 @@ def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, fold
     out, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 1, errors
     assert "the job keeps running" in out
-    assert f"ray job stop --address {cluster.dashboard} {job}" in out
-    client = JobSubmissionClient(cluster.dashboard)
+    assert f"RAY_AUTH_MODE=token ray job stop --address {cluster.dashboard} {job}" in out
+    client = JobSubmissionClient(cluster.dashboard, headers={"Authorization": f"Bearer {TOKEN}"})
     deadline = time.monotonic() + 200
     while not client.get_job_status(job).is_terminal():
         assert time.monotonic() < deadline
@@ -121,12 +145,42 @@ def test_an_interrupted_submitter_leaves_the_job_alone(cluster: RayCluster, fold
     assert "done: 40 images ok" in client.get_job_logs(job)
 
 
-def test_without_waiting_it_prints_how_to_follow(cluster: RayCluster, folder: Path) -> None:
-    submitted = start(folder / "run.yaml", cluster.dashboard, "--no-wait", "--installed")
+def test_without_waiting_it_prints_how_to_follow(
+    cluster: RayCluster, folder: Path, home: Path
+) -> None:
+    options = ("--no-wait", "--installed")
+    submitted = start(folder / "run.yaml", cluster.dashboard, *options, home=home)
     out, errors = submitted.communicate(timeout=60)
     assert submitted.returncode == 0, errors
     (job,) = re.findall(r"job (flowatlas-\w+):", out)
     assert f"ray job logs --address {cluster.dashboard} --follow {job}" in out
+
+
+def test_without_a_token_the_error_is_one_line(
+    cluster: RayCluster, folder: Path, tmp_path: Path
+) -> None:
+    submitted = start(folder / "run.yaml", cluster.dashboard, home=tmp_path)
+    _, errors = submitted.communicate(timeout=60)
+    assert submitted.returncode == 1
+    assert "needs RAY_AUTH_MODE=token here" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("http://127.0.0.1:8265", True),
+        ("http://localhost:8265/", True),
+        ("127.0.0.1:8265", True),
+        ("https://[::1]:8265", True),
+        ("http://head:8265", False),
+        ("http://10.0.0.7:8265", False),
+        ("http://localhost.example.org:8265", False),
+        ("", False),
+    ],
+)
+def test_a_token_is_sent_to_this_machine_only(address: str, here: bool) -> None:
+    assert _is_here(address) == here
 
 
 def test_an_unreachable_address_is_one_line(folder: Path) -> None:

@@ -31,6 +31,8 @@ def test_boxes_and_extras_add_their_columns_only() -> None:
     assert set(columns(1, False, {"prefix_mass", "other"})) - set(columns(1, False, ())) == {
         "prefix_mass_l00"
     }
+    ranks = set(columns(2, False, ["patch_rank"])) - set(columns(2, False, ()))
+    assert ranks == {"patch_rank_l00", "patch_rank_l01"}
     residual = columns(1, False, ["residual"])
     assert {name: residual[name] for name in set(residual) - set(columns(1, False, []))} == {
         "residual_l00": "fraction"

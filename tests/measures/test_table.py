@@ -113,7 +113,9 @@ def test_ranks_of_the_readout_have_their_columns() -> None:
     flow = flow_of(seeded_maps(3, 4, (4, 4)))
     rank = torch.ones(len(flow.maps), 4)
     rank[0, 2] = 0.5
-    found = measure(replace(flow, extras={"readout_rank": rank}))
+    patches = rank / 4
+    found = measure(replace(flow, extras={"readout_rank": rank, "patch_rank": patches}))
+    assert found["patch_rank_l02"].tolist() == patches[:, 2].tolist()
     assert found["readout_rank_l02"].tolist() == rank[:, 2].tolist()
     assert found["known_depth"].tolist() == [3] + [0] * (len(rank) - 1)
 

@@ -37,24 +37,6 @@ CHANNELS_SCHEMA = pa.schema(
 many independent images of one distribution, at most: if all places of an image were equal. ``mean``
 and ``other_mean`` are mean activations."""
 
-IMAGES_SCHEMA = pa.schema(
-    [
-        pa.field("layer", pa.int32(), nullable=False),
-        pa.field("channel", pa.int32(), nullable=False),
-        pa.field("other", pa.bool_(), nullable=False),
-        pa.field("rank", pa.int32(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("peak", pa.float64(), nullable=False),
-    ]
-)
-"""The images of one run, or of the other, that excite a channel most: their largest activation."""
-
-SHOWN = 8
-"""Channels that are named and whose images are listed."""
-EACH = 4
-"""Images of either run for each of them."""
-
 Float = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
@@ -126,31 +108,6 @@ def channel_differences(
     return pa.Table.from_pylist(rows, CHANNELS_SCHEMA)
 
 
-def exciting_images(one: Run, other: Run, table: pa.Table) -> pa.Table:
-    """Return ``IMAGES_SCHEMA``: the images of both runs that excite the first channels most."""
-    rows = []
-    first = table.slice(0, SHOWN)
-    chosen = list(zip(first["layer"].to_pylist(), first["channel"].to_pylist(), strict=True))
-    for run, is_other in ((one, False), (other, True)):
-        found = _most_excited(run, chosen)
-        wanted = sorted({row for best in found for row, _ in best})
-        uris = dict(zip(wanted, run.index_take(wanted)["uri"].to_pylist(), strict=True))
-        rows += [
-            {
-                "layer": layer,
-                "channel": channel,
-                "other": is_other,
-                "rank": rank,
-                "row": row,
-                "uri": uris[row],
-                "peak": peak,
-            }
-            for (layer, channel), best in zip(chosen, found, strict=True)
-            for rank, (row, peak) in enumerate(best)
-        ]
-    return pa.Table.from_pylist(rows, IMAGES_SCHEMA)
-
-
 def layer_distances(table: pa.Table) -> list[tuple[str, float, int, int]]:
     """Return of every layer, in order: name, mean of ``relative``, channels beyond chance, all."""
     found: dict[int, list[dict[str, Any]]] = {}
@@ -214,18 +171,3 @@ def _by_chance(one: Counts, other: Counts, n: int, m: int) -> Float:
 def _images(run: Run) -> int:
     status = run.summary().to_table(columns=["status"])["status"].to_numpy()
     return max(1, int((status == Status.OK).sum()))
-
-
-def _most_excited(run: Run, chosen: Sequence[tuple[int, int]]) -> list[list[tuple[int, float]]]:
-    """Return rows and peaks of the images that excite each channel most; ties to the lower row."""
-    best: list[list[tuple[int, float]]] = [[] for _ in chosen]
-    for unit in run.units:
-        fine = np.asarray(run.status[unit.lo : unit.hi]) == Status.OK
-        peaks = np.asarray(run.channel_peaks[unit.lo : unit.hi])[fine]
-        rows = np.arange(unit.lo, unit.hi)[fine]
-        for place, (layer, channel) in enumerate(chosen):
-            own = peaks[:, layer, channel].astype(np.float64)
-            order = np.argsort(-own, kind="stable")[:EACH]
-            both = best[place] + list(zip(rows[order].tolist(), own[order].tolist(), strict=True))
-            best[place] = sorted(both, key=lambda item: (-item[1], item[0]))[:EACH]
-    return best

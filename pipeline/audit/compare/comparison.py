@@ -16,11 +16,8 @@ import pyarrow as pa
 
 from pipeline.atlas import Atlas, choose_atlas
 from pipeline.audit.compare.agreement import agreement
-from pipeline.audit.compare.channels import (
-    channel_differences,
-    exciting_images,
-    has_channels,
-)
+from pipeline.audit.compare.channel_images import exciting_images
+from pipeline.audit.compare.channels import channel_differences, has_channels
 from pipeline.audit.compare.differences import differences, mark_headlines
 from pipeline.audit.compare.differing_images import differing_images
 from pipeline.audit.compare.mean_flows import mean_flows
@@ -154,9 +151,10 @@ def compare(
         one.write(companion_path(path, "images"), parquet_bytes(images))
     if counted_alike:
         differing = channel_differences(one, other, layers, channels)
-        excited = exciting_images(one, other, differing)
+        excited, by_class = exciting_images(one, other, differing)
         one.write(companion_path(path, "channels"), parquet_bytes(differing))
         one.write(companion_path(path, "channel_images"), parquet_bytes(excited))
+        one.write(companion_path(path, "channel_classes"), parquet_bytes(by_class))
     one.write(path, parquet_bytes(table))
     return table
 

@@ -5,7 +5,7 @@ from typing import Any
 import ray
 from ray.util import placement_group, remove_placement_group
 
-from pipeline.engine.ray.nodes import Share
+from pipeline.engine.scheduling.share import Share
 
 _MAX_REQUESTS = 64
 """Limit on open requests: the scheduler keeps retrying each one, and nodes join in tens."""

@@ -1,63 +1,24 @@
-"""The nodes of a Ray cluster: how to reach them, and how many actors each has room for."""
+"""The nodes of a Ray cluster: how to reach them, and what each has."""
 
 import ctypes
 import logging
-import math
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import ray
 
-from pipeline.config import ClusterConfig
 from pipeline.errors import FlowatlasError, first_line
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only descriptors and receipts are sent; by default Ray would take 30 % of the memory."""
 
-_CPUS_PER_GPU_ACTOR = 4
-
-
-@dataclass(frozen=True)
-class Share:
-    """What each actor gets: CPUs (threads) and GPUs (may be a fraction of one)."""
-
-    cpus: int
-    gpus: float
-
-    def fits(self, resources: Mapping[str, float]) -> int:
-        """Return how many actors fit a node with these resources.
-
-        A fraction of a GPU is never split over two of them.
-        """
-        room = int(resources.get("CPU", 0) / self.cpus)
-        if self.gpus:
-            gpus = resources.get("GPU", 0)
-            per_gpu = math.floor(1 / self.gpus + 1e-9)
-            room = min(room, int(gpus) * per_gpu if self.gpus < 1 else int(gpus / self.gpus))
-        return room
-
 
 def nodes() -> dict[str, dict[str, float]]:
     """Return the resources of every node that is alive, by its id."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-
-
-def share_of(cluster: ClusterConfig) -> Share:
-    """Return what each actor gets: by default a whole GPU if the cluster has any."""
-    has = ray.cluster_resources()
-    gpus = (
-        float(has.get("GPU", 0) > 0) if cluster.gpus_per_actor == "auto" else cluster.gpus_per_actor
-    )
-    cpus = (
-        (_CPUS_PER_GPU_ACTOR if gpus else 1)
-        if cluster.cpus_per_actor == "auto"
-        else cluster.cpus_per_actor
-    )
-    return Share(cpus, gpus)
 
 
 def connect(address: str | None) -> bool:

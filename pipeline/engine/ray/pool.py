@@ -11,11 +11,12 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.config import ClusterConfig
 from pipeline.engine.ray.autoscaler import Demand
-from pipeline.engine.ray.nodes import connect, nodes, share_of
+from pipeline.engine.ray.nodes import connect, nodes
 from pipeline.engine.ray.slots import Place, Slot
 from pipeline.engine.scheduling.failure import Failure, warn
 from pipeline.engine.scheduling.interface import Job, R
 from pipeline.engine.scheduling.ledger import Ledger
+from pipeline.engine.scheduling.share import share_of
 from pipeline.errors import ConfigError, FlowatlasError, UnitFailed
 from pipeline.nouns import counted
 from pipeline.store import Unit
@@ -55,7 +56,7 @@ class RayEngine:
         if not joined:
             joined = connect(self._cluster.address)
             self._started = True
-        self._share = share_of(self._cluster)
+        self._share = share_of(self._cluster, ray.cluster_resources())
         self._demand = Demand(self._share)
         if not joined:  # more nodes may still join a cluster
             self._check_room()

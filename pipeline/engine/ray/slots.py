@@ -15,8 +15,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.engine.ray.metrics import ActorMetrics
-from pipeline.engine.ray.nodes import Share
 from pipeline.engine.scheduling.interface import Attempt, Job
+from pipeline.engine.scheduling.share import Share
 
 UNITS_PER_ACTOR = 3
 """Units in progress on an actor: one being committed, one computed, one read."""

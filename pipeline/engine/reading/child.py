@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engine.reading.messages import STARTED, Answer, Found, Request, Settings
+from pipeline.engine.reading.messages import STARTED, UNREAD, Answer, Found, Request, Settings
 from pipeline.engine.reading.ring import NOTHING, Ring
 from pipeline.engine.usage.clock import Clock
 from pipeline.engine.usage.peak_memory import peak_resident
@@ -41,14 +41,19 @@ def read(settings: Settings, number: int, connection: Any) -> None:
     clock, reported = Clock(), dict[str, float]()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         for request, contents in _requests(connection, reader, fetchers, clock):
-            found = []
+            found: list[Found] = []
+            error: Exception | None = None
             for place, fetched in enumerate(contents, request.first):
                 ring.held[number] = request.slot * settings.shape.images + place
-                found.append(_one(ring.pixels[request.slot, place], fetched, reader, clock))
+                try:
+                    found.append(_one(ring.pixels[request.slot, place], fetched, reader, clock))
+                except Exception as transient:  # the unit is tried again
+                    found.append(UNREAD)
+                    error = error or _portable(transient)
                 ring.held[number] = NOTHING
             seconds = clock.seconds
             since = {stage: spent - reported.get(stage, 0.0) for stage, spent in seconds.items()}
-            connection.send_bytes(Answer(tuple(found), since, peak_resident()).to_bytes())
+            connection.send_bytes(Answer(found, since, peak_resident(), error).to_bytes())
             reported = seconds
 
 
@@ -90,15 +95,10 @@ def _fetch(
     return wait
 
 
-def _one(
-    pixels: NDArray[np.uint8], fetched: Fetched, reader: ImageReader, clock: Clock
-) -> Found | Exception:
-    try:
-        crop = reader.crop(fetched(), clock)
-    except Exception as error:  # the unit is tried again
-        return _portable(error)
+def _one(pixels: NDArray[np.uint8], fetched: Fetched, reader: ImageReader, clock: Clock) -> Found:
+    crop = reader.crop(fetched(), clock)
     pixels[:] = 0 if crop.pixels is None else crop.pixels
-    return Found(crop.reason and str(crop.reason), crop.width, crop.height)
+    return crop.reason and str(crop.reason), crop.width, crop.height
 
 
 def _portable(error: Exception) -> Exception:

@@ -3,7 +3,7 @@
 import json
 import marshal
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -65,34 +65,38 @@ class Request(NamedTuple):
         return cls(slot, first, tuple(map(Place._make, places)))
 
 
-class Found(NamedTuple):
-    """What is known of an image whose pixels are in the ring (zeros if there is a reason)."""
+Found = tuple[str | None, int | None, int | None]
+"""What is known of an image: the reason why it cannot be used, if any, its width and its height.
 
-    reason: str | None
-    width: int | None
-    height: int | None
+Its pixels are in the ring, zeros if there is a reason.
+"""
+
+UNREAD: Found = (None, None, None)
+"""Stands for an image that may be tried again."""
 
 
 class Answer(NamedTuple):
-    """The images of a request in order, an exception for each that may be tried again."""
+    """The images of a request in order."""
 
-    found: tuple[Found | Exception, ...]
+    found: Sequence[Found]
     seconds: dict[str, float]
     memory: int
     """The most that the reader has held, in bytes."""
+    error: Exception | None = None
+    """Why an image may be tried again, if one may."""
 
     def to_bytes(self) -> bytes:
         """Return bytes for a process of the same Python.
 
         The worker spends its time on them while it holds the interpreter's lock: of plain values,
-        ``marshal`` takes a third of what ``pickle`` does.
+        ``marshal`` takes a third of what ``pickle`` does, and nothing is made of them image by
+        image.
         """
-        found = [tuple(one) if isinstance(one, Found) else pickle.dumps(one) for one in self.found]
-        return marshal.dumps((found, self.seconds, self.memory))
+        error = None if self.error is None else pickle.dumps(self.error)
+        return marshal.dumps((list(self.found), self.seconds, self.memory, error))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Answer":
         """Inverse of :meth:`to_bytes`."""
-        found, seconds, memory = marshal.loads(content)
-        each = [Found._make(one) if isinstance(one, tuple) else pickle.loads(one) for one in found]
-        return cls(tuple(each), seconds, memory)
+        found, seconds, memory, error = marshal.loads(content)
+        return cls(found, seconds, memory, None if error is None else pickle.loads(error))

@@ -14,7 +14,7 @@ from pipeline.engine.usage.clock import Clock
 from pipeline.images import InputTransform, Reason
 
 _REASONS = {str(reason): reason for reason in Reason}
-_CRASHED = Found(str(Reason.CRASHED), None, None)
+_CRASHED: Found = (str(Reason.CRASHED), None, None)
 
 ENOUGH = 6
 """Blame at which an image is quarantined as the cause: two crashes, or six kills."""
@@ -78,14 +78,16 @@ class SharedBatch:
         if start is not None:
             yield Piece(self, start, end - start)
 
-    def received(self, first: int, found: Sequence[Found | Exception]) -> None:
+    def received(self, first: int, found: Sequence[Found], error: Exception | None = None) -> None:
         """Take what a reader found, from place ``first`` on."""
-        for place, one in enumerate(found, first):
-            if isinstance(one, Exception):
-                self.fail(one)
-            elif self._found[place] is None:
-                self._found[place] = one
-                self._left -= 1
+        if error is not None:
+            self.fail(error)
+        end = first + len(found)
+        known = self._found[first:end]
+        self._left -= known.count(None)
+        self._found[first:end] = [
+            one if was is None else was for was, one in zip(known, found, strict=True)
+        ]
         if not self._left:
             self._done.set()
 
@@ -123,11 +125,13 @@ class SharedBatch:
         self._released(self)
 
     def _loaded(self, image: IndexedImage, found: Found, pixels: NDArray[np.uint8]) -> LoadedImage:
-        reason = None if found.reason is None else _REASONS[found.reason]
+        reason, width, height = found
         if reason is not None:
-            return LoadedImage(image, None, NO_BOXES, reason, found.width, found.height)
-        boxes, labels = boxes_in(image, self._transform, found.width, found.height)
-        return LoadedImage(image, pixels, boxes, None, found.width, found.height, labels)
+            return LoadedImage(image, None, NO_BOXES, _REASONS[reason], width, height)
+        if not len(image.boxes):
+            return LoadedImage(image, pixels, NO_BOXES, None, width, height)
+        boxes, labels = boxes_in(image, self._transform, width, height)
+        return LoadedImage(image, pixels, boxes, None, width, height, labels)
 
 
 @dataclass(frozen=True, eq=False)

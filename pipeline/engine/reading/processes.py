@@ -23,7 +23,7 @@ from pipeline.images import InputTransform
 
 _log = logging.getLogger(__name__)
 
-_MOST_IMAGES = 16
+_MOST_IMAGES = 32
 """Images of a piece: a message for each image would cost the worker as much as a decoder."""
 
 _MOST_FAILED_STARTS = 3
@@ -216,7 +216,7 @@ class ProcessReaders:
         for stage, seconds in answer.seconds.items():
             piece.batch.clock.add(stage, seconds)
         piece.batch.in_progress -= 1
-        piece.batch.received(piece.first, answer.found)
+        piece.batch.received(piece.first, answer.found, answer.error)
         self._vacate(piece.batch)
 
     def _died(self, reader: ReaderProcess) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 
 from pipeline.engine.batch import IndexedImage, LoadedBatch, LoadedImage, load_image
 from pipeline.engine.usage.clock import Clock
@@ -24,7 +23,7 @@ class _Batch:
 
 def _as_row(row: IndexedImage, read: Future[LoadedImage]) -> LoadedImage:
     loaded = read.result()
-    return loaded if loaded.image is row else replace(loaded, image=row)
+    return loaded if loaded.image is row else loaded._replace(image=row)
 
 
 class ThreadReaders:

@@ -91,7 +91,8 @@ class Projection(TransformerMethod):
         -------
         Flow
             ``maps`` (B, L, h, w) float32. Extras: ``readout_rank`` (B, L), the identifiability at
-            what the classifier reads after each block, and ``token_norm`` (B, h, w).
+            what the classifier reads after each block, ``patch_rank`` (B, L), the mean over the
+            patches, and ``token_norm`` (B, h, w).
 
         Raises
         ------
@@ -109,16 +110,17 @@ class Projection(TransformerMethod):
                 self._check(tokens[-1], logits)
                 self._verified = True
             prefix, grid = self._anatomy.num_prefix_tokens, self._anatomy.grid(*images.shape[-2:])
-            maps = [self._map(layer[:, prefix:], target) for layer in tokens]
+            found = [self._map(layer[:, prefix:], target) for layer in tokens]
             read = [_identifiability(self._readout(layer), target) for layer in tokens]
         norms = tokens[-1][:, prefix:].float().norm(dim=-1)
         return Flow(
-            maps=torch.stack(maps, dim=1).view(len(images), -1, *grid),
+            maps=torch.stack([map_ for map_, _ in found], dim=1).view(len(images), -1, *grid),
             layers=self._anatomy.names,
             logits=logits.float(),
             target=target,
             extras={
                 "readout_rank": torch.stack(read, dim=1),
+                "patch_rank": torch.stack([mean for _, mean in found], dim=1),
                 "token_norm": norms.view(len(images), *grid),
             },
         )
@@ -158,21 +160,28 @@ class Projection(TransformerMethod):
         places = self._anatomy.num_prefix_tokens + 1
         return logits_of(model.forward_head(tokens[:, None].expand(-1, places, -1)), model)
 
-    def _map(self, patches: Tensor, target: Tensor) -> Tensor:
-        """Return a layer's map (B, n) of patches (B, n, D), some images at a time."""
+    def _map(self, patches: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a layer's map (B, n) of patches (B, n, D), and its mean identifiability (B,).
+
+        Some images at a time.
+        """
         model: Any = self._model
         step = max(1, _LOGITS // (patches.shape[1] * self._anatomy.num_classes))
-        parts = []
+        parts, means = [], []
         for start in range(0, len(patches), step):
             part = model.norm(patches[start : start + step]).flatten(0, 1)
             logits = self._classify(part)
             own = target[start : start + step].repeat_interleave(patches.shape[1])
+            rank = _rank(logits, own).view(-1, patches.shape[1])
+            # Of whole numbers, whose sum has no order.
+            total = logits.shape[-1] * patches.shape[1]
+            means.append(1 - rank.sum(1).float() / total)
             if self._value == "rank":
-                values = _identifiability(logits, own)
+                parts.append(1 - rank.float() / logits.shape[-1])
             else:
                 values = logits.gather(1, own[:, None])[:, 0].relu().float()
-            parts.append(values.view(-1, patches.shape[1]))
-        return torch.cat(parts)
+                parts.append(values.view_as(rank))
+        return torch.cat(parts), torch.cat(means)
 
     def _check(self, tokens: Tensor, logits: Tensor) -> None:
         """Compare norm and head behind the last block with the model's own answer."""
@@ -188,6 +197,9 @@ class Projection(TransformerMethod):
 
 def _identifiability(logits: Tensor, target: Tensor) -> Tensor:
     """Return 1 − rank / C (…) of the class ``target`` (…) among logits (…, C)."""
-    own = logits.gather(-1, target[..., None])
-    rank = (logits > own).sum(-1)
-    return 1 - rank.float() / logits.shape[-1]
+    return 1 - _rank(logits, target).float() / logits.shape[-1]
+
+
+def _rank(logits: Tensor, target: Tensor) -> Tensor:
+    """Return how many of the logits (…, C) are larger than that of the class ``target`` (…)."""
+    return (logits > logits.gather(-1, target[..., None])).sum(-1)

@@ -91,7 +91,7 @@ function lightbox() {
     const mark = row.correct === null ? "" : row.correct ? " ✓ right" : " ✗ wrong";
     fact(multiLabel() ? "Explained" : "Answer", row.answer === null ? "none" : `${row.answer} ${percent(row.confidence)}${mark}`);
     fact(multiLabel() ? "Labels" : "Label", row.label === null ? "none" : row.label);
-    if (row.class !== null && document.documentElement.dataset.classes.split(" ").includes(String(row.class))) fact("Class", link("its page", `classes/${row.class}.html`));
+    if (row.class !== null) fact("Class", link("its page", `classes/${row.class}.html`));
     fact("Image", link(`row ${row.row}`, `rows/${row.row}.html`));
     if (row.findings.length) fact("Findings", ...row.findings.flatMap((number) => [link(`finding ${number}`, `findings/${number}.html`), " "]));
     fact("File", make("span", { className: "path", textContent: row.uri }));

@@ -1,5 +1,6 @@
 """Comparisons of the run with others, as ``flowatlas compare`` left them in its audit."""
 
+import base64
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.compare.channels import SHOWN as CHANNELS
+from pipeline.audit.compare.channel_images import SHOWN as CHANNELS
 from pipeline.audit.compare.channels import channels_sentence, layer_distances
 from pipeline.audit.compare.comparison import COMPARE_SCHEMA, companion_path
 from pipeline.audit.compare.differing_images import IMAGES_SCHEMA
@@ -46,13 +47,31 @@ class Difference:
     supported: int
 
 
+CLASSES = 3
+"""Classes named for a channel."""
+
+
+@dataclass(frozen=True)
+class ChannelImage:
+    """An image that excites a channel; ``picture`` is its WebP as text (base64), None if lost."""
+
+    row: int
+    uri: str
+    peak: float
+    picture: str | None
+
+
 @dataclass(frozen=True)
 class ChannelLine:
-    """A channel that differs: its row, the images that excite it here, and those in the other."""
+    """A channel that differs: its row, the images that excite it here, and those in the other.
+
+    ``classes`` are those in which its largest activations differ most, as their table has them.
+    """
 
     row: dict[str, Any]
-    images: tuple[int, ...]
-    other_images: tuple[str, ...]
+    images: tuple[ChannelImage, ...]
+    other_images: tuple[ChannelImage, ...]
+    classes: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,7 @@ class ComparisonPage:
         """The shown images, as rows of this run."""
         apart = {row["row"] for row in self.images.rows} if self.images else set()
         lines = self.channels.lines if self.channels else ()
-        return frozenset(apart | {row for line in lines for row in line.images})
+        return frozenset(apart | {image.row for line in lines for image in line.images})
 
 
 def comparison_tables(run: Run) -> dict[str, pa.Table]:
@@ -148,25 +167,34 @@ def _channels(run: Run, path: str) -> Channels | None:
         return None
     table = run.table(companion_path(path, "channels"))
     excited = run.table(companion_path(path, "channel_images")).to_pylist()
+    beside = companion_path(path, "channel_classes")  # an earlier version wrote none
+    by_class = run.table(beside).to_pylist() if run.exists(beside) else []
 
-    def of(row: dict[str, Any], *, other: bool) -> list[dict[str, Any]]:
+    def of(row: dict[str, Any], *, other: bool) -> tuple[ChannelImage, ...]:
         place = (row["layer"], row["channel"], other)
-        return [
-            item for item in excited if (item["layer"], item["channel"], item["other"]) == place
-        ]
+        return tuple(
+            ChannelImage(item["row"], item["uri"], item["peak"], _text(item.get("picture")))
+            for item in excited
+            if (item["layer"], item["channel"], item["other"]) == place
+        )
+
+    def classes(row: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        place = (row["layer"], row["channel"])
+        own = [item for item in by_class if (item["layer"], item["channel"]) == place]
+        return tuple(own[:CLASSES])
 
     return Channels(
         sentence=channels_sentence(table),
         layers=tuple(layer_distances(table)),
         lines=tuple(
-            ChannelLine(
-                row,
-                tuple(item["row"] for item in of(row, other=False)),
-                tuple(item["uri"] for item in of(row, other=True)),
-            )
+            ChannelLine(row, of(row, other=False), of(row, other=True), classes(row))
             for row in table.slice(0, CHANNELS).to_pylist()
         ),
     )
+
+
+def _text(picture: bytes | None) -> str | None:
+    return None if picture is None else base64.b64encode(picture).decode()
 
 
 def _is_set(row: dict[str, str]) -> bool:

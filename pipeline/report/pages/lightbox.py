@@ -1,7 +1,7 @@
 """What the light-box shows of a row, as its script reads it from the page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.report.pages.measures import Measurement
 from pipeline.report.pages.rows import Row
@@ -13,9 +13,16 @@ MEASURES = 8
 
 
 def row_details(
-    row: Row, picture: Picture, caption: Caption, neighbours: Sequence[int]
+    row: Row,
+    picture: Picture,
+    caption: Caption,
+    neighbours: Sequence[int],
+    classes: Collection[int],
 ) -> dict[str, object]:
-    """Return a row as JSON can hold it; paths are relative to the report's folder."""
+    """Return a row as JSON can hold it; paths are relative to the report's folder.
+
+    ``classes`` are those that have a page.
+    """
     ranked = sorted(row.measures, key=lambda item: (not item.named_by, not item.side))
     return {
         "row": row.number,
@@ -31,7 +38,7 @@ def row_details(
         "correct": caption.correct,
         **({"mistake": caption.mistake} if caption.multi_label else {}),
         "uri": caption.uri,
-        "class": row.class_id,
+        "class": row.class_id if row.class_id in classes else None,
         "problem": picture.problem,
         "findings": [item.finding.number for item in row.evidence],
         "measures": [_measure(item) for item in ranked[:MEASURES]],

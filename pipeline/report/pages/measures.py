@@ -37,6 +37,7 @@ _MEANINGS = {
     "box_area": "share of the input that the boxes cover",
     "share": "share of all mass",
     "readout_rank": "1 − rank of the class ÷ classes, at what the classifier reads",
+    "patch_rank": "1 − rank of the class ÷ classes, the mean over the patches",
     "residual": "relative residual of the layer's inversion; 0 is exact",
     "prefix_mass": "share of the attention on tokens that are not cells",
     "label_jsd": "divergence from the flow of the label, up to 1",

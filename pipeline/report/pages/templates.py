@@ -45,6 +45,7 @@ INDEX = Page("index.html", "index.html")
 IMAGES = Page("images.html", "images.html")
 EVALUATION = Page("evaluation.html", "evaluation.html")
 HEADS = Page("heads.html", "heads.html")
+PAIRS = Page("pairs.html", "pairs.html")
 
 
 def class_page(class_id: int) -> Page:

@@ -1,11 +1,12 @@
 import numpy as np
+import pytest
 
-from pipeline.engine.reading.messages import Found
+from pipeline.engine.reading.messages import UNREAD, Found
 from pipeline.engine.reading.pending import ENOUGH, SharedBatch
 from pipeline.engine.usage.clock import Clock
 from tests.engine.reading.pictures import TRANSFORM, indexed
 
-FINE = Found(None, 8, 8)
+FINE: Found = (None, 8, 8)
 
 
 def batch_of(images: int, crashing: tuple[int, ...] = ()) -> SharedBatch:
@@ -32,7 +33,7 @@ def test_it_is_done_with_its_last_image_however_often_one_arrives() -> None:
     batch = batch_of(3)
     for _ in range(2):
         batch.received(0, [FINE, FINE])
-    batch.received(2, [Found("corrupt", None, None)])
+    batch.received(2, [("corrupt", None, None)])
     loaded = batch.result()
     assert [one.reason for one in loaded] == [None, None, "corrupt"]
     assert loaded.pixels is not None
@@ -47,3 +48,13 @@ def test_two_crashes_or_six_kills_are_enough() -> None:
         assert loaded[0].reason == "crashed"
         assert loaded.pixels is not None
         assert not loaded.pixels.any()
+
+
+def test_what_is_known_stays_and_an_error_ends_the_wait() -> None:
+    batch = batch_of(3, crashing=(1,))
+    batch.received(0, [FINE, FINE, UNREAD], OSError("slow down"))
+    with pytest.raises(OSError, match="slow down"):
+        batch.result()
+    other = batch_of(3, crashing=(1,))
+    other.received(0, [FINE, FINE, FINE])
+    assert [one.reason for one in other.result()] == [None, "crashed", None]

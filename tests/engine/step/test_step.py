@@ -141,7 +141,7 @@ def test_a_target_that_is_no_class_is_an_error_though_it_is_checked_on_the_host(
         graphs = RecordedGraphs()
         step, batch = Step(context, graphs), batch_of(context, 0, 4)
         step.begin(batch, Clock())
-        wrong = [replace(one, image=replace(one.image, label=7)) for one in batch]
+        wrong = [one._replace(image=replace(one.image, label=7)) for one in batch]
         with pytest.raises(ValueError, match="classes 0 … 2 of the model, found 7"):
             step.begin(wrong, Clock())
         assert graphs.captures == 1

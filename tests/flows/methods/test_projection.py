@@ -23,6 +23,8 @@ def test_equals_the_models_own_head_on_one_token_at_a_time(pool, target):
     for index, image in enumerate(images):
         for layer, wanted in enumerate(projection(model, image, target)):
             assert torch.allclose(result.maps[index, layer].flatten(), wanted.float(), atol=1e-6)
+            mean = float(result.extras["patch_rank"][index, layer])
+            assert mean == pytest.approx(float(wanted.double().mean()), abs=1e-6)
 
 
 def test_the_readout_of_the_last_block_ranks_as_the_model_does():

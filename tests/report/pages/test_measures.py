@@ -86,7 +86,7 @@ def test_a_line_has_room_for_all_marks_in_their_order(ends, value):
 
 
 def test_every_measure_of_an_image_has_its_words():
-    extras = ("prefix_mass", "readout_rank", "residual", "token_norm")
+    extras = ("prefix_mass", "readout_rank", "patch_rank", "residual", "token_norm")
     every = columns(2, boxes=True, extras=extras, label_maps=True)
     assert all(meaning(name) for name in (*every, "brightness", "contrast", "sharpness"))
     assert meaning("gini_l01") == f"{meaning('gini_flow')}, of layer 1"
