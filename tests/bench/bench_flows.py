@@ -45,6 +45,8 @@ TRANSFORMER: dict[str, tuple[str, dict[str, Any]]] = {
     "rollout": ("rollout", {}),
     "relevance": ("relevance", {}),
 }
+WINDOWED: dict[str, tuple[str, dict[str, Any]]] = {"daam": ("daam", {})}
+"""Transformers of several stages or windows."""
 CONVOLUTIONAL: dict[str, tuple[str, dict[str, Any]]] = {
     "naflow released": ("naflow", {"mode": "released"}),
     "naflow inverse": ("naflow", {}),
@@ -84,6 +86,10 @@ def to_tokens(model: nn.Module, images: Tensor) -> None:
 
 def is_transformer(model: nn.Module) -> bool:
     return hasattr(model, "num_prefix_tokens")
+
+
+def attends(model: nn.Module) -> bool:
+    return any(hasattr(module, "fused_attn") for module in model.modules())
 
 
 def one_image(model: nn.Module, image: Tensor) -> None:
@@ -141,7 +147,7 @@ def contestants(
     width = getattr(model, "head_hidden_size", None) or model.num_features
     near = references(width, "reference", device)
     pooled = references(model.num_features, "reference", device)
-    own = TRANSFORMER if is_transformer(model) else CONVOLUTIONAL
+    own = TRANSFORMER if is_transformer(model) else WINDOWED if attends(model) else CONVOLUTIONAL
     methods = {title: create_flow(name, model, **given) for title, (name, given) in own.items()}
     if is_transformer(model):
         average = timm.create_model(arguments.model, global_pool="avg").eval().to(device)
