@@ -7,6 +7,14 @@ from torch.nn import functional
 
 Float = NDArray[np.float64]
 
+BASELINES = {
+    "shuffled": "Shuffled weights",
+    "edges": "Edges in the pixels",
+    "centre": "Centre prior",
+    "random": "Random cells",
+}
+"""What they are called."""
+
 
 def edges(pixels: Tensor, grid: tuple[int, int]) -> Float:
     """Return the mean slope of the luma in every cell, (n, cells), of images (n, 3, H, W)."""

@@ -23,6 +23,9 @@ SANITY = "audit/sanity.parquet"
 SCREENING = "audit/screening.parquet"
 """Parts of images that were put onto others, and what that did."""
 
+EVALUATION = "audit/evaluation.parquet"
+"""The run's maps beside others and a causal reference, in numbers."""
+
 FINDINGS_SCHEMA = pa.schema(
     [
         pa.field("finding", pa.int32(), nullable=False),

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.audit.baselines import centre, edges
+from pipeline.audit.baselines import BASELINES, centre, edges
 from pipeline.audit.compare.shared_images import rank_correlation
 from pipeline.audit.findings_table import SANITY
 from pipeline.audit.sample import Sample, draw
@@ -107,14 +107,6 @@ def _row(name: str, maps: Float, sample: Sample, flow_lift: float | None) -> dic
         "sentence": f"{BASELINES[name]}: rank correlation with the flow {shown}, over "
         f"{counted(len(maps), 'image')}{verdict}{boxes}.",
     }
-
-
-BASELINES = {
-    "shuffled": "Shuffled weights",
-    "edges": "Edges in the pixels",
-    "centre": "Centre prior",
-    "random": "Random cells",
-}
 
 
 def shuffle_weights(model: nn.Module) -> None:

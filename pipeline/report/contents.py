@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pipeline.atlas import TABLES, Atlas, choose_atlas
 from pipeline.audit.finding import Finding
-from pipeline.audit.findings_table import read_findings
+from pipeline.audit.findings_table import EVALUATION, read_findings
 from pipeline.audit.text.names import short_names, shortened
 from pipeline.images.reasons import explain
 from pipeline.progress import Progress
@@ -16,7 +17,6 @@ from pipeline.report.pages.classes import ClassFacts, rank_classes, with_folders
 from pipeline.report.pages.clusters import ClassClusters, read_clusters
 from pipeline.report.pages.comparison import ComparisonPage, read_comparisons
 from pipeline.report.pages.depth import Depths, read_depths
-from pipeline.report.pages.evaluation import EvaluationPage, read_evaluation
 from pipeline.report.pages.facts import RunFacts, read_facts
 from pipeline.report.pages.heads import Heads, read_heads
 from pipeline.report.pages.labels import rate_word, read_rates, words_of
@@ -32,8 +32,13 @@ from pipeline.report.pictures.captions import Caption, read_captions
 from pipeline.report.pictures.overlays import GUTTER, Picture, draw_pictures, heat_grid
 from pipeline.store import Run
 
+if TYPE_CHECKING:
+    from pipeline.report.pages.evaluation import EvaluationPage
+
 SHOWN = 6
 """Typical, untypical and wrong images of a class; images of a finding except on its own page."""
+MOST_SHOWN = 9_000
+"""Images of all classes together, with a page and pictures each: of many classes, fewer of each."""
 CONFUSIONS = 12
 """Confusions, and images of which the model is sure and wrong, on the first page."""
 FINDINGS = 40
@@ -65,7 +70,7 @@ class Volume:
     verdicts: dict[int, Verdict]
     """By finding."""
     comparisons: tuple[ComparisonPage, ...]
-    evaluation: EvaluationPage | None
+    evaluation: "EvaluationPage | None"
     clusters: dict[int, ClassClusters]
     """By class id."""
     outcomes: Atlas | None
@@ -106,7 +111,6 @@ class Volume:
             "facts": self.facts,
             "heat": heat_grid(self.facts.grid, len(self.facts.layers)),
             "gutter": GUTTER,
-            "shown": SHOWN,
             "listed": min(FINDINGS, len(self.findings)),
             "table": self.atlas.table,
             "rate": rate_word(self.run, self.atlas.table),
@@ -142,11 +146,12 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
     atlas = choose_atlas(run)
     quantiles = Quantiles(run, atlas)
     classes = rank_classes(atlas, findings, quantiles, read_rates(run, atlas.table))
-    typical = {fact.id: _scored(atlas.typical(fact.id, SHOWN)) for fact in classes}
-    untypical = {fact.id: _untypical(atlas, fact, typical[fact.id]) for fact in classes}
+    most = of_a_class(len(classes))
+    typical = {fact.id: _scored(atlas.typical(fact.id, most)) for fact in classes}
+    untypical = {fact.id: _untypical(atlas, fact, typical[fact.id], most) for fact in classes}
     mistakes: dict[int, ScoredRows] = {}
     if atlas.table == "label" or run.spec.multi_label:
-        mistakes = read_mistakes(run, SHOWN, TABLES[atlas.table])
+        mistakes = read_mistakes(run, most, TABLES[atlas.table])
     answers = read_answers(run, CONFUSIONS)
     wrong = [image for images in mistakes.values() for image in images]
     sign = 1 if run.spec.multi_label and atlas.table == "label" else -1  # a miss: the lowest score
@@ -157,7 +162,7 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
     rows |= {row for confusion in answers.confusions for row in confusion.rows}
     comparisons = read_comparisons(run)
     rows |= {row for comparison in comparisons for row in comparison.rows}
-    evaluation = read_evaluation(run)
+    evaluation = _evaluation(run)
     rows |= evaluation.rows if evaluation else frozenset()
     pairs = read_pairs(run)
     rows |= pairs.rows if pairs else frozenset()
@@ -196,12 +201,26 @@ def gather(run: Run, progress: Progress | None = None) -> Volume:
     )
 
 
-def _untypical(atlas: Atlas, fact: ClassFacts, typical: ScoredRows) -> ScoredRows:
+def _evaluation(run: Run) -> "EvaluationPage | None":
+    if not run.exists(EVALUATION):
+        return None
+    # What reads it imports every method, and with them most of torch.
+    from pipeline.report.pages.evaluation import read_evaluation
+
+    return read_evaluation(run)
+
+
+def of_a_class(classes: int) -> int:
+    """Return how many images of a kind are shown of each of so many classes."""
+    return max(2, min(SHOWN, MOST_SHOWN // (3 * max(1, classes))))
+
+
+def _untypical(atlas: Atlas, fact: ClassFacts, typical: ScoredRows, most: int) -> ScoredRows:
     if fact.few:
         return ()
     near = {row for row, _ in typical}
-    far = _scored(atlas.atypical(fact.id, 2 * SHOWN))
-    return tuple((row, distance) for row, distance in far if row not in near)[:SHOWN]
+    far = _scored(atlas.atypical(fact.id, 2 * most))
+    return tuple((row, distance) for row, distance in far if row not in near)[:most]
 
 
 def _scored(found: tuple[Iterable[int], Iterable[float]]) -> ScoredRows:

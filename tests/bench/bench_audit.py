@@ -32,9 +32,10 @@ from torch.nn import functional
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
 from pipeline.audit.causal.confirm import confirm
-from pipeline.audit.causal.confirmation import MARGIN, examine, load_trial
+from pipeline.audit.causal.confirmation import MARGIN
 from pipeline.audit.causal.predictions import predict
 from pipeline.audit.causal.suspects import suspect
+from pipeline.audit.causal.trial import examine, load_trial
 from pipeline.audit.places import LIFT_COLUMNS
 from pipeline.audit.stats.intervals import Rate
 from pipeline.config import RunConfig

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from pipeline.audit.evaluation.evaluation import EVALUATION
 from pipeline.audit.evaluation.plan import FOLDER
+from pipeline.audit.findings_table import EVALUATION
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
 from tests.engine.datasets import small_config

@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from pipeline.audit.pairs.plan import FOLDER
+from pipeline.audit.pairs.schema import FOLDER
 from pipeline.engine import run_flows
 from pipeline.store import Run, open_run
 from tests.engine.datasets import small_config

@@ -7,10 +7,11 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.atlas import Atlas, choose_atlas
-from pipeline.audit.causal.confirmation import Confirmation, Trial, examine, load_trial
+from pipeline.audit.causal.confirmation import Confirmation
 from pipeline.audit.causal.confirmations_table import confirmations_table, verdict_sentence
 from pipeline.audit.causal.leads import LEADS, find_leads, lead_finding
 from pipeline.audit.causal.suspects import Suspect, find_suspects, lead_suspects
+from pipeline.audit.causal.trial import Trial, examine, load_trial
 from pipeline.audit.findings_table import CONFIRMATIONS
 from pipeline.audit.run import add_leads, audited
 from pipeline.audit.shortcuts.detection import Signal

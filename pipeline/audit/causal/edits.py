@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 
 def place_mask(place: str, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
@@ -45,6 +44,8 @@ def erase_mean(images: Tensor, mask: Tensor) -> Tensor:
 
 def erase_blur(images: Tensor, mask: Tensor) -> Tensor:
     """Return images (B, 3, H, W) uint8 whose masked pixels are blurred beyond recognition."""
+    from torchvision.transforms.functional import gaussian_blur  # imports torch's compiler
+
     side = max(3, min(images.shape[2:]) // 4) | 1
     blurred = gaussian_blur(images.float(), [side, side], [side / 3, side / 3])
     return torch.where(mask, blurred.round().to(images.dtype), images)

@@ -13,13 +13,13 @@ from pipeline.audit.text.numbers import figure, percent, rate
 from pipeline.audit.text.quoting import quote
 
 _SENTENCES = {
-    "paired_jsd": "On the {images} in both runs the flows are {value} bits apart "
+    "paired_jsd": "The flows are {value} bits apart, the mean over the {images} in both runs "
     "(Jensen–Shannon: 0 for the same flow, 1 for flows that share no cell).",
-    "paired_rank_correlation": "On the {images} in both runs the cells of the flows "
-    "correlate with {value} (Spearman).",
-    "paired_agreement": "On the {images} in both runs {share} of the answers are the same.",
-    "paired_accuracy": "On the {images} in both runs {share} of the answers are right in "
-    "{own}, {other_share} in {other} (McNemar p = {p}).",
+    "paired_rank_correlation": "The cells of the flows correlate with {value} (Spearman), the mean "
+    "over the {images} in both runs.",
+    "paired_agreement": "{share} of the answers to the {images} in both runs are the same.",
+    "paired_accuracy": "{share} of the answers to the {images} in both runs are right in {own}, "
+    "{other_share} in {other} (McNemar p = {p}).",
 }
 _SENTENCES["paired_right"] = _SENTENCES["paired_accuracy"]
 

@@ -13,6 +13,7 @@ from pipeline.audit.evaluation.plan import Plan
 from pipeline.audit.evaluation.scores import scores_table
 from pipeline.audit.evaluation.tally import TALLY_SCHEMA, Tally
 from pipeline.audit.evaluation.worker import MAPS, TALLY, UNREAD, open_evaluation
+from pipeline.audit.findings_table import EVALUATION
 from pipeline.audit.sample import drawn_rows, load
 from pipeline.engine import Engine, Job
 from pipeline.engine.context import Context, load_configured, open_context
@@ -21,8 +22,6 @@ from pipeline.measures.boxes import TOLERANCE
 from pipeline.nouns import counted, part_of
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
-
-EVALUATION = "audit/evaluation.parquet"
 
 ATTEMPTS = 3
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from pipeline.audit.pairs.schema import FOLDER
 from pipeline.config import content_hash
 from pipeline.flows.pair_attribution import PairSimilarity
 from pipeline.store import Run, Unit
 from pipeline.store.layout import units_of
-
-FOLDER = "audit/pairs"
 
 UNIT = 4
 """Pairs of a unit: each takes hundreds of passes of a part of the model."""

@@ -1,12 +1,16 @@
 """The table of explained pairs: its columns, and a row of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.flows.pair_attribution import PairFlow
 from pipeline.images import Reason
+
+if TYPE_CHECKING:
+    from pipeline.flows.pair_attribution import PairFlow
+
+FOLDER = "audit/pairs"
 
 _CELLS = pa.list_(pa.float32())
 _PLACES = pa.list_(pa.int32())
@@ -54,7 +58,7 @@ their A_ij as ``values`` and these divided by ``positive`` as ``shares``.
 
 
 def explained_row(
-    place: Mapping[str, Any], found: PairFlow, strongest: int, tolerance: float
+    place: Mapping[str, Any], found: "PairFlow", strongest: int, tolerance: float
 ) -> dict[str, Any]:
     """Return the row of an explained pair; ``place`` has its number, rows and URIs."""
     query, gallery, values = found.strongest(strongest)

@@ -6,6 +6,7 @@ with one another; every other image is compared with the landmarks of its class.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,11 @@ class Landmarks:
     class_id: int
     rows: Integer
     maps: Float
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """Finds the nearest ones by Hellinger distance (times √2)."""
+        return KDTree(np.sqrt(self.maps))
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,8 @@ def nearest(landmarks: Landmarks, maps: Float) -> tuple[Integer, Float]:
 
     A map that is itself a landmark does not count as its own neighbour.
     """
-    tree = KDTree(np.sqrt(landmarks.maps))
     near = min(NEIGHBOURS + 1, len(landmarks.rows))
-    distance, place = tree.query(np.sqrt(maps), k=near)
+    distance, place = landmarks.tree.query(np.sqrt(maps), k=near)
     distance = np.asarray(distance).reshape(len(maps), near)
     place = np.asarray(place).reshape(len(maps), near)
     itself = (distance[:, 0] == 0).astype(int)

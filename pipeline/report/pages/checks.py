@@ -6,8 +6,8 @@ from math import isfinite
 from typing import Any
 
 from pipeline.atlas import Atlas
+from pipeline.audit.baselines import BASELINES
 from pipeline.audit.findings_table import SANITY
-from pipeline.audit.sanity import BASELINES
 from pipeline.audit.shortcuts.sensitivity import REACH, sensitivity_sentence
 from pipeline.audit.stats.contrast import LEAST_CLASSES
 from pipeline.audit.stats.estimates import LEAST_IMAGES

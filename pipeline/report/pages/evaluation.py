@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.evaluation.evaluation import EVALUATION
 from pipeline.audit.evaluation.images import IMAGES, IMAGES_SCHEMA
 from pipeline.audit.evaluation.maps import BASELINES, OWN
 from pipeline.audit.evaluation.metrics import CORRELATION, GAIN, MAX_BOX, METRICS, MODEL, PXAP
 from pipeline.audit.evaluation.sample_scores import ALONE
 from pipeline.audit.evaluation.scores import EVALUATION_SCHEMA
 from pipeline.audit.evaluation.tables import Column, Scores, columns, maps_in_order, overall
+from pipeline.audit.findings_table import EVALUATION
 from pipeline.audit.text.numbers import figure, percent
 from pipeline.nouns import counted
 from pipeline.report.charts import Chart, Series, depth_chart

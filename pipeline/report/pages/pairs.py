@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.audit.pairs.plan import FOLDER
-from pipeline.audit.pairs.schema import PAIRS_SCHEMA
+from pipeline.audit.pairs.schema import FOLDER, PAIRS_SCHEMA
 from pipeline.audit.text.numbers import figure, percent
 from pipeline.nouns import part_of
 from pipeline.report.pictures.film_strips import bright

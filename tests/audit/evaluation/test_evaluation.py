@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.audit.evaluation.evaluation import EVALUATION, Options, evaluate
+from pipeline.audit.evaluation.evaluation import Options, evaluate
 from pipeline.audit.evaluation.images import IMAGES
 from pipeline.audit.evaluation.plan import FOLDER
 from pipeline.audit.evaluation.scores import EVALUATION_SCHEMA
+from pipeline.audit.findings_table import EVALUATION
 from pipeline.engine import LocalEngine
 from pipeline.errors import FlowatlasError
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.audit.pairs.explain import Options, explain_pairs, summary
-from pipeline.audit.pairs.plan import FOLDER, UNIT
-from pipeline.audit.pairs.schema import PAIRS_SCHEMA
+from pipeline.audit.pairs.plan import UNIT
+from pipeline.audit.pairs.schema import FOLDER, PAIRS_SCHEMA
 from pipeline.engine import LocalEngine
 from pipeline.errors import ConfigError
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.audit.pairs.explain import Options, explain_pairs
-from pipeline.audit.pairs.plan import FOLDER
+from pipeline.audit.pairs.schema import FOLDER
 from pipeline.engine import LocalEngine
 
 

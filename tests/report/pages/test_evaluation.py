@@ -6,12 +6,12 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.evaluation.evaluation import EVALUATION
 from pipeline.audit.evaluation.images import IMAGES, images_table
 from pipeline.audit.evaluation.metrics import MODEL
 from pipeline.audit.evaluation.scores import scores_table
 from pipeline.audit.evaluation.tally import Key, Tally
 from pipeline.audit.evaluation.worker import MAPS_SCHEMA
+from pipeline.audit.findings_table import EVALUATION
 from pipeline.report import write_report
 from pipeline.report.pages.evaluation import read_evaluation
 from pipeline.store.parquet import parquet_bytes

@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.atlas import aggregate
 from pipeline.audit import audit
-from pipeline.audit.pairs.plan import FOLDER
-from pipeline.audit.pairs.schema import PAIRS_SCHEMA
+from pipeline.audit.pairs.schema import FOLDER, PAIRS_SCHEMA
 from pipeline.report import write_report
 from pipeline.report.pages.pairs import GAP, HEIGHT, THICKEST, THINNEST, read_pairs
 from pipeline.store.parquet import parquet_bytes
