@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from jobs.flows import STOPPED, compute
-from pipeline.config import RunConfig, load_config
+from pipeline.config import RunConfig
 from pipeline.console.command import console, run_command, say, terminable
 from pipeline.console.configuration import is_configuration, read_configuration
 from pipeline.errors import ConfigError
@@ -98,7 +98,7 @@ def _settings(given: str, model: str | None, weights: str | None, output: Path |
         raise typer.BadParameter(
             f"{given} is neither a .yaml file nor a run; for images, add --model NAME"
         )
-    return load_config(_write_configuration(given, model, weights, output))
+    return read_configuration(str(_write_configuration(given, model, weights, output)))
 
 
 def _write_configuration(given: str, model: str, weights: str | None, output: Path | None) -> Path:

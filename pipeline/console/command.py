@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,18 @@ from pipeline.errors import ConfigError, FlowatlasError, first_line
 
 console = Console()
 errors = Console(stderr=True)
+
+_CONFIGURATION = re.compile(r"\bCONFIG\b")
+"""What an error calls the configuration in a command to run next."""
+
+
+class Given:
+    """What the command was given; errors name it in the commands that they propose."""
+
+    configuration: str | None = None
+
+
+given = Given()
 
 
 def say(line: str, to: Console = console, style: str | None = None) -> None:
@@ -98,6 +112,7 @@ def run_app(app: typer.Typer) -> None:
 
     With ``--debug`` the traceback is printed instead.
     """
+    given.configuration = None
     try:
         app()
     except (FlowatlasError, BaseError) as error:
@@ -107,5 +122,7 @@ def run_app(app: typer.Typer) -> None:
         message = str(error)
         if isinstance(error, BaseError):
             message = f"the object store failed: {first_line(error)}; check the URL and the keys"
+        if (path := given.configuration) is not None:
+            message = _CONFIGURATION.sub(lambda _: shlex.quote(path), message)
         say(f"error: {message}", errors, style="red")
         sys.exit(1)

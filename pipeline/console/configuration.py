@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from pipeline.config import RunConfig, load_config
-from pipeline.console.command import errors, say
+from pipeline.console.command import errors, given, say
 from pipeline.errors import ConfigError, FlowatlasError
 from pipeline.files.urls import is_url
 from pipeline.store.reader import open_run
 
 
-def is_configuration(given: str) -> bool:
+def is_configuration(path: str) -> bool:
     """Return whether a command is given a configuration: a YAML file, by its name."""
-    return given.lower().endswith((".yaml", ".yml"))
+    return path.lower().endswith((".yaml", ".yml"))
 
 
-def read_configuration(given: str) -> RunConfig:
+def read_configuration(path: str) -> RunConfig:
     """Return the settings in a YAML file, or those that a run was computed with.
 
     A run holds what determines its data; its ``cluster`` and ``limits`` are then the defaults,
@@ -25,25 +25,26 @@ def read_configuration(given: str) -> RunConfig:
     ConfigError
         It is neither, or the configuration is not valid.
     """
-    if is_configuration(given):
-        return load_config(given)
+    given.configuration = path
+    if is_configuration(path):
+        return load_config(path)
     try:
-        run = open_run(given)
+        run = open_run(path)
     except FlowatlasError as error:
         raise ConfigError(
-            f"{given} is neither a configuration (.yaml) nor a run: {error}"
+            f"{path} is neither a configuration (.yaml) nor a run: {error}"
         ) from error
     say(
-        f"settings of {given}: its cluster and limits are not stored, so they are the defaults; "
+        f"settings of {path}: its cluster and limits are not stored, so they are the defaults; "
         "to set them give its configuration",
         errors,
     )
     return run.config.model_copy(update={"run": run.place})
 
 
-def place_of(given: str) -> Path | None:
+def place_of(path: str) -> Path | None:
     """Return the local path of a configuration or a run, which files are written beside.
 
     None of a run in an object store.
     """
-    return None if is_url(given) else Path(given.rstrip("/\\"))
+    return None if is_url(path) else Path(path.rstrip("/\\"))

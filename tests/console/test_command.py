@@ -8,7 +8,7 @@ import pytest
 import typer
 from obstore.exceptions import PermissionDeniedError
 
-from pipeline.console.command import console, run_app, say, terminable
+from pipeline.console.command import console, given, run_app, say, terminable
 from pipeline.errors import ConfigError
 
 DETAIL = "403 Forbidden: <xml>\n\nDebug source:\nGeneric {\n}"
@@ -96,3 +96,21 @@ def test_a_signal_that_a_finaliser_swallows_is_raised_again(number: signal.Signa
 def test_a_signal_ends_the_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         signalled()
+
+
+def test_an_error_names_the_configuration_in_what_to_run_next(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def fail() -> None:
+        given.configuration = "my runs/pets.yaml"
+        raise ConfigError("RECONFIGURE it with: flowatlas labels CONFIG (it helps)")
+
+    monkeypatch.setattr("sys.argv", ["flowatlas"])
+    with pytest.raises(SystemExit):
+        run_app(app)
+    assert capsys.readouterr().err == (
+        "error: RECONFIGURE it with: flowatlas labels 'my runs/pets.yaml' (it helps)\n"
+    )
