@@ -125,7 +125,7 @@ def audited(folder: Path) -> Run:
     run = _computed(config)
     for step in AFTER_FLOWS:
         if step.name in STEPS and not run.exists(step.output):
-            done = step.work(run, _engine, lambda step, done, total: None)
+            done = step.work(run, _engine, lambda done, total: None)
             print(f"  {folder.name}, {step.name}: {done}", flush=True)
     return run
 

@@ -24,7 +24,6 @@ from pipeline.audit.screening.estimates.carriers import (
     coarseness,
     comparable,
     gathered,
-    upper,
 )
 from pipeline.audit.screening.estimates.contents import (
     Content,
@@ -72,6 +71,9 @@ RARE = 0.02
 FEW, _COMMON = 96, 0.1
 """Images among which it is seen first how rare a pattern is, and the chance above which these are
 enough."""
+
+_USUAL = 0.98
+"""Quantile of what the same images have of a content, above which an image counts as having it."""
 
 PAIRS = 4
 """Pairs of images to start from."""
@@ -206,8 +208,10 @@ class ProposalWorker:
         contents = likely_contents(small[: len(first)], tops, lefts, side, strange, SAME)
         for content in apart(contents, EACH_CONTENT):
             held, places = found_again(content, small)
-            group = [place for place in upper(held) if held[place] >= SAME]
-            if len(group) < LEAST:
+            usual = self._stage.content_elsewhere(class_id, content, FEW)
+            least = max(SAME, np.quantile(usual, _USUAL, method="higher") if len(usual) else SAME)
+            group = np.flatnonzero(held > least).tolist()
+            if not LEAST <= len(group) <= len(rows) - LEAST:
                 continue
             rare = self._content_rarity(class_id, content, held, group)
             if rare.chance <= RARE:

@@ -143,7 +143,7 @@ def found_again(content: Content, images: Tensor) -> tuple[Float, NDArray[np.int
     """
     values, places = [np.empty(0)], [np.empty((0, 2), np.int64)]
     for part in torch.split(images, _CHUNK):
-        met = _correlations(content.window[None], part.float())[:, 0]
+        met = _everywhere(content.window, part.float())
         best = met.flatten(1).max(1)
         values.append(best.values.double().numpy())
         rows = best.indices.numpy()
@@ -171,10 +171,28 @@ def _unit(windows: Tensor) -> Tensor:
 
 def _correlations(units: Tensor, images: Tensor) -> Tensor:
     """Return the correlation of windows (k, 3, t, t) with all of images (n, 3, h, w), (n, k, ·)."""
-    size = units.shape[2]
+    return functional.conv2d(images - 128, units) / _norms(images, units.shape[2])
+
+
+def _everywhere(unit: Tensor, images: Tensor) -> Tensor:
+    """Return the same of one window (3, t, t), (n, ·), by the theorem of convolution."""
+    size, sides = unit.shape[1], (int(images.shape[2]), int(images.shape[3]))
+    seen = torch.fft.rfft2(images - 128) * torch.fft.rfft2(unit, s=sides).conj()
+    met = torch.fft.irfft2(seen.sum(1), s=sides)[:, : 1 - size, : 1 - size]
+    found: Tensor = met / _norms(images, size)[:, 0]
+    return found
+
+
+def _norms(images: Tensor, size: int) -> Tensor:
+    """Return the norms of all windows of a size of images, less their means, (n, 1, ·)."""
     levels = images - 128
-    met = functional.conv2d(levels, units)
-    mean = functional.avg_pool2d(levels, size, 1)
-    square = functional.avg_pool2d(levels.square(), size, 1)
-    energy = (square - mean.square()).clamp(min=0).sum(1, keepdim=True) * size**2
-    return met / (energy + 3 * size**2 * _FAINT**2).sqrt()
+    mean = _means(levels, size).square().sum(1, keepdim=True)
+    square = _means(levels.square().sum(1, keepdim=True), size)
+    energy = (square - mean).clamp(min=0) * size**2
+    return (energy + 3 * size**2 * _FAINT**2).sqrt()
+
+
+def _means(values: Tensor, size: int) -> Tensor:
+    """Return the means of all windows, first down and then across."""
+    found: Tensor = functional.avg_pool2d(functional.avg_pool2d(values, (size, 1), 1), (1, size), 1)
+    return found
