@@ -7,6 +7,7 @@ from pipeline.nouns import counted
 from pipeline.store import Status
 from tests.browser.opened import css, fits
 from tests.report.reported import NAMES, fates
+from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.browser
 
@@ -20,11 +21,15 @@ def count(driver, wanted):
     """Wait for the number of images that pass."""
     text = f"{counted(wanted, 'image')};" if wanted else "No image"
     place = driver.find_element("id", "f-count")
-    WebDriverWait(driver, 10).until(lambda _: place.text.startswith(text), place.text)
+    WebDriverWait(driver, TIMEOUT).until(lambda _: place.text.startswith(text), place.text)
 
 
 def listed(driver):
-    return [int(item.text) for item in css(driver, ".listed tbody th")]
+    """Return the rows that are listed, all at one moment."""
+    script = (
+        "return [...document.querySelectorAll('.listed tbody th')].map((th) => +th.textContent)"
+    )
+    return driver.execute_script(script)
 
 
 def test_every_image_is_listed_and_pages_turn(look, run):
@@ -32,9 +37,9 @@ def test_every_image_is_listed_and_pages_turn(look, run):
     count(driver, run.spec.rows)
     assert listed(driver) == list(range(50))
     driver.find_element("id", "f-after").send_keys("\ue007")  # enter
-    WebDriverWait(driver, 10).until(lambda _: listed(driver)[0] == 50)
+    WebDriverWait(driver, TIMEOUT).until(lambda _: listed(driver)[0] == 50)
     driver.find_element("id", "f-before").click()
-    WebDriverWait(driver, 10).until(lambda _: listed(driver)[0] == 0)
+    WebDriverWait(driver, TIMEOUT).until(lambda _: listed(driver)[0] == 0)
     for width in (320, 360, 800, 1440):
         fits(driver if width == 1280 else look("images.html", width=width), width)
 
@@ -54,7 +59,7 @@ def test_what_passes_is_what_the_summary_says(look, run, table):
     count(driver, len(chosen))
     Select(driver.find_element("id", "f-order")).select_by_value("down")
     expected = chosen.sort_values("confidence", ascending=False, kind="stable").index.tolist()
-    WebDriverWait(driver, 10).until(lambda _: listed(driver) == expected[:50])
+    WebDriverWait(driver, TIMEOUT).until(lambda _: listed(driver) == expected[:50])
     asked = parse_qs(urlparse(driver.current_url).query)
     assert (asked["right"], asked["label"], asked["order"]) == (["wrong"], ["goldfish"], ["down"])
     driver.get(driver.current_url)
@@ -79,9 +84,9 @@ def test_any_row_can_be_looked_at(look, run, table):
     count(driver, 1)
     css(driver, ".listed tbody button")[0].send_keys("\ue007")  # enter
     one = driver.find_element("id", "f-one")
-    WebDriverWait(driver, 10).until(lambda _: one.is_displayed())
+    WebDriverWait(driver, TIMEOUT).until(lambda _: one.is_displayed())
     wide = "return document.querySelector('#f-one img')?.naturalWidth"
-    WebDriverWait(driver, 10).until(lambda _: driver.execute_script(wide) == 160)
+    WebDriverWait(driver, TIMEOUT).until(lambda _: driver.execute_script(wide) == 160)
     assert run.index()["uri"][row].as_py() in one.text
     assert f"{table.mass_flow[row]:.3g}" in one.text
     levels = driver.execute_script(
@@ -97,7 +102,7 @@ def test_a_missing_image_is_said_and_hostile_names_are_text(look, run):
     row = next(r for r in range(0, run.spec.rows, 5) if run.index()["label"][r].as_py() == 1)
     driver = look(f"images.html?one={row}")
     one = driver.find_element("id", "f-one")
-    WebDriverWait(driver, 10).until(lambda _: "not at its place" in one.text)
+    WebDriverWait(driver, TIMEOUT).until(lambda _: "not at its place" in one.text)
     assert NAMES[1] in one.text
     assert css(driver, "img[src=x]") == []
 

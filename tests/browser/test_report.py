@@ -6,10 +6,18 @@ from selenium.webdriver.support.select import Select
 
 from tests.browser.opened import CONTRASTS, LOAD_ALL, css, fits, layer, quiet
 from tests.report.reported import HOSTILE, NAMES, TAGGED, fates
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
 OTHERS = ("findings/0.html", "comparisons/1.html")
+RECORD = """
+window.shown = [];
+const [slider, play] = ["layer", "play"].map((id) => document.getElementById(id));
+const note = () => shown.push([slider.value, play.getAttribute("aria-pressed")]);
+new MutationObserver(note).observe(document.documentElement, { attributeFilter: ["style"] });
+"""
+"""Keeps every layer that is shown, and whether the layers are playing."""
 PAGES = ("index.html", *OTHERS, *(f"classes/{n}.html" for n in range(len(NAMES))))
 
 
@@ -62,13 +70,12 @@ def test_slider_and_film_choose_the_layer_of_every_picture(look):
 
 def test_play_goes_on_to_the_last_layer_and_stops(look):
     driver = look(f"classes/{TAGGED}.html")
+    driver.execute_script(RECORD)
     play = driver.find_element("id", "play")
     play.click()
-    assert layer(driver) == 0
-    assert play.get_attribute("aria-pressed") == "true"
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(driver, 10).until(lambda _: play.get_attribute("aria-pressed") == "false")
+    until(lambda: play.get_attribute("aria-pressed") == "false")
+    steps = [["0", "true"], ["1", "true"], ["2", "true"], ["3", "false"]]
+    assert driver.execute_script("return shown") == steps
     assert layer(driver) == 3
 
 

@@ -1,6 +1,5 @@
 """A cluster without workers that Ray's own autoscaler grows and shrinks, on this machine."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pipeline.engine.ray.nodes import nodes
 from tests.engine.datasets import small_config, write_images
 from tests.engine.trees import tree
 from tests.jobs.cluster import ray_cluster
+from tests.waiting import TIMEOUT, until
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def test_nodes_are_asked_for_and_given_back(tmp_path: Path) -> None:
     with ray_cluster({"num-cpus": 0}, scaled={"CPU": 1}) as cluster:
         ray.init(address=cluster.head, log_to_driver=False, logging_level="error")
         try:
-            asked = ClusterConfig(actors=2, gpus_per_actor=0, cpus_per_actor=1, patience=60)
+            asked = ClusterConfig(actors=2, gpus_per_actor=0, cpus_per_actor=1, patience=TIMEOUT)
             with RayEngine(asked) as engine:
                 run_flows(
                     config,
@@ -34,10 +34,7 @@ def test_nodes_are_asked_for_and_given_back(tmp_path: Path) -> None:
                     on_start=starts.append,
                     on_receipt=lambda receipt: workers.append(engine.workers),
                 )
-            deadline = time.monotonic() + 60
-            while len(nodes()) > 1 and time.monotonic() < deadline:
-                time.sleep(0.5)
-            assert len(nodes()) == 1, "idle nodes go"
+            until(lambda: len(nodes()) == 1, every=0.5)  # idle nodes go
         finally:
             ray.shutdown()
     assert (starts[0].workers, starts[0].wanted) == (0, 2)

@@ -5,11 +5,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
 from tests.infra.commands import ROOT, parsed, ray_options
+from tests.waiting import TIMEOUT, until
 
 PATH = ROOT / "infra" / "flowatlas.sbatch"
 TEXT = PATH.read_text()
@@ -97,10 +97,7 @@ def job(tmp_path):
         ["bash", str(PATH), "/shared/audit.yaml"], env=environment, start_new_session=True
     )
     log = tmp_path / "log"
-    deadline = time.monotonic() + 30
-    while not (log.exists() and "flowatlas run" in log.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: log.exists() and "flowatlas run" in log.read_text())
     yield process, log
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -110,7 +107,7 @@ def job(tmp_path):
 def test_a_node_is_the_head_the_others_join_and_the_exit_code_is_the_drivers(job):
     process, log = job
     log.with_name("log.go").touch()
-    assert process.wait(30) == 7
+    assert process.wait(TIMEOUT) == 7
     called = log.read_text()
     assert "--nodelist=node1 env -u RAY_ADDRESS ray start --head --block --port=24567" in called
     assert "--nodelist=node2 ray start --block --address=node1:24567" in called
@@ -122,7 +119,7 @@ def test_a_node_is_the_head_the_others_join_and_the_exit_code_is_the_drivers(job
 def test_a_job_that_slurm_ends_is_queued_again(job):
     process, log = job
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(TIMEOUT) == 0
     assert "scontrol requeue 1234567" in log.read_text()
 
 

@@ -2,15 +2,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from pipeline.engine import run_flows
 from tests.engine.datasets import small_config, write_images
 from tests.engine.trees import tree
+from tests.waiting import TIMEOUT, until, until_ended
 
 
 def write_config(folder: Path, run: str, engine: str) -> Path:
@@ -35,6 +36,10 @@ def start(config: Path) -> "subprocess.Popen[str]":
     )
 
 
+def wait_for_receipts(run: Path, number: int) -> None:
+    until(lambda: len(list(run.glob("receipts/*.json"))) >= number)
+
+
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_a_killed_driver_resumes_where_it_was(tmp_path: Path, engine: str) -> None:
     write_images(tmp_path / "images", images=600)
@@ -43,17 +48,15 @@ def test_a_killed_driver_resumes_where_it_was(tmp_path: Path, engine: str) -> No
     receipts = tmp_path / "killed/receipts"
     path = write_config(tmp_path, "killed", engine)
     driver = start(path)
-    deadline = time.monotonic() + 120
-    while not (receipts.is_dir() and len(list(receipts.glob("*.json"))) >= 5):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_receipts(tmp_path / "killed", 5)
+    workers = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.wait()
-    time.sleep(2 if engine == "ray" else 0)  # what the driver leaves behind may still commit
+    until_ended(workers)  # what the driver leaves behind may still commit
     done = {receipt: receipt.stat().st_mtime_ns for receipt in receipts.glob("*.json")}
     assert 5 <= len(done) < 75
     again = start(path)
-    output, _ = again.communicate(timeout=200)
+    output, _ = again.communicate(timeout=TIMEOUT)
     assert again.returncode == 0, output
     assert f"{8 * len(done)} done earlier" in output
     assert {receipt: receipt.stat().st_mtime_ns for receipt in done} == done
@@ -63,12 +66,9 @@ def test_a_killed_driver_resumes_where_it_was(tmp_path: Path, engine: str) -> No
 def test_an_interrupted_driver_reports_how_to_continue(tmp_path: Path) -> None:
     write_images(tmp_path / "images", images=600)
     driver = start(write_config(tmp_path, "stopped", "local"))
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "stopped/receipts").glob("*.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_receipts(tmp_path / "stopped", 1)
     os.kill(driver.pid, signal.SIGINT)
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=TIMEOUT)
     assert driver.returncode == 1, output
     assert "run the same command again" in output
     assert not (tmp_path / "stopped/lock.json").exists()

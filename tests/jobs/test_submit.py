@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError, FlowatlasError
 from tests.engine.datasets import small_config
 from tests.engine.trees import tree
 from tests.jobs.cluster import RayCluster, ray_cluster
+from tests.waiting import TIMEOUT, until
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,7 @@ def test_a_submitted_run_is_the_same_run(cluster: RayCluster, folder: Path, home
     while submitted.poll() is None:
         seen |= names(cluster.scrape())
         time.sleep(0.5)
-    out, errors = submitted.communicate(timeout=300)
+    out, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 0, out + errors
     assert f"every node must have these at the same path: {folder}/submitted" in out
     assert "40 images in 5 units; 3 layers of 4×4 cells; 2 workers" in out
@@ -115,7 +116,7 @@ def test_the_exit_code_and_the_error_are_those_of_the_job(
     content["dataset"]["source"] = str(tmp_path / "nowhere")
     path.write_text(yaml.safe_dump(content))
     submitted = start(path, cluster.dashboard, home=home)
-    out, errors = submitted.communicate(timeout=300)
+    out, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 1
     assert "error: " in out
     assert "nowhere" in out
@@ -132,15 +133,12 @@ def test_an_interrupted_submitter_leaves_the_job_alone(
     (job,) = re.findall(r"job (flowatlas-\w+):", "".join(lines))
     time.sleep(1)
     submitted.send_signal(signal.SIGINT)
-    out, errors = submitted.communicate(timeout=60)
+    out, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 1, errors
     assert "the job keeps running" in out
     assert f"RAY_AUTH_MODE=token ray job stop --address {cluster.dashboard} {job}" in out
     client = JobSubmissionClient(cluster.dashboard, headers={"Authorization": f"Bearer {TOKEN}"})
-    deadline = time.monotonic() + 200
-    while not client.get_job_status(job).is_terminal():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    until(lambda: client.get_job_status(job).is_terminal(), every=0.5)
     assert client.get_job_status(job) == "SUCCEEDED"
     assert "done: 40 images ok" in client.get_job_logs(job)
 
@@ -150,7 +148,7 @@ def test_without_waiting_it_prints_how_to_follow(
 ) -> None:
     options = ("--no-wait", "--installed")
     submitted = start(folder / "run.yaml", cluster.dashboard, *options, home=home)
-    out, errors = submitted.communicate(timeout=60)
+    out, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 0, errors
     (job,) = re.findall(r"job (flowatlas-\w+):", out)
     assert f"ray job logs --address {cluster.dashboard} --follow {job}" in out
@@ -160,7 +158,7 @@ def test_without_a_token_the_error_is_one_line(
     cluster: RayCluster, folder: Path, tmp_path: Path
 ) -> None:
     submitted = start(folder / "run.yaml", cluster.dashboard, home=tmp_path)
-    _, errors = submitted.communicate(timeout=60)
+    _, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 1
     assert "needs RAY_AUTH_MODE=token here" in errors
     assert "Traceback" not in errors
@@ -185,7 +183,7 @@ def test_a_token_is_sent_to_this_machine_only(address: str, here: bool) -> None:
 
 def test_an_unreachable_address_is_one_line(folder: Path) -> None:
     submitted = start(folder / "run.yaml", "http://127.0.0.1:1")
-    _, errors = submitted.communicate(timeout=60)
+    _, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 1
     assert "cannot reach a Ray cluster at http://127.0.0.1:1" in errors
     assert "Traceback" not in errors
@@ -195,7 +193,7 @@ def test_a_run_with_the_local_engine_is_not_submitted(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(small_config(tmp_path).model_dump(mode="json")))
     submitted = start(path, "http://127.0.0.1:1")
-    _, errors = submitted.communicate(timeout=60)
+    _, errors = submitted.communicate(timeout=TIMEOUT)
     assert submitted.returncode == 1
     assert "cluster.engine is local" in errors
 

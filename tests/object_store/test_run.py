@@ -3,8 +3,7 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from pipeline.store.objects import delete, sizes, write
 from tests.engine.trees import tree
 from tests.object_store.runs import bucket_url, remote_config, remote_dataset, tree_at, upload
 from tests.object_store.server import KEY, SECRET, FaultyProxy, environment
+from tests.waiting import TIMEOUT, until
 
 KINDS = ("folder", "table", "webdataset", "parquet")
 
@@ -105,7 +105,7 @@ def test_a_killed_driver_goes_on_in_the_bucket(
         "    if len(done) == 2: os.kill(os.getpid(), 9)\n"
         "run_flows(load_config(sys.argv[1]), on_receipt=note)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=120)
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=TIMEOUT)
     assert killed.returncode == -9
     assert len(sizes(open_store(there.run), "receipts")) in (2, 3)
     again: list[object] = []
@@ -150,18 +150,11 @@ def test_the_heartbeat_outlives_a_store_that_is_away(
         store = open_store(bucket_url("runs/beating"), create=True)
         with RunLock(store):
             proxy.rates = {"503": 1.0}
-            _wait(lambda: proxy.injected["503"] >= 2)
+            until(lambda: proxy.injected["503"] >= 2)
             proxy.rates = {}
             answered = proxy.requests
-            _wait(lambda: proxy.requests >= answered + 3)
+            until(lambda: proxy.requests >= answered + 3)
         assert not sizes(store, "lock.json")
-
-
-def _wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_bucket_that_is_not_there_is_told(endpoint: str, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from pipeline.engine.ray.metrics import METRICS, ActorMetrics
 from pipeline.store import Receipt
 from pipeline.store.receipts import StoredObject
 from tests.jobs.cluster import RayCluster, ray_cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -67,11 +67,13 @@ def values(page: str) -> Values:
 def test_prometheus_reads_what_a_receipt_says(cluster: RayCluster) -> None:
     worker = ray.remote(Worker).remote()
     ray.get(worker.work.remote())
-    deadline, seen = time.monotonic() + 60, Values()
-    while {name for name, _ in seen} != METRICS.keys() and time.monotonic() < deadline:
-        time.sleep(0.5)
-        seen = values(cluster.scrape())
-    assert {name for name, _ in seen} == METRICS.keys()
+    seen = Values()
+
+    def complete() -> bool:
+        seen.update(values(cluster.scrape()))
+        return {name for name, _ in seen} == METRICS.keys()
+
+    until(complete, every=0.5)
     assert seen["flowatlas_units_total", ""] == 1, "what is no receipt is not counted"
     assert seen["flowatlas_images_total", "ok"] == 31
     assert seen["flowatlas_images_total", "quarantined"] == 1

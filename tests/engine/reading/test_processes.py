@@ -20,7 +20,7 @@ from pipeline.engine.usage.clock import Clock
 from pipeline.images import ImageReader, Place
 from tests.chaos.workers import DEADLY
 from tests.engine.reading.pictures import TRANSFORM, indexed, plain, settings, write_pictures
-from tests.waiting import until
+from tests.waiting import until_ended
 
 BATCH = 16
 IMAGES = 100
@@ -168,18 +168,11 @@ def test_readers_die_with_their_worker(images: list[IndexedImage], folder: Path)
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert worker.stdout is not None
-    pids = [int(pid) for pid in worker.stdout.readline().split()]
-    assert len(pids) == 2
+    readers = [psutil.Process(int(pid)) for pid in worker.stdout.readline().split()]
+    assert len(readers) == 2
     worker.kill()
     worker.communicate()
-    until(lambda: not any(_lives(pid) for pid in pids))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    until_ended(readers)
 
 
 def test_readers_that_cannot_start_are_an_error(
