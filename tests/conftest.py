@@ -36,6 +36,16 @@ def pytest_runtest_setup() -> None:
         torch.manual_seed(int(os.environ.get("FLOWATLAS_SEED", "0")))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that the workers end together.
+
+    Otherwise files stay in the order of their folders, which share fixtures.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """Folder of real photographs and weights; tests that need it skip where there is none."""

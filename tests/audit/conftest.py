@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pipeline.store import Run
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A finished, aggregated run of a model that uses a tag in the top-right corner of class 1."""
     from pipeline.atlas import aggregate
