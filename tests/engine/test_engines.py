@@ -43,8 +43,7 @@ def pool(actors: int, gpus: float = 0, cpus: int = 1) -> RayEngine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "local": LocalEngine,
-    "ray-1": lambda: pool(1),
-    "ray-2": lambda: pool(2),
+    "ray": lambda: pool(2),
 }
 
 

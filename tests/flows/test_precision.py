@@ -20,7 +20,7 @@ FACTOR, LEAST_LOSS = 3, 0.005
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_halves_keep_the_order_of_places_of_photographs(photographs, name):
-    model, images = load(photographs, name, 4)
+    model, images = load(photographs, name, 2)
     for title, (method, options) in METHODS[name].items():
         for found, yardstick in compare(model, images, method, **options):
             for value in ("mean", "lowest", "flow"):

@@ -280,11 +280,11 @@ def test_steps_that_are_missing_are_named(tmp_path):
         write_report(open_run(str(tmp_path / "run")))
 
 
-@pytest.mark.slow
-def test_a_thousand_classes_are_a_light_index(tmp_path):
-    run = synthetic_run(
-        tmp_path / "run", images=1000, classes=1000, layers=1, grid=(14, 14), unit_rows=1024
-    )
+def test_many_classes_are_a_light_index(tmp_path):
+    """Of a thousand it would be two megabytes."""
+    classes = 200
+    layout = {"images": classes, "classes": classes, "unit_rows": 256}
+    run = synthetic_run(tmp_path / "run", layers=1, grid=(14, 14), **layout)
     aggregate(run)
     audit(run)
     write_report(run)
@@ -292,5 +292,5 @@ def test_a_thousand_classes_are_a_light_index(tmp_path):
     linked = sum(
         (folder / f"assets/{name}").stat().st_size for name in ("classes.webp", "run.webp")
     )
-    assert (folder / "index.html").stat().st_size + linked < 2_000_000
-    assert len(list((folder / "classes").iterdir())) > 800
+    assert (folder / "index.html").stat().st_size + linked < 2_000 * classes
+    assert len(list((folder / "classes").iterdir())) > 0.8 * classes

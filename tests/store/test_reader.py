@@ -12,6 +12,7 @@ from tests.object_store.server import s3_server
 
 ENDING = """
 import os, sys
+import pipeline.api
 from pipeline.store import open_run
 
 def ends_after_reading():
@@ -41,7 +42,7 @@ def test_a_program_that_ends_after_reading_a_table_ends_well(tmp_path):
     config = small_config(tmp_path)
     run_flows(config)
     read = "[run.summary_part(unit) for unit in range(5)]"
-    assert exit_codes(config.run, read, 40) == {"0"}
+    assert exit_codes(config.run, read, 30) == {"0"}
 
 
 @pytest.mark.slow

@@ -11,12 +11,11 @@ from pipeline.audit.findings_table import CONFIRMATIONS, EVIDENCE, numbered, wri
 from pipeline.audit.places import LIFT_COLUMNS
 from pipeline.audit.run import audit
 from pipeline.audit.stats.estimates import LOOKING
-from pipeline.config import ClusterConfig
 from pipeline.engine import LocalEngine
-from pipeline.engine.ray import RayEngine
 from pipeline.errors import ConfigError, FlowatlasError, RunIncomplete
 from pipeline.store import open_run
 from pipeline.store.reader import FINDINGS
+from tests.audit.actors import Actors
 
 
 def at(place, class_id=1, kind="shortcut"):
@@ -164,10 +163,8 @@ def test_an_unaudited_run_is_refused(trained):
         confirm(trained, LocalEngine())
 
 
-@pytest.mark.slow
 def test_actors_come_to_the_same_verdicts(trained):
     found(trained, at("tl"))
     local = confirm(trained, LocalEngine())
-    with RayEngine(ClusterConfig(actors=1, gpus_per_actor=0, cpus_per_actor=1)) as engine:
-        assert confirm(trained, engine).equals(local)
+    assert confirm(trained, Actors()).equals(local)
     assert local["finding"].to_pylist() == [0, 1], "a finding, and a lead that became one"

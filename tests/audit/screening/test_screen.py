@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 
 import pytest
@@ -29,21 +28,12 @@ from pipeline.audit.screening.spots import peaks
 from pipeline.audit.screening.stage import Stage
 from pipeline.engine import LocalEngine
 from pipeline.engine.context import open_context
-from pipeline.engine.scheduling.failure import warn
 from pipeline.errors import FlowatlasError
 from pipeline.report import write_report
+from tests.audit.actors import Actors
 
 TAGGED = 1
 """The class of the trained run that has a tag in its top-right corner."""
-
-
-class Actors(LocalEngine):
-    """As two actors elsewhere do: the job and every result are pickled, units come in any order."""
-
-    def run(self, job, units, on_failure=warn):
-        for own in (units[1::2], units[::2][::-1]):
-            for result in super().run(pickle.loads(pickle.dumps(job)), own, on_failure):
-                yield pickle.loads(pickle.dumps(result))
 
 
 @pytest.fixture(scope="module")
