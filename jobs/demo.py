@@ -24,7 +24,7 @@ def demo(
         "flowatlas-demo"
     ),
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer images and a smaller model.")
+        bool, typer.Option("--quick", help="Fewer images and classes, and a smaller model.")
     ] = False,
     control: Annotated[
         bool, typer.Option("--control", help="The same images without the planted tag.")
@@ -42,17 +42,18 @@ def demo(
     size = "-quick" if quick else ""
     place = folder / f"{'control' if control else 'planted'}{size}-{seed}"
     recipe = Recipe(depth=4, epochs=14, batch_size=32, seed=seed) if quick else Recipe(seed=seed)
-    shapes = _generate(place / "data", 800 if quick else 2000, None if control else Tag(), seed)
+    images, classes = (400, 4) if quick else (2000, 8)
+    shapes = _generate(place / "data", images, classes, None if control else Tag(), seed)
     trained = _train(shapes, recipe, folder / "models")
     config = load_config(_configure(place, shapes, trained, recipe, local))
     compute(config)
     explain(config)
 
 
-def _generate(data: Path, images: int, tag: "Tag | None", seed: int) -> "ShapesSet":
+def _generate(data: Path, images: int, classes: int, tag: "Tag | None", seed: int) -> "ShapesSet":
     from pipeline.synthetic import write_shapes
 
-    shapes = write_shapes(data, images=images, seed=seed, tag=tag)
+    shapes = write_shapes(data, images=images, classes=classes, seed=seed, tag=tag)
     planted = "no tag"
     if tag:
         planted = f"a tag on {tag.share:.0%} of class “{shapes.classes[tag.label]}”"
