@@ -17,7 +17,12 @@ from pipeline.report.pages.verdicts import Verdict, state_of
 
 NAMED = 3
 """Confusions that are named."""
-_AGREEMENT = ((0.8, "works well"), (0.5, "works for most images"), (0.2, "is often wrong"))
+_AGREEMENT = (
+    (0.8, "works well"),
+    (0.5, "works for most images"),
+    (0.2, "is often wrong"),
+    (0.05, "is mostly wrong"),
+)
 MOSTLY, SOMEWHAT = 2.0, 1.1
 """Multiples of a uniform map from which a place has most of the flow (of a quarter of the frame:
 half of it), or somewhat more than elsewhere."""
@@ -141,7 +146,6 @@ def suspicion(findings: Sequence[Finding], verdicts: Mapping[int, Verdict]) -> S
     severities = Counter(found.severity for found in findings)
     shares = [f"{severities[name]:,} {name}" for name in SEVERITIES if severities[name]]
     first = findings[0]
-    many = f"{counted(len(findings), 'finding')} ({', '.join(shares)}"
     states = Counter(state_of(found, verdicts.get(found.number)) for found in findings)
     tested = [
         f"{states[key]:,} {words}"
@@ -153,13 +157,13 @@ def suspicion(findings: Sequence[Finding], verdicts: Mapping[int, Verdict]) -> S
         )
         if states[key]
     ]
-    return Statement(
-        question,
-        (
-            Part(f"{'; '.join([many, *tested])}). First: "),
-            Part(visible(first.sentence), finding=first.number),
-        ),
-    )
+    if len(findings) == 1:  # its only number is its severity's and its state's, too
+        severity, state = first.severity, "".join(f", {words[2:]}" for words in tested)
+        many = f"1 finding ({severity}{state}): "
+    else:
+        inside = "; ".join([", ".join(shares), *tested])
+        many = f"{counted(len(findings), 'finding')} ({inside}). First: "
+    return Statement(question, (Part(many), Part(visible(first.sentence), finding=first.number)))
 
 
 def unexamined(gaps: Iterable[str]) -> Statement:

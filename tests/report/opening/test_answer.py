@@ -26,7 +26,14 @@ def test_without_labels_nothing_is_claimed():
 
 
 @pytest.mark.parametrize(
-    ("right", "words"), [(95, "works well"), (65, "works for most"), (45, "often wrong")]
+    ("right", "words"),
+    [
+        (95, "works well"),
+        (65, "works for most"),
+        (45, "is often wrong"),
+        (30, "is mostly wrong"),
+        (21, "is hardly better than chance"),
+    ],
 )
 def test_the_word_goes_by_what_is_above_chance(right, words):
     counts = {(c, c): right for c in range(5)}
@@ -61,6 +68,8 @@ def test_findings_are_counted_by_severity_and_test():
     ]
     said = suspicion(some, {})
     assert said.text == "2 findings (1 high, 1 low; 1 not tested yet). First: So it is."
+    assert suspicion(some[:1], {}).text == "1 finding (high, not tested yet): So it is."
+    assert suspicion(some[1:], {}).text == "1 finding (low): Two are dark."
     assert said.parts[-1].finding == 0
     assert "Nothing stood out" in suspicion([], {}).text
 
