@@ -11,7 +11,7 @@ from pipeline.console.engines import Actors, Address, Local, chosen_engine
 def confirm(
     run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
     address: Address = None,
-    actors: Actors = 1,
+    actors: Actors = None,
     local: Local = False,
     leads: Annotated[
         int, typer.Option(min=0, help="Places to test that only a few images look at; 0: none.")

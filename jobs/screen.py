@@ -11,7 +11,7 @@ from pipeline.console.engines import Actors, Address, Local, chosen_engine
 def screen(
     run: Annotated[str, typer.Argument(help="Folder or URL of an audited run.")],
     address: Address = None,
-    actors: Actors = 1,
+    actors: Actors = None,
     local: Local = False,
 ) -> None:
     """Put what some images of a class share onto others: does it turn them into the class?
