@@ -4,9 +4,12 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from pipeline.audit.evaluation.evaluation import Options, evaluate
 from pipeline.audit.evaluation.plan import FOLDER
 from pipeline.audit.findings_table import EVALUATION
+from pipeline.config import ClusterConfig
 from pipeline.engine import run_flows
+from pipeline.engine.ray import RayEngine
 from pipeline.store import Run, open_run
 from tests.engine.datasets import small_config
 
@@ -21,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 WORDS = ["--images", "20", "--hiding", "4", "--steps", "2", "--method", "input_gradient"]
 
 
-def test_the_scores_are_printed_and_stored_with_the_same_bits_by_actors_of_ray(run: Run):
+def test_scores_are_stored_with_the_same_bits_by_ray_where_they_were_interrupted(run: Run):
     words = ["evaluate", run.uri, *WORDS]
     done = CliRunner().invoke(app, [*words, "--local", "--format", "json"])
     assert done.exit_code == 0, done.output
@@ -33,8 +36,22 @@ def test_the_scores_are_printed_and_stored_with_the_same_bits_by_actors_of_ray(r
     alone = {path: run.read(path) for path in paths}
     for path in paths:
         run.delete(path)
-    again = CliRunner().invoke(app, [*words, "--actors", "2"])
-    assert again.exit_code == 0, again.output
+    options = Options(images=20, hiding=4, steps=2, methods=("input_gradient",))
+    done: list[int] = []
+
+    def stop(units: int, of: int) -> None:
+        done.append(units)
+        if units == 1:
+            raise KeyboardInterrupt
+
+    with RayEngine(ClusterConfig(actors=1)) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(run, engine, options, on_progress=stop)
+        assert not run.exists(EVALUATION)
+        assert len(run.list(FOLDER)) >= 2  # of one unit at least: maps and tally
+        evaluate(run, engine, options, on_progress=lambda units, of: done.append(units))
+    assert done[:2] == [0, 1]
+    assert done[2] >= 1  # what was finished is not computed again
     assert {path: run.read(path) for path in [EVALUATION, *run.list(FOLDER)]} == alone
 
 
