@@ -95,9 +95,9 @@ class FlowWorker:
                     batch = next(pending.batches, None)
                 if batch is None:
                     break
-                since = time.perf_counter()
+                since = time.thread_time()
                 begun += self._micro_batches.begin(batch, clock, self._full(done))
-                self._time_calls(batch, time.perf_counter() - since)
+                self._time_calls(batch, time.thread_time() - since)
                 done += len(batch)
                 with clock("compute"):  # the pixels' memory is given back
                     self._micro_batches.uploaded()

@@ -12,7 +12,7 @@ def test_what_a_step_takes_whatever_its_images(
     monkeypatch: pytest.MonkeyPatch, fixed: float, each: float, images: int, share: float
 ) -> None:
     now = iter([0.0, fixed + each + 5, 10.0, 10 + fixed + each])  # something else the first time
-    monkeypatch.setattr(calls.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(calls.time, "thread_time", lambda: next(now))
     found = fixed_share(fixed + each * images, images, lambda: None)
     assert found == pytest.approx(share)
 
