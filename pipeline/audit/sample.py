@@ -83,7 +83,7 @@ def load(context: Context, rows: Sequence[int]) -> Sample:
 def _answers(run: Run, rows: Sequence[int]) -> list[dict[str, Any]]:
     """Return row, label and explained class of some rows, reading only the parts that hold them."""
     units = sorted({row // run.spec.unit_rows for row in rows})
-    parts = [run.summary_part(unit).select(["row", "target", "label"]) for unit in units]
+    parts = [run.summary_part(unit, ["row", "target", "label"]) for unit in units]
     wanted = pa.array(sorted(rows), pa.int64())
     return [
         found for part in parts for found in part.filter(pc.is_in(part["row"], wanted)).to_pylist()

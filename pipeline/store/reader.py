@@ -1,6 +1,6 @@
 """``Run``: the objects of a run, as later steps read them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -224,18 +224,18 @@ class Run:
         files, place = arrow_files(self.place)
         return pyarrow.dataset.dataset(f"{place}/{SUMMARY}", filesystem=files, format="parquet")
 
-    def summary_part(self, unit: int) -> pa.Table:
-        """Return the Parquet part of one unit."""
-        return self.table(_summary_path(unit))
+    def summary_part(self, unit: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the Parquet part of one unit; only some columns are much less to decode."""
+        return self.table(_summary_path(unit), columns)
 
-    def table(self, path: str) -> pa.Table:
-        """Read one Parquet object of the run.
+    def table(self, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read one Parquet object of the run, or some of its columns, in their order there.
 
         In this thread: one of Arrow's would give the bytes back to Python a little later, and a
         program that ends by then is killed by it.
         """
         with pq.ParquetFile(pa.BufferReader(self.read(path))) as file:
-            return file.read(use_threads=False)
+            return file.read(columns and list(columns), use_threads=False)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an object of the run; FileNotFoundError if there is none."""

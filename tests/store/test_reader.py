@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pipeline.engine import run_flows
+from tests.atlas.synthetic import synthetic_run
 from tests.engine.datasets import small_config
 from tests.object_store.runs import bucket_url, remote_config
 from tests.object_store.server import s3_server
@@ -43,6 +44,15 @@ def test_a_program_that_ends_after_reading_a_table_ends_well(tmp_path):
     run_flows(config)
     read = "[run.summary_part(unit) for unit in range(5)]"
     assert exit_codes(config.run, read, 30) == {"0"}
+
+
+def test_some_columns_of_a_part_are_those_of_the_whole(tmp_path):
+    run = synthetic_run(tmp_path / "run", 20, 2, layers=1, grid=(2, 2), unit_rows=8)
+    for unit in run.units:
+        some = run.summary_part(unit.id, ["label", "row"])
+        assert set(some.column_names) == {"row", "label"}
+        whole = run.summary_part(unit.id)
+        assert all(some[name].equals(whole[name]) for name in some.column_names)
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def _peaks(run: Run, chosen: Chosen) -> _Peaks:
 
 def _labels(run: Run, unit: int) -> NDArray[np.int64]:
     """Return the labels of a unit's rows, -1 for none."""
-    labels = run.summary_part(unit)["label"].to_pylist()
+    labels = run.summary_part(unit, ["label"])["label"].to_pylist()
     return np.array([-1 if label is None else label for label in labels], np.int64)
 
 

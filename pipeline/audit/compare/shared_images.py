@@ -107,7 +107,7 @@ def _names(run: Run) -> Iterator[tuple[int, str]]:
         members = part["offset"].to_pylist()
         outputs: list[int | None] = [None] * len(part)
         if run.spec.multi_label:
-            outputs = run.summary_part(unit.id)["target"].to_pylist()
+            outputs = run.summary_part(unit.id, ["target"])["target"].to_pylist()
         for row, uri, offset, output in zip(
             part["row"].to_pylist(), part["uri"].to_pylist(), members, outputs, strict=True
         ):

@@ -68,7 +68,7 @@ def _of_unit(
 ) -> tuple[LabelledImages, int]:
     """Return the images of a unit that are new after image ``last``, and the last image."""
     index = run.index_rows(unit.lo, unit.hi)
-    status = run.summary_part(unit.id)["status"].to_numpy()
+    status = run.summary_part(unit.id, ["status"])["status"].to_numpy()
     images = index["image"].to_numpy()
     new = (np.diff(images, prepend=last) != 0) & (status == Status.OK)
     logits = np.asarray(run.logits[unit.lo : unit.hi], np.float32)[new][:, outputs]

@@ -63,8 +63,9 @@ def flows_by_class(run: Run, atlas: Atlas) -> Iterator[ClassFlows]:
     """
     distinct = distinct_rows(run)
     for unit in run.units:
-        part = run.summary_part(unit.id)
-        group = part[TABLES[atlas.table]].cast("int64").fill_null(-1).to_numpy()
+        by = TABLES[atlas.table]
+        part = run.summary_part(unit.id, ["row", "status", "correct", by])
+        group = part[by].cast("int64").fill_null(-1).to_numpy()
         right = part["correct"].cast("int8").cast("int64").fill_null(-1).to_numpy()
         wrong = np.where(right < 0, -1, 1 - right)
         flows = atlas.pooled(unit.lo, unit.hi).reshape(len(unit), -1)

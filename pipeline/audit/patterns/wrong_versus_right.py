@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr
+from scipy.stats import rankdata
 
 from pipeline.atlas import TABLES, distinct_rows
 from pipeline.audit.explained_class import explained_table
@@ -209,7 +210,7 @@ def gap(class_id: int, column: str, wrong: Float, right: Float) -> Gap:
     auroc = float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
     _, ties = np.unique(ranks, return_counts=True)
     variance = ((n + m + 1) - (ties**3 - ties).sum() / ((n + m) * (n + m - 1))) / (12 * n * m)
-    p = float(2 * norm.sf(abs(auroc - 0.5) / np.sqrt(variance))) if variance > 0 else 1.0
+    p = float(2 * ndtr(-abs(auroc - 0.5) / np.sqrt(variance))) if variance > 0 else 1.0
     return Gap(
         class_id=class_id,
         column=column,
