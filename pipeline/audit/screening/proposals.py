@@ -69,11 +69,10 @@ RARE = 0.02
 """Chance above which what a group has is not followed."""
 
 FEW, _COMMON = 96, 0.1
-"""Images among which it is seen first how rare a pattern is, and the chance above which these are
-enough."""
+"""Images that are asked first, and the chance above which these are enough."""
 
 _USUAL = 0.98
-"""Quantile of what the same images have of a content, above which an image counts as having it."""
+"""Quantile of what these images have of a content, above which an image has it."""
 
 PAIRS = 4
 """Pairs of images to start from."""
@@ -145,13 +144,15 @@ class ProposalWorker:
             yield self._tried(class_id, WHOLE, rows, pixels, carriers, group.held, rare, moves)
 
     def _rarity(self, class_id: int, group: Gathered) -> Rarity:
-        """Return how rare what a group holds is among all images: first among a few of them."""
-        size = max(LEAST, -(-3 * len(group.carriers) // 4))
-        return _first_among_few(
+        """Return how rare what a group holds is among all images."""
+        size, number = max(LEAST, -(-3 * len(group.carriers) // 4)), len(group.held)
+        rare = _first_among_few(
             lambda most: above(
                 group.held, self._stage.held_elsewhere(class_id, group.pattern, most), [size]
             )
         )
+        # It starts from the pair that agrees most, of all pairs.
+        return rare.chosen_from(number * (number - 1) // 2)
 
     def _properties(
         self,
@@ -225,11 +226,12 @@ class ProposalWorker:
         """Return how rare a content is elsewhere; the image that it is from does not count."""
         others = np.delete(held, content.owner)
         size = max(1, -(-3 * (len(group) - 1) // 4))
-        return _first_among_few(
+        rare = _first_among_few(
             lambda most: above(
                 others, self._stage.content_elsewhere(class_id, content, most), [size]
             )
         )
+        return rare.chosen_from(len(held))  # it could be from any image
 
     def _pasted(
         self,
@@ -263,7 +265,7 @@ class ProposalWorker:
 
 
 def _first_among_few(rarity: Callable[[int | None], Rarity]) -> Rarity:
-    """Return a rarity among all images, or among few where these show that it is none."""
+    """Return a rarity among all images, or few where these show that it is none."""
     rare = rarity(FEW)
     return rare if rare.chance > _COMMON else rarity(None)
 

@@ -1,7 +1,7 @@
 """Rarity: have other images as much of something as some images of a class have?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ class Rarity:
     carriers: tuple[int, ...]
     left: float
     chance: float
+
+    def chosen_from(self, number: int) -> "Rarity":
+        """Return the same of the rarest of ``number`` groups: the first of many is no surprise."""
+        return replace(self, chance=min(1.0, self.chance * max(1, number)))
 
 
 def above(own: Float, others: Float, sizes: Sequence[int]) -> Rarity:
