@@ -139,8 +139,8 @@ class SplitEncoder:
         found = self.embed(values, torch.zeros_like(noise))
         if not torch.allclose(found, wanted, rtol=0, atol=float(1e-4 * wanted.abs().amax())):
             raise UnsupportedModel(
-                f"not all that reaches the embedding of {type(self._model).__name__} passes "
-                f"through {self.layer}; {self._others()}"
+                f"not all that reaches the embedding goes through {self.layer} of "
+                f"{type(self._model).__name__}; {self._others()}"
             )
 
     def _run(self, images: Tensor, hook: Callable[[Any], Any]) -> Tensor:
