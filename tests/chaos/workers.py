@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from pipeline.engine import open_flows
 from pipeline.engine.scheduling.interface import Attempt
@@ -20,8 +21,8 @@ from tests.chaos.trouble import dying_in_a_shard, failing_at_random
 
 DEADLY = b"this image kills its decoder"
 
-GREED = 9 * 2**30
-"""Bytes that a greedy worker takes if nobody stops it."""
+GREED = 3 * 2**29
+"""Bytes that a greedy worker takes beyond what the machine may have in use."""
 
 
 def once(flag: Path) -> bool:
@@ -83,16 +84,26 @@ class Leisurely(Meddler):
 
 
 class Greedy(Meddler):
-    """Needs gigabytes for one unit, once."""
+    """Needs gigabytes for one unit, once: more than ``limit`` in its folder, whatever others take.
+
+    It holds them for a while, so that a busy machine has the time to stop it.
+    """
 
     def compute(self, pending: PendingUnit) -> Computed:
         if pending.attempt.unit.id == 1 and once(self._folder / "greedy"):
-            hoard = []
-            for _ in range(GREED // 2**28):
-                hoard.append(np.ones(2**28, np.uint8))
+            hoard, limit = [], int((self._folder / "limit").read_text())
+            for _ in range(600):
+                if _in_use() < limit + GREED:
+                    hoard.append(np.ones(2**28, np.uint8))
                 time.sleep(0.1)
             (self._folder / "sated").touch()
         return super().compute(pending)
+
+
+def _in_use() -> int:
+    """Return the bytes of memory that all processes have in use."""
+    memory = psutil.virtual_memory()
+    return memory.total - memory.available
 
 
 MEDDLERS: dict[str, type[Meddler]] = {
