@@ -27,10 +27,10 @@ def write_images(folder: Path, images: int = 40, classes: int = 3, seed: int = 0
     return folder
 
 
-def write_model(path: Path, classes: int = 3, seed: int = 0) -> Path:
-    """Write random weights of a small ViT."""
+def write_model(path: Path, classes: int = 3, seed: int = 0, **options: int) -> Path:
+    """Write random weights of a small ViT; ``options`` are others than those of ``MODEL``."""
     torch.manual_seed(seed)
-    model = timm.create_model("vit_tiny_patch16_224", num_classes=classes, **MODEL)
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=classes, **MODEL | options)
     torch.nn.init.normal_(model.get_parameter("head.weight"))
     save_file(model.state_dict(), path)
     return path

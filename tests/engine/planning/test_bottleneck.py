@@ -13,7 +13,7 @@ from pipeline.engine import Job, LocalEngine, Pace, open_flows, run_flows
 from pipeline.files.object_store import open_url
 from pipeline.store import Receipt
 from pipeline.store.objects import write
-from tests.engine.datasets import created_run, small_config
+from tests.engine.datasets import MODEL, created_run, small_config, write_model
 from tests.engine.step.test_micro_batches import memory_for
 from tests.object_store.server import BUCKET, FaultyProxy, environment, s3_server
 
@@ -161,7 +161,15 @@ def test_a_slow_store_of_results(tmp_path: Path, store: FaultyProxy) -> None:
 
 
 def test_a_model_that_takes_all_the_time(tmp_path: Path) -> None:
-    config = small_config(tmp_path, flow={"method": "occlusion", "batch_size": 4})
+    larger = {"img_size": 64, "embed_dim": 96}
+    model = {
+        "name": "vit_tiny_patch16_224",
+        "weights": str(write_model(tmp_path / "larger.safetensors", **larger)),
+        "options": MODEL | larger,
+        "input": {"size": [64, 64]},
+    }
+    flow = {"method": "occlusion", "batch_size": 4}
+    config = small_config(tmp_path, model=model, flow=flow)
     start = r"compute-bound: \d+% of time in compute, \d+% waiting for images"
     (found,) = sentences(config, start)
     assert re.match(start, found)
