@@ -15,7 +15,7 @@ from functools import cache, partial
 from pipeline.atlas.storage.layout import facts_path, folder_of
 from pipeline.audit.findings_table import CONFIRMATIONS, SANITY, SCREENING
 from pipeline.config import content_hash
-from pipeline.engine import Engine
+from pipeline.engine import Engine, OnDemand
 from pipeline.errors import FlowatlasError
 from pipeline.nouns import counted
 from pipeline.progress import Show, unseen
@@ -175,14 +175,14 @@ def explain_run(
 
 
 def _open_once(open_engine: OpenEngine, stack: ExitStack) -> OpenEngine:
-    """Return what opens an engine unless there is one; the stack closes it."""
+    """Return what gives an engine, opened when it is needed and kept; the stack closes it."""
 
     @cache
     def engine() -> Engine:
         stack.callback(engine.cache_clear)
         return stack.enter_context(open_engine())
 
-    return lambda: nullcontext(engine())
+    return lambda: nullcontext(OnDemand(engine))
 
 
 def _do(run: Run, step: Step, open_engine: OpenEngine, show: Show) -> str:

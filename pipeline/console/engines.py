@@ -1,7 +1,7 @@
 """The engine that a command's options choose: a Ray cluster's actors, or this process."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
@@ -22,13 +22,17 @@ Local = Annotated[bool, typer.Option("--local", help="In this process, without R
 
 @contextmanager
 def chosen_engine(address: str | None, actors: int | None, local: bool) -> Iterator[Engine]:
-    """Yield the engine that the options of a command choose; a Ray session ends with it."""
-    if local:
-        from pipeline.engine import LocalEngine
+    """Yield the engine that the options of a command choose; a Ray session ends with it.
 
+    Ray is started, or its cluster joined, only if there is something to compute.
+    """
+    from pipeline.engine import LocalEngine, OnDemand
+
+    if local:
         yield LocalEngine()
         return
     from pipeline.engine.ray import RayEngine
 
-    with RayEngine(ClusterConfig(address=address, actors=actors or "auto")) as engine:
-        yield engine
+    cluster = ClusterConfig(address=address, actors=actors or "auto")
+    with ExitStack() as session:
+        yield OnDemand(lambda: session.enter_context(RayEngine(cluster)))

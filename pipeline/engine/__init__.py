@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.engine.scheduling.failure import Failure
     from pipeline.engine.scheduling.interface import Attempt, Engine, Job, Worker
     from pipeline.engine.scheduling.local import LocalEngine
+    from pipeline.engine.scheduling.on_demand import OnDemand
     from pipeline.engine.suggested_labels import SuggestedLabels, suggest_labels
     from pipeline.engine.worker import open_flows
 else:
@@ -26,6 +27,7 @@ else:
             "run": ("Started", "run_flows"),
             "scheduling.interface": ("Attempt", "Engine", "Job", "Worker"),
             "scheduling.local": ("LocalEngine",),
+            "scheduling.on_demand": ("OnDemand",),
             "scheduling.failure": ("Failure",),
             "suggested_labels": ("SuggestedLabels", "suggest_labels"),
             "worker": ("open_flows",),
@@ -39,6 +41,7 @@ __all__ = [
     "Job",
     "LocalEngine",
     "Measured",
+    "OnDemand",
     "Pace",
     "Plan",
     "Prepared",

@@ -10,6 +10,7 @@ import ray
 from pipeline.config import ClusterConfig
 from pipeline.engine import Job, run_flows
 from pipeline.engine.ray import RayEngine
+from pipeline.engine.ray.nodes import start
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import GREED, open_meddled
 from tests.engine.datasets import created_run, small_config
@@ -30,7 +31,7 @@ def test_a_greedy_worker_is_killed_and_its_unit_done_by_another(tmp_path: Path) 
     spec = created_run(config).spec
     limit = memory.total - memory.available + SPARE
     (tmp_path / "limit").write_text(str(limit))
-    ray.init(
+    start(
         num_cpus=1,
         include_dashboard=False,
         object_store_memory=80 * 2**20,

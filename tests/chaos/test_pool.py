@@ -10,6 +10,7 @@ import ray
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import Engine, Failure, Job, LocalEngine, run_flows
 from pipeline.engine.ray import RayEngine
+from pipeline.engine.ray.nodes import start
 from pipeline.errors import UnitFailed
 from pipeline.store import Receipt, finalize, open_run
 from tests.chaos.workers import (
@@ -24,7 +25,7 @@ from tests.engine.trees import tree
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(
+    start(
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=80 * 2**20,

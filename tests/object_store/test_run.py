@@ -15,6 +15,7 @@ from pipeline.audit import audit
 from pipeline.config import ClusterConfig, RunConfig
 from pipeline.engine import run_flows
 from pipeline.engine.ray import RayEngine
+from pipeline.engine.ray.nodes import start
 from pipeline.errors import FlowatlasError, RunConflict
 from pipeline.files import object_store
 from pipeline.files.object_store import open_url
@@ -66,7 +67,7 @@ def simple(
 
 @pytest.fixture(scope="module")
 def cluster(endpoint: str) -> Iterator[None]:
-    ray.init(
+    start(
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=80 * 2**20,

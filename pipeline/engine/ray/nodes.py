@@ -7,10 +7,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
 from pipeline.errors import FlowatlasError, first_line
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 3
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only descriptors and receipts are sent; by default Ray would take 30 % of the memory."""
@@ -38,21 +43,42 @@ def connect(address: str | None) -> bool:
     return address != "local"
 
 
+def start(**options: Any) -> None:
+    """Start Ray here, with options of ``ray.init``.
+
+    Ray waits half a minute for its own processes, and fails if they take longer, as they may on a
+    machine that is busy or reads them for the first time; then it is started again.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            ray.init(address="local", **options)
+            return
+        except Exception as error:  # Ray raises plain ones
+            ray.shutdown()
+            if not tries_left:
+                raise
+            _log.warning("Ray did not start, and is started again: %s", first_line(error))
+
+
 def _init(address: str) -> None:
-    here = {
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE_BYTES,
-        "logging_level": "error",
-    }
     # By Ray's own choice (15), whatever else runs on this machine would starve the workers.
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Outside the main thread it warns that Python's handler is not replaced, as is wanted.
     logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
+    local = address == "local"
     try:
-        ray.init(address=address, log_to_driver=True, **(here if address == "local" else {}))
-    except Exception as error:  # Ray raises plain ones, such as after 30 s on a busy machine
+        if local:
+            start(
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                logging_level="error",
+                log_to_driver=True,
+            )
+        else:
+            ray.init(address=address, log_to_driver=True)
+    except Exception as error:
         ray.shutdown()
-        what = "start on this machine" if address == "local" else f"join a cluster at {address}"
+        what = "start on this machine" if local else f"join a cluster at {address}"
         raise FlowatlasError(
             f"Ray could not {what}: {first_line(error).rstrip('.')}. Try the same command again, "
             "or compute without Ray: cluster: {engine: local} in the configuration"

@@ -95,5 +95,6 @@ def test_what_is_not_tried_further_could_not_have_been_proven():
 
 
 def test_what_was_not_tried_has_no_effect():
-    (judged,) = judge([examined(random=NONE, rest=NONE, others=NONE)], TESTS)
+    untried = ("random", "rest", "others", "mirrored", "erased", "plain")
+    (judged,) = judge([examined(**dict.fromkeys(untried, NONE))], TESTS)
     assert (judged.word, judged.verdict) == ("nothing", "undecided")
