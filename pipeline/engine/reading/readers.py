@@ -66,7 +66,11 @@ class ReadAhead(Iterator[LoadedBatch]):
         self._release()
         if not self._waiting:
             raise StopIteration
-        batch = self._waiting[0].result()
+        try:
+            batch = self._waiting[0].result()
+        except BaseException:
+            self.close()  # the error's traceback keeps this alive, and the memory with it
+            raise
         self._used = self._waiting.popleft()
         self._waiting.extend(islice(self._later, 1))
         return batch

@@ -20,7 +20,7 @@ from pipeline.engine.usage.clock import Clock
 from pipeline.images import ImageReader, Place
 from tests.chaos.workers import DEADLY
 from tests.engine.reading.pictures import TRANSFORM, indexed, plain, settings, write_pictures
-from tests.waiting import until_ended
+from tests.waiting import until, until_ended
 
 BATCH = 16
 IMAGES = 100
@@ -121,6 +121,22 @@ def test_an_error_is_the_units(readers: ProcessReaders, folder: Path) -> None:
     images = [*indexed(["0000.jpg"]), unreadable, *indexed(["0001.jpg"])]
     with pytest.raises(IsADirectoryError):
         list(ReadAhead(images, BATCH, readers, (), Clock()))
+
+
+def test_an_error_gives_the_room_back_though_somebody_keeps_it(
+    readers: ProcessReaders, folder: Path
+) -> None:
+    (folder / "other.parquet").mkdir()
+    unreadable = IndexedImage(0, Place("other.parquet#0/0/image", 0, 1), None, NO_BOXES)
+    kept = []
+    for _ in range(4):
+        with pytest.raises(IsADirectoryError) as caught:
+            list(ReadAhead([unreadable] * 3 * BATCH, BATCH, readers, (), Clock()))
+        kept.append(caught)
+    begun = [readers.begin(indexed(["0000.jpg"]), (), Clock()) for _ in range(10)]
+    until(lambda: all(batch.slot is not None for batch in begun))
+    for batch in begun:
+        batch.release()
 
 
 def test_only_as_much_is_read_as_there_is_room_for(
