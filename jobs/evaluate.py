@@ -21,7 +21,7 @@ class Format(StrEnum):
 
 def evaluate(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
-    images: Annotated[int, typer.Option(min=2, help="Images to evaluate, drawn by lot.")] = 64,
+    images: Annotated[int, typer.Option(min=2, help="Images to evaluate, drawn at random.")] = 64,
     hiding: Annotated[
         int | None,
         typer.Option(min=0, help="Hide patches of so many of them only; by default of all."),

@@ -1,7 +1,6 @@
 """Explain pairs of images: which patches of both make them similar."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,20 +9,13 @@ from pipeline.console.engines import Actors, Address, Local, chosen_engine
 from pipeline.nouns import part_of
 
 
-class Similarity(StrEnum):
-    """Of embeddings."""
-
-    COSINE = "cosine"
-    DOT = "dot"
-
-
 def pairs(
     run: Annotated[str, typer.Argument(help="Folder or URL of a finished run.")],
     table: Annotated[
         str | None,
         typer.Argument(
             help="CSV, JSON lines or Parquet with columns query and gallery: images of the run. "
-            "Without one, images drawn by lot with their nearest neighbours, of a run with "
+            "Without one, random images with their nearest neighbours, of a run with "
             "flow.features."
         ),
     ] = None,
@@ -31,7 +23,9 @@ def pairs(
         str | None,
         typer.Option(help="Module whose outputs are the patches, such as blocks.8 or layer3."),
     ] = None,
-    similarity: Annotated[Similarity, typer.Option(help="Of the embeddings.")] = Similarity.COSINE,
+    similarity: Annotated[
+        Literal["cosine", "dot"], typer.Option(help="Of the embeddings.")
+    ] = "cosine",
     strongest: Annotated[
         int, typer.Option(min=1, help="Pairs of patches to keep, the strongest ones.")
     ] = 16,
@@ -45,7 +39,7 @@ def pairs(
         int, typer.Option(min=1, help="Images to draw where there is no table.")
     ] = 24,
     address: Address = None,
-    actors: Actors = 1,
+    actors: Actors = None,
     local: Local = False,
 ) -> None:
     """Share the similarity of pairs of images out to pairs of their patches, and store these.
@@ -54,15 +48,13 @@ def pairs(
     """
     from pipeline.audit.pairs.explain import Options, explain_pairs, summary
     from pipeline.console.step_progress import shown
-    from pipeline.flows.pair_attribution import PairSimilarity
     from pipeline.report.pages.templates import INDEX, PAIRS
     from pipeline.steps import refresh_report
     from pipeline.store.reader import open_run
 
     opened = open_run(run)
     opened.require_finished()
-    compared: PairSimilarity = "dot" if similarity is Similarity.DOT else "cosine"
-    options = Options(layer, compared, strongest, tolerance, most_steps, images)
+    options = Options(layer, similarity, strongest, tolerance, most_steps, images)
 
     def progress(done: int, units: int) -> None:
         typer.echo(part_of(done, units, "unit"), err=True)

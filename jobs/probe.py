@@ -47,7 +47,7 @@ def probe(
     colour: Annotated[
         str | None, typer.Option(help="Of a tint, frame or bars, or around a scale: #rrggbb.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="Images to change, drawn by lot.")] = 200,
+    images: Annotated[int, typer.Option(min=1, help="Images to change, drawn at random.")] = 200,
     output: Annotated[
         Format, typer.Option("--format", help="How classes are printed.")
     ] = Format.TEXT,

@@ -42,7 +42,7 @@ class Sample:
 
 
 def draw(context: Context, images: int) -> Sample:
-    """Draw usable images of a finished run by lot, the same ones each time.
+    """Draw usable images of a finished run at random, the same ones each time.
 
     Images that cannot be read now are left out.
     """
@@ -50,7 +50,7 @@ def draw(context: Context, images: int) -> Sample:
 
 
 def drawn_rows(run: Run, images: int) -> list[int]:
-    """Return the rows of usable images of a finished run, drawn by lot; more begin with fewer."""
+    """Return rows of usable images of a finished run, drawn at random; more begin with fewer."""
     table = run.summary().to_table(columns=["row", "status", "mass_flow"]).sort_by("row")
     fine = (table["status"].to_numpy() == Status.OK) & (
         np.nan_to_num(table["mass_flow"].to_numpy()) > 0

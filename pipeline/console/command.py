@@ -20,8 +20,8 @@ from pipeline.errors import ConfigError, FlowatlasError, first_line
 console = Console()
 errors = Console(stderr=True)
 
-_CONFIGURATION = re.compile(r"\bCONFIG\b")
-"""What an error calls the configuration in a command to run next."""
+_CONFIGURATION = re.compile(r"(flowatlas [a-z]+) CONFIG\b")
+"""A command that an error proposes to run next, with what it calls the configuration."""
 
 
 class Given:
@@ -123,6 +123,6 @@ def run_app(app: typer.Typer) -> None:
         if isinstance(error, BaseError):
             message = f"the object store failed: {first_line(error)}; check the URL and the keys"
         if (path := given.configuration) is not None:
-            message = _CONFIGURATION.sub(lambda _: shlex.quote(path), message)
+            message = _CONFIGURATION.sub(lambda found: f"{found[1]} {shlex.quote(path)}", message)
         say(f"error: {message}", errors, style="red")
         sys.exit(1)

@@ -186,7 +186,7 @@ class PairAttribution(Session):
         Raises
         ------
         UnsupportedModel
-            They do not lie on the image, or something passes by the layer.
+            They do not lie on the image, or something bypasses the layer.
         ValueError
             Outside the context, or another size.
         """

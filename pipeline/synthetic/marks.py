@@ -1,7 +1,7 @@
 """``marks``: images whose label is known from a small mark alone, wherever it lies.
 
 After Zhou et al., "Do Feature Attribution Methods Correctly Attribute Features?" (2022): labels are
-drawn anew, by lot, and a mark of the new label is put into each image. Nothing else in the image
+drawn anew, at random, and a mark of the new label is put into each image. Nothing else in the image
 says anything of the label, so a model that is right more often than by chance uses the mark, and
 what a map shows elsewhere is wrong. How much of a map is on the mark is then a score with a known
 truth, not a matter of agreement with another method.
@@ -29,7 +29,7 @@ from pipeline.synthetic.shapes import (
 
 
 def draw_marked(images: int, classes: int = 4, size: int = 64, seed: int = 0) -> Iterator[Picture]:
-    """Draw pictures, each with the mark of a label drawn by lot.
+    """Draw pictures, each with the mark of a label drawn at random.
 
     ``box`` and ``tag`` are the mark's; ``size`` is the side in pixels (≥ 32). The shapes behind
     have all the classes there are, whatever the number of labels.

@@ -12,6 +12,7 @@ second of running are what one reader does on a free CPU, and its share of time 
 of that is used (Linux).
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from pipeline.engine.reading.ring import Shape
 from pipeline.engine.reading.threads import thread_readers
 from pipeline.engine.usage.clock import Clock
 from pipeline.images import InputTransform
+from pipeline.nouns import counted
 from tests.bench.bench_decode import SUFFIXES
 from tests.engine.reading.pictures import indexed
 from tests.images.gallery import encode, picture
@@ -43,9 +45,9 @@ _TRANSFORM = InputTransform((224, 224), (0.5,) * 3, (0.5,) * 3, "bicubic", 0.9, 
 Opener = Callable[[str, int], AbstractContextManager[Readers]]
 
 
-def by_processes(root: str, count: int) -> AbstractContextManager[Readers]:
+def by_processes(root: str, count: int, batch: int = _BATCH) -> AbstractContextManager[Readers]:
     """Open reader processes."""
-    shape = Shape(UNITS * AHEAD + 1, _BATCH, _TRANSFORM.size)
+    shape = Shape(UNITS * AHEAD + 1, batch, _TRANSFORM.size)
     return process_readers(Settings(root, _TRANSFORM.to_dict(), 10**8, None, shape), count)
 
 
@@ -55,7 +57,9 @@ def by_threads(root: str, count: int) -> AbstractContextManager[Readers]:
     return thread_readers(settings.reader(), count)
 
 
-def rate(readers: Readers, images: list[IndexedImage], pause: float = 0.0) -> float:
+def rate(
+    readers: Readers, images: list[IndexedImage], pause: float = 0.0, batch: int = _BATCH
+) -> float:
     """Return the images/s that a consumer gets that needs ``pause`` seconds for a batch.
 
     From its first batch on, which in a run is read while the unit before is computed. The time in
@@ -63,7 +67,7 @@ def rate(readers: Readers, images: list[IndexedImage], pause: float = 0.0) -> fl
     """
     start = due = 0.0
     mine = Times(0, 0)
-    for number, _ in enumerate(ReadAhead(images, _BATCH, readers, (), Clock())):
+    for number, _ in enumerate(ReadAhead(images, batch, readers, (), Clock())):
         if not number:
             start, mine = time.perf_counter(), Times.of_this_thread()
             due = start
@@ -71,7 +75,7 @@ def rate(readers: Readers, images: list[IndexedImage], pause: float = 0.0) -> fl
         while (left := due - time.perf_counter()) > 0:
             time.sleep(left)
     lost = (Times.of_this_thread() - mine).ready
-    last = min(_BATCH, len(images)) if not pause else 0
+    last = min(batch, len(images)) if not pause else 0
     return (len(images) - last) / (time.perf_counter() - start - lost)
 
 
@@ -147,6 +151,31 @@ def own_time(readers: Readers, images: list[IndexedImage]) -> float:
     return (time.process_time() - start) / len(images)
 
 
+def messages(folder: Path) -> None:
+    """Print what answers of readers cost the worker, at as many images/s as a GPU needs.
+
+    The images are so small that two cores read thousands of them; user CPU time of the worker's
+    process bounds the time in which it holds the interpreter's lock.
+    """
+    for number in range(50):
+        content = encode(picture(64, 48, number), "JPEG", quality=80)
+        (folder / f"{number}.jpg").write_bytes(content)
+    images = [
+        replace(one, boxes=NO_BOXES) for one in indexed([f"{n % 50}.jpg" for n in range(6000)])
+    ]
+    for count, batch in ((1, 64), (2, 64), (8, 64), (8, 256)):
+        with by_processes(str(folder), count, batch) as readers:
+            rate(readers, images[: 4 * batch], batch=batch)
+            start, before = time.perf_counter(), os.times().user
+            rate(readers, images, batch=batch)
+            speed = len(images) / (time.perf_counter() - start)
+            spent = (os.times().user - before) / len(images)
+        print(
+            f"{counted(count, 'process')}, batches of {batch}: {speed:,.0f} images/s, "
+            f"{spent * 1e6:.1f} µs of user CPU time an image, {spent * speed:.1%} of a second"
+        )
+
+
 def lost(readers: Readers, images: list[IndexedImage]) -> float:
     """Return the share of its speed that a thread of pure Python loses while images are read."""
     with ThreadPoolExecutor(1) as other:
@@ -172,7 +201,9 @@ def _spins(wait: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print rates of one and two readers of each kind, and what consumers get."""
+    """Print what readers of each kind do, what consumers get, and what answers cost."""
+    with tempfile.TemporaryDirectory() as name:
+        messages(Path(name))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(name)
         if len(sys.argv) == 1:

@@ -106,11 +106,11 @@ def test_an_error_names_the_configuration_in_what_to_run_next(
     @app.command()
     def fail() -> None:
         given.configuration = "my runs/pets.yaml"
-        raise ConfigError("RECONFIGURE it with: flowatlas labels CONFIG (it helps)")
+        raise ConfigError("/CONFIG/x: RECONFIGURE it with: flowatlas labels CONFIG (it helps)")
 
     monkeypatch.setattr("sys.argv", ["flowatlas"])
     with pytest.raises(SystemExit):
         run_app(app)
     assert capsys.readouterr().err == (
-        "error: RECONFIGURE it with: flowatlas labels 'my runs/pets.yaml' (it helps)\n"
+        "error: /CONFIG/x: RECONFIGURE it with: flowatlas labels 'my runs/pets.yaml' (it helps)\n"
     )

@@ -103,7 +103,7 @@ class Members:
         Of a weighted atlas: how much each image counts, in units of 1 ÷ ``WEIGHT_ONE``.
     first : (n,) int64 or None
         Of a weighted atlas: the first row that is a near duplicate of each, or itself. What is
-        drawn by lot for an image is drawn for this row, so that copies are drawn together.
+        drawn at random for an image is drawn for this row, so that copies are drawn together.
     """
 
     rows: Integer

@@ -112,7 +112,7 @@ def _test(
     job = Job(run.uri, ATTEMPTS, partial(open_confirm, suspects=suspects))
     found: dict[Suspect, Confirmation] = {}
     progress.plan(len(units))
-    for confirmation in engine.run(job, units) if units else ():
+    for confirmation in engine.run(job, units):
         found[confirmation.suspect] = confirmation
         progress.add()
         if confirmation.readable:

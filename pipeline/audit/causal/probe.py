@@ -109,7 +109,7 @@ class Probe:
 
 
 def probe(change: Callable[[Tensor], Tensor], images: int, context: Context) -> Probe:
-    """Change some of a run's images, drawn by lot and the same every time, and ask the model.
+    """Change some of a run's images, drawn at random and the same every time, and ask the model.
 
     ``change`` maps (n, 3, H, W) uint8, as the model gets images, to the same shape.
 

@@ -14,27 +14,28 @@ from pipeline.audit.evaluation.scores import scores_table
 from pipeline.audit.evaluation.tally import TALLY_SCHEMA, Tally
 from pipeline.audit.evaluation.worker import MAPS, TALLY, UNREAD, open_evaluation
 from pipeline.audit.findings_table import EVALUATION
+from pipeline.audit.kept_units import compute_missing
 from pipeline.audit.sample import drawn_rows, load
 from pipeline.engine import Engine, Job
 from pipeline.engine.context import Context, load_configured, open_context
 from pipeline.errors import FlowatlasError
 from pipeline.measures.boxes import TOLERANCE
 from pipeline.nouns import counted, part_of
+from pipeline.progress import Show, unseen
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
 ATTEMPTS = 3
 
 Report = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Options:
     """What to evaluate.
 
-    ``images`` are drawn by lot; of the first ``hiding`` of them (None: all) patches are hidden, in
-    ``steps`` and with each of ``fills``. ``methods`` are compared with the run's own maps. The
+    ``images`` are drawn at random; of the first ``hiding`` of them (None: all) patches are hidden,
+    in ``steps`` and with each of ``fills``. ``methods`` are compared with the run's own maps. The
     pointing game allows a ``tolerance``, in fractions of the input.
     """
 
@@ -51,7 +52,7 @@ def evaluate(
     engine: Engine,
     options: Options,
     report: Report = lambda sentence: None,
-    on_progress: Progress = lambda done, of: None,
+    on_progress: Show = unseen,
 ) -> pa.Table:
     """Score the run's maps, those of other methods, and baselines; write ``evaluation.parquet``.
 
@@ -68,12 +69,8 @@ def evaluate(
         The model or the images are not available, or the model has no classes.
     """
     plan = _plan(run, options, report)
-    kept = [unit for unit in plan.units if _kept(run, plan, unit)]
-    todo = [unit for unit in plan.units if unit not in kept]
-    on_progress(len(kept), len(plan.units))
     job = Job(run.uri, ATTEMPTS, partial(open_evaluation, plan=plan))
-    for done, _ in enumerate(engine.run(job, todo) if todo else (), start=len(kept) + 1):
-        on_progress(done, len(plan.units))
+    compute_missing(engine, job, plan.units, lambda unit: _kept(run, plan, unit), on_progress)
     tally = Tally.merged(Tally.of(run.table(plan.path(run, unit, TALLY))) for unit in plan.units)
     unread = tally.sums.pop(UNREAD, None)
     if unread is not None:

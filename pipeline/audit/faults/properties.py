@@ -1,7 +1,7 @@
 """Properties of images that have nothing to do with what they show, measured on a sample of a run.
 
 How bright, how sharp, how large, how compressed: where such a property differs between classes, a
-model can read the label from it. The sample is drawn by lot, the same images every time.
+model can read the label from it. The sample is drawn at random, the same images every time.
 """
 
 from collections.abc import Callable

@@ -67,7 +67,7 @@ def listed_pairs(run: Run, path: str) -> tuple[Pair, ...]:
 
 
 def nearest_pairs(run: Run, images: int) -> tuple[Pair, ...]:
-    """Return images drawn by lot, each with the image whose stored embedding is nearest to it.
+    """Return images drawn at random, each with the image whose stored embedding is nearest to it.
 
     Nearest by cosine, exactly; an image is never its own neighbour.
 

@@ -1,6 +1,5 @@
 """``explain_pairs``: which patches make two images similar, for all pairs of a table."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from pipeline.audit.kept_units import compute_missing
 from pipeline.audit.pairs.choice import NEAREST, listed_pairs, name_of, nearest_pairs
 from pipeline.audit.pairs.plan import Plan
 from pipeline.audit.pairs.schema import PAIRS_SCHEMA
@@ -16,12 +16,11 @@ from pipeline.engine import Engine, Job
 from pipeline.engine.context import open_context
 from pipeline.flows.pair_attribution import PairSimilarity
 from pipeline.nouns import part_of
+from pipeline.progress import Show, unseen
 from pipeline.store import Run, Unit
 from pipeline.store.parquet import parquet_bytes
 
 ATTEMPTS = 3
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def explain_pairs(
     table: str | None,
     engine: Engine,
     options: Options,
-    on_progress: Progress = lambda done, of: None,
+    on_progress: Show = unseen,
 ) -> tuple[Plan, pa.Table]:
     """Explain the pairs of a table, or without one nearest neighbours; write ``audit/pairs/…``.
 
@@ -61,12 +60,8 @@ def explain_pairs(
         The model has no embedding, or no places of the image at the layer.
     """
     plan = plan_pairs(run, table, options)
-    kept = [unit for unit in plan.units if _kept(run, plan, unit)]
-    todo = [unit for unit in plan.units if unit not in kept]
-    on_progress(len(kept), len(plan.units))
     job = Job(run.uri, ATTEMPTS, partial(open_pairs, plan=plan))
-    for done, _ in enumerate(engine.run(job, todo) if todo else (), start=len(kept) + 1):
-        on_progress(done, len(plan.units))
+    compute_missing(engine, job, plan.units, lambda unit: _kept(run, plan, unit), on_progress)
     found = pa.concat_tables(run.table(plan.unit_path(run, unit)) for unit in plan.units)
     run.write(plan.path, parquet_bytes(found))
     return plan, found

@@ -222,7 +222,7 @@ def _worth(rate: Rate) -> list[int]:
 
 
 def _parted(rows: Sequence[int], size: int, draw: int) -> tuple[list[int], list[int]]:
-    """Return a group of rows by lot, of ``size`` or half of them, and the rest."""
+    """Return a random group of rows, of ``size`` or half of them, and the rest."""
     order = np.random.default_rng((len(rows), draw)).permutation(len(rows))
     size = min(size, len(rows) // 2)
     return [rows[place] for place in order[:size]], [rows[place] for place in order[size:]]

@@ -22,14 +22,14 @@ Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
 
 POOL = 96
-"""Most images of a class that can be donors, drawn by lot."""
+"""Most images of a class that can be donors, drawn at random."""
 
 LEAST_DONORS = 6
 """Images that the model gets right below which a class is not screened."""
 
 RECIPIENTS = 96
-"""Images that parts are put onto, drawn by lot from those of all classes; a donor gets those that
-are of other classes than its own."""
+"""Images that parts are put onto, drawn at random from all classes; a donor gets those of other
+classes than its own."""
 
 REFERENCE = 512
 """Most images of all classes among which it is seen how rare is what a group has."""
@@ -45,12 +45,12 @@ _START = 4
 """A start is this part of a class."""
 _LEAST_START = 3
 _BY_LOT = 2
-"""Starts by lot."""
+"""Random starts."""
 
 
 @dataclass(frozen=True)
 class ClassDonors:
-    """``donors`` are rows of a class, in an order by lot.
+    """``donors`` are rows of a class, in random order.
 
     ``starts`` are groups of positions of donors that may share something.
     """
@@ -129,7 +129,7 @@ def _with_axes(
 
 
 def _starts(class_id: int, number: int, axes: Sequence[Integer]) -> tuple[tuple[int, ...], ...]:
-    """Return both ends of every axis, and some groups of the same size by lot."""
+    """Return both ends of every axis, and some random groups of the same size."""
     size = min(number, max(_LEAST_START, number // _START))
     random = np.random.default_rng((class_id, number))
     lots = [random.permutation(number) for _ in range(_BY_LOT)]

@@ -74,7 +74,7 @@ class Stage:
         self._reference: tuple[Tensor, Tensor, NDArray[np.int64]] | None = None
 
     def recipients_of(self, class_id: int) -> list[int]:
-        """Return the positions of recipients that are of other classes, in an order by lot."""
+        """Return the positions of recipients that are of other classes, in random order."""
         own = np.flatnonzero(self._classes != class_id)
         return [int(place) for place in np.random.default_rng(class_id).permutation(own)]
 

@@ -39,6 +39,8 @@ class LocalEngine:
         on_failure: Callable[[Failure], None] = warn,
     ) -> Iterator[R]:
         """Yield the results in order of units; see :class:`Engine`."""
+        if not units:
+            return
         ledger = Ledger(units, job.attempts, on_failure)
         before: tuple[Attempt, Future[R]] | None = None
         with (

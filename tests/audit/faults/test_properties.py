@@ -55,5 +55,5 @@ def test_properties_are_what_they_are_called(run):
 def test_a_sample_takes_as_many_of_each_class(run):
     assert len(measure_properties(run, "label", each=2).rows) >= 4
     one = measure_properties(run, "label", each=1).classes.tolist()
-    assert one in ([0, 1, 2], [0, 2])  # by lot the one that cannot be read
+    assert one in ([0, 1, 2], [0, 2])  # at random the one that cannot be read
     assert len(measure_properties(run, "label", each=0).rows) == 0

@@ -25,7 +25,7 @@ def test_everyone_is_right_and_the_same_every_time(trained):
 
 
 def test_the_first_donors_are_not_the_first_rows(trained):
-    """They are drawn by lot: the order of the files may mean something."""
+    """They are drawn at random: the order of the files may mean something."""
     (own, *_) = select_images(trained, "label").by_class
     assert own.donors[:10] != tuple(sorted(own.donors))[:10]
 

@@ -50,7 +50,7 @@ def estimated(key: str, group: Tensor, rest: Tensor) -> Operator:
 
 
 def pasted(group: Tensor, rows: Sequence[int], spots: Sequence[Spot], key: str) -> Operator:
-    """Return what pastes the spots of a group (g, 3, H, W) uint8, each at a place by lot."""
+    """Return what pastes the spots of a group (g, 3, H, W) uint8, each at a random place."""
 
     def onto(image: Tensor, number: int) -> Tensor:
         turn = number % len(rows)

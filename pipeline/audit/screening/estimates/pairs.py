@@ -27,7 +27,7 @@ def agreement(images: Tensor) -> Tensor:
     """Return how much each pair of images (n, 3, H, W) uint8 agrees where it agrees most, (n, n).
 
     It is the sum of the products of their edges over its standard deviation if every product had a
-    sign by lot: about the root of the number of edges that they share. The diagonal is 0.
+    random sign: about the root of the number of edges that they share. The diagonal is 0.
     """
     coarser = max(1, min(images.shape[2:]) // _FINEST)
     found = edges(functional.avg_pool2d(images.float(), coarser)).clamp(-STRONGEST, STRONGEST)
